@@ -1,0 +1,111 @@
+package model
+
+import (
+	"strconv"
+
+	"hyperlight/engine/num"
+)
+
+// AppendJSON writes the contract's Trade object (section 2.0). Whale flags are computed by whoever knows a threshold:
+// whale is written as given.
+func (t *Trade) AppendJSON(dst []byte, m *Market, whale bool) []byte {
+	ps, ss := m.ScaleAt(t.Epoch)
+	dst = append(dst, `{"trade_id":`...)
+	dst = strconv.AppendUint(dst, t.ID, 10)
+	dst = append(dst, `,"tx_hash":`...)
+	if t.TxHash == "" {
+		dst = append(dst, "null"...)
+	} else {
+		dst = AppendString(dst, t.TxHash)
+	}
+	dst = append(dst, `,"type":"`...)
+	dst = append(dst, t.Kind.String()...)
+	dst = append(dst, `","market_id":`...)
+	dst = strconv.AppendInt(dst, m.Native, 10)
+	dst = append(dst, `,"symbol":`...)
+	dst = AppendString(dst, m.Symbol)
+	dst = append(dst, `,"price":"`...)
+	dst = num.Append(dst, int64(t.Price), ps)
+	dst = append(dst, `","size":"`...)
+	dst = num.Append(dst, int64(t.Size), ss)
+	dst = append(dst, `","usd_amount":"`...)
+	dst = num.Append(dst, int64(t.USD), num.USDScale)
+	if t.TakerBuys() {
+		dst = append(dst, `","side":"buy","ask_id":`...)
+	} else {
+		dst = append(dst, `","side":"sell","ask_id":`...)
+	}
+	dst = strconv.AppendUint(dst, t.AskOrder, 10)
+	dst = append(dst, `,"ask_id_str":"`...)
+	dst = strconv.AppendUint(dst, t.AskOrder, 10)
+	dst = append(dst, `","bid_id":`...)
+	dst = strconv.AppendUint(dst, t.BidOrder, 10)
+	dst = append(dst, `,"bid_id_str":"`...)
+	dst = strconv.AppendUint(dst, t.BidOrder, 10)
+	dst = append(dst, `","ask_account_id":`...)
+	dst = strconv.AppendUint(dst, uint64(t.AskAccount), 10)
+	dst = append(dst, `,"bid_account_id":`...)
+	dst = strconv.AppendUint(dst, uint64(t.BidAccount), 10)
+	dst = append(dst, `,"is_maker_ask":`...)
+	dst = strconv.AppendBool(dst, t.MakerAsk)
+	dst = append(dst, `,"whale":`...)
+	dst = strconv.AppendBool(dst, whale)
+	dst = append(dst, `,"block_height":`...)
+	dst = strconv.AppendUint(dst, t.Block, 10)
+	dst = append(dst, `,"timestamp":`...)
+	dst = strconv.AppendInt(dst, int64(t.Time), 10)
+	dst = append(dst, `,"recv_ts":`...)
+	if t.Recv == 0 {
+		dst = append(dst, "null"...)
+	} else {
+		dst = strconv.AppendInt(dst, int64(t.Recv), 10)
+	}
+	return append(dst, '}')
+}
+
+// AppendPair writes a level as ["price","size"], the form of historical snapshots and of replay.
+func (l Level) AppendPair(dst []byte, ps, ss uint8) []byte {
+	dst = append(dst, `["`...)
+	dst = num.Append(dst, int64(l.Price), ps)
+	dst = append(dst, `","`...)
+	dst = num.Append(dst, int64(l.Size), ss)
+	return append(dst, `"]`...)
+}
+
+// AppendObject writes a level as {"price":"..","size":".."}, the form of live books.
+func (l Level) AppendObject(dst []byte, ps, ss uint8) []byte {
+	dst = append(dst, `{"price":"`...)
+	dst = num.Append(dst, int64(l.Price), ps)
+	dst = append(dst, `","size":"`...)
+	dst = num.Append(dst, int64(l.Size), ss)
+	return append(dst, `"}`...)
+}
+
+const hexDigits = "0123456789abcdef"
+
+// AppendString writes s as a JSON string. Bytes that are not valid UTF-8 pass unchanged: the texts are the venue's.
+func AppendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+		start = i + 1
+	}
+	return append(append(dst, s[start:]...), '"')
+}
