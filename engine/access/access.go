@@ -1,0 +1,148 @@
+// Package access decides who may call what. It owns plans and, with the issue that brings them, users, keys and limits;
+// until then a caller is either local (access.local_plan) or unknown. It must not know of HTTP or sockets: both hand it
+// the same Request.
+package access
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"hyperlight/engine/model"
+)
+
+// Request is what a caller showed: its credentials by place, and what tells a local caller from a remote one.
+type Request struct {
+	APIKey string // header X-Api-Key
+	Bearer string // Authorization: Bearer ...
+	Query  string // ?api_key=
+	Peer   netip.AddrPort
+	Host   string // Host header, with or without a port
+	Origin string // Origin header
+	// Forwarded tells that a Forwarded, X-Forwarded-* or Via header was present: somebody stands in between.
+	Forwarded bool
+}
+
+// Credential returns the first credential in the contract's order: header, bearer, query. A bad one is never skipped
+// in favour of the next.
+func (r *Request) Credential() (string, bool) {
+	for _, c := range [...]string{r.APIKey, r.Bearer, r.Query} {
+		if c != "" {
+			return c, true
+		}
+	}
+	return "", false
+}
+
+// Principal is an authenticated caller. It is immutable.
+type Principal struct {
+	Plan    *Plan
+	Account string // whom limits and usage are counted for; "local" for the local caller
+	Local   bool   // has no user: data, streams and replay only
+}
+
+// Options configures an Access.
+type Options struct {
+	// LocalPlan is the plan of calls from loopback without a credential; "" lets nobody in.
+	LocalPlan string
+	// PublicURL's host counts as a local Host, and as our own Origin.
+	PublicURL string
+	// Plans is the plan table; DefaultPlans where it is empty.
+	Plans []Plan
+}
+
+// Access authenticates callers. Its methods may be called from any goroutine.
+type Access struct {
+	plans      map[string]*Plan
+	local      *Principal
+	publicHost string
+	origins    map[string]bool
+}
+
+// New checks the options and returns an Access.
+func New(o Options) (*Access, error) {
+	plans := o.Plans
+	if len(plans) == 0 {
+		plans = DefaultPlans()
+	}
+	a := &Access{plans: make(map[string]*Plan, len(plans)), origins: map[string]bool{}}
+	for i := range plans {
+		p := plans[i]
+		a.plans[p.Slug] = &p
+	}
+	if o.LocalPlan != "" {
+		p, ok := a.plans[o.LocalPlan]
+		if !ok {
+			return nil, fmt.Errorf("access.local_plan: no plan is called %q", o.LocalPlan)
+		}
+		a.local = &Principal{Plan: p, Account: "local", Local: true}
+	}
+	if o.PublicURL != "" {
+		u, err := url.Parse(o.PublicURL)
+		if err != nil {
+			return nil, fmt.Errorf("read server.public_url: %w", err)
+		}
+		a.publicHost = strings.ToLower(u.Hostname())
+		a.origins[strings.ToLower(u.Scheme+"://"+u.Host)] = true
+	}
+	return a, nil
+}
+
+// Plan returns a plan by its slug.
+func (a *Access) Plan(slug string) (*Plan, bool) {
+	p, ok := a.plans[slug]
+	return p, ok
+}
+
+// errUnauthorized is shared: it is immutable and every refusal reads alike, whatever was wrong.
+var errUnauthorized = &model.Error{Code: model.CodeUnauthorized, Message: "missing or invalid API key"}
+
+// Authenticate returns the caller behind a request, or an unauthorized *model.Error.
+func (a *Access) Authenticate(r Request) (*Principal, error) {
+	if _, ok := r.Credential(); ok {
+		return nil, errUnauthorized
+	}
+	if a.local != nil && a.isLocal(&r) {
+		return a.local, nil
+	}
+	return nil, errUnauthorized
+}
+
+// isLocal applies contract 9.5: a web page, a rebound name or a proxy in front gets nothing.
+func (a *Access) isLocal(r *Request) bool {
+	if !r.Peer.Addr().Unmap().IsLoopback() || r.Forwarded {
+		return false
+	}
+	host := hostname(r.Host)
+	if !a.localHost(host) {
+		return false
+	}
+	if r.Origin == "" {
+		return true
+	}
+	if a.origins[strings.ToLower(r.Origin)] {
+		return true
+	}
+	// Our own origin without a public URL is the very host that was asked.
+	u, err := url.Parse(r.Origin)
+	return err == nil && a.localHost(strings.ToLower(u.Hostname())) && strings.EqualFold(u.Host, r.Host)
+}
+
+func (a *Access) localHost(host string) bool {
+	if host == "localhost" || (a.publicHost != "" && host == a.publicHost) {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// hostname cuts the port and the brackets of an IPv6 literal.
+func hostname(hostport string) string {
+	h, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		h = strings.Trim(hostport, "[]")
+	}
+	return strings.ToLower(strings.TrimSuffix(h, "."))
+}
