@@ -1,0 +1,119 @@
+// Package config owns every setting of the program: one struct tree, its
+// defaults, how it is read from a file, the environment and flags, and its
+// checks. It must not import any other package of ours, start anything, or
+// know what a setting is used for beyond what makes its value valid.
+package config
+
+// Config is the whole tree. A package is handed its own sub-struct, never this.
+// The yaml tag names a key, envPrefix and the field's name its variable, the doc
+// tag its comment in the generated file.
+type Config struct {
+	Server    Server    `yaml:"server" envPrefix:"SERVER_" doc:"The REST and WebSocket server."`
+	Access    Access    `yaml:"access" envPrefix:"ACCESS_" doc:"Who may call what."`
+	Storage   Storage   `yaml:"storage" envPrefix:"STORAGE_" doc:"Where recorded data lives."`
+	History   History   `yaml:"history" envPrefix:"HISTORY_" doc:"How long recorded data is kept. 0 keeps it for good; imported days are never deleted."`
+	Snapshots Snapshots `yaml:"snapshots" envPrefix:"SNAPSHOTS_" doc:"One-second book snapshots."`
+	Venues    Venues    `yaml:"venues" envPrefix:"VENUES_" doc:"The exchanges that are followed."`
+	WS        WS        `yaml:"ws" envPrefix:"WS_" doc:"Client sockets."`
+	Replay    Replay    `yaml:"replay" envPrefix:"REPLAY_" doc:"Replay of recorded data."`
+	Metrics   Metrics   `yaml:"metrics" envPrefix:"METRICS_" doc:"The /metrics page."`
+	Logging   Logging   `yaml:"logging" envPrefix:"LOGGING_" doc:"Log lines on standard error."`
+	Debug     Debug     `yaml:"debug" envPrefix:"DEBUG_" doc:"Profiling."`
+	Demo      Demo      `yaml:"demo" envPrefix:"DEMO_" doc:"A simulated Lighter inside serve; while it is on, the venue addresses point at it."`
+}
+
+// Server configures the listener that REST and WebSocket share.
+type Server struct {
+	Listen              string   `yaml:"listen" doc:"Address to listen on. Port 0 picks a free one; :8080 opens the server to the network."`
+	PublicURL           string   `yaml:"public_url" doc:"Address under which clients reach the server, as https://data.example.com. Empty: http:// and the address listened on."`
+	TrustedProxies      List     `yaml:"trusted_proxies" doc:"Networks whose X-Forwarded-For is believed, as 10.0.0.0/8."`
+	MaxConnections      int      `yaml:"max_connections" doc:"Most connections at once."`
+	MaxConnectionsPerIP int      `yaml:"max_connections_per_ip" doc:"Most connections at once from one address without a credential; loopback is exempt."`
+	ShutdownTimeout     Duration `yaml:"shutdown_timeout" doc:"Time that running requests get when the server stops."`
+}
+
+// Access configures authentication.
+type Access struct {
+	LocalPlan string `yaml:"local_plan" doc:"Plan under which calls from this machine work without a credential, as enterprise. Empty: none do."`
+}
+
+// Storage configures the store.
+type Storage struct {
+	Dir     string `yaml:"dir" doc:"Data directory, private to its owner."`
+	MinFree Size   `yaml:"min_free" doc:"Free disk space below which recording stops while reads go on."`
+	Cache   Size   `yaml:"cache" doc:"Memory for cached blocks of the store."`
+}
+
+// History configures retention.
+type History struct {
+	TickRetention Duration  `yaml:"tick_retention" doc:"Age at which books are thinned from every update to the net change of each second."`
+	Retention     Retention `yaml:"retention" doc:"Age at which each dataset is deleted: trades, books, candles, funding, liquidations, stats, heatmaps."`
+}
+
+// Snapshots configures the one-second book snapshots.
+type Snapshots struct {
+	Depth int `yaml:"depth" doc:"Levels of each side that a snapshot answers with by default. 0: all."`
+}
+
+// Venues configures the exchanges.
+type Venues struct {
+	Lighter Lighter `yaml:"lighter" envPrefix:"LIGHTER_" doc:"The Lighter exchange. Its limits hold per address; the defaults stay below the published ones."`
+}
+
+// Lighter configures the feed of one Lighter-compatible venue.
+type Lighter struct {
+	Enabled                       bool     `yaml:"enabled" doc:"Whether to follow it."`
+	RESTURL                       string   `yaml:"rest_url" env:"REST_URL" doc:"Base address of its REST interface."`
+	StreamURL                     string   `yaml:"stream_url" env:"STREAM_URL" doc:"Address of its stream."`
+	Markets                       Markets  `yaml:"markets" doc:"Markets to follow: all, or ids as 0,1,2."`
+	RESTBudgetPerMinute           int      `yaml:"rest_budget_per_minute" env:"REST_BUDGET_PER_MINUTE" doc:"Most REST weight spent in any 60 seconds."`
+	MessagesPerMinute             int      `yaml:"messages_per_minute" doc:"Most messages sent to the stream in any 60 seconds."`
+	MaxUnanswered                 int      `yaml:"max_unanswered" doc:"Most subscriptions waiting for their answer at once."`
+	MaxConnections                int      `yaml:"max_connections" doc:"Most sockets to the stream."`
+	MaxSubscriptionsPerConnection int      `yaml:"max_subscriptions_per_connection" doc:"Most subscriptions on one socket."`
+	StaleAfter                    Duration `yaml:"stale_after" doc:"Silence after which the stream counts as dead."`
+	Timeout                       Duration `yaml:"timeout" doc:"Time that a REST call or a handshake may take."`
+}
+
+// WS configures client sockets.
+type WS struct {
+	Compression  bool     `yaml:"compression" doc:"Whether permessage-deflate is offered. Saves traffic, costs processor time per client."`
+	QueueFrames  int      `yaml:"queue_frames" doc:"Frames that may wait for a slow client before it is closed with 4011."`
+	QueueBytes   Size     `yaml:"queue_bytes" doc:"Bytes that may wait for a slow client before it is closed with 4011."`
+	PingInterval Duration `yaml:"ping_interval" doc:"Time between pings to a client."`
+	PongTimeout  Duration `yaml:"pong_timeout" doc:"Time that a client has to answer a ping."`
+	AuthTimeout  Duration `yaml:"auth_timeout" doc:"Time that a client has to authenticate."`
+}
+
+// Replay configures replay sockets.
+type Replay struct {
+	QueueBytes Size `yaml:"queue_bytes" doc:"Bytes of joined frames that may wait for a replay client; then the replay waits."`
+}
+
+// Metrics configures the metrics page.
+type Metrics struct {
+	Token Secret `yaml:"token" doc:"Bearer token that /metrics asks for. Empty: none."`
+	// TokenFile is read into Token while loading.
+	TokenFile string `yaml:"token_file" doc:"File that holds the token; must not be readable by others."`
+}
+
+// Logging configures the log.
+type Logging struct {
+	Level  string `yaml:"level" doc:"debug, info, warn or error."`
+	Format string `yaml:"format" doc:"json, or text for terminals."`
+}
+
+// Debug configures profiling.
+type Debug struct {
+	Listen string `yaml:"listen" doc:"Loopback address of the pprof pages, as 127.0.0.1:6060. Empty: off."`
+}
+
+// Demo configures the simulated venue.
+type Demo struct {
+	Enabled  bool   `yaml:"enabled" doc:"Whether to start it."`
+	Listen   string `yaml:"listen" doc:"Loopback address that it listens on."`
+	Markets  int    `yaml:"markets" doc:"Number of markets."`
+	Accounts int    `yaml:"accounts" doc:"Number of trading accounts."`
+	Rate     int    `yaml:"rate" doc:"Book levels that change per second, over all markets."`
+	Seed     int64  `yaml:"seed" doc:"Seed of its random source; the same seed gives the same market."`
+}

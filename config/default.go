@@ -1,0 +1,80 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	second = Duration(time.Second)
+	day    = Duration(24 * time.Hour)
+)
+
+// Default returns the configuration of a start without any file: Lighter
+// mainnet, served on loopback only, nobody let in without a credential.
+func Default() *Config {
+	return &Config{
+		Server: Server{
+			Listen:              "127.0.0.1:8080",
+			MaxConnections:      10_000,
+			MaxConnectionsPerIP: 256,
+			ShutdownTimeout:     10 * second,
+		},
+		Storage: Storage{
+			Dir:     stateDir(os.Getenv, os.UserHomeDir, os.Geteuid()),
+			MinFree: 1 << 30,
+			Cache:   256 << 20,
+		},
+		History: History{
+			TickRetention: 30 * day,
+			Retention: Retention{
+				"trades": 0, "books": 90 * day, "candles": 0, "funding": 0,
+				"liquidations": 0, "stats": 90 * day, "heatmaps": 90 * day,
+			},
+		},
+		Venues: Venues{Lighter: Lighter{
+			Enabled:                       true,
+			RESTURL:                       "https://mainnet.zklighter.elliot.ai",
+			StreamURL:                     "wss://mainnet.zklighter.elliot.ai/stream",
+			RESTBudgetPerMinute:           60,
+			MessagesPerMinute:             200,
+			MaxUnanswered:                 35,
+			MaxConnections:                4,
+			MaxSubscriptionsPerConnection: 500,
+			StaleAfter:                    15 * second,
+			Timeout:                       10 * second,
+		}},
+		WS: WS{
+			QueueFrames:  1024,
+			QueueBytes:   8 << 20,
+			PingInterval: 30 * second,
+			PongTimeout:  10 * second,
+			AuthTimeout:  10 * second,
+		},
+		Replay:  Replay{QueueBytes: 256 << 10},
+		Logging: Logging{Level: "info", Format: "json"},
+		Demo: Demo{
+			Listen:   "127.0.0.1:0",
+			Markets:  12,
+			Accounts: 2_000,
+			Rate:     1_000,
+			Seed:     1,
+		},
+	}
+}
+
+// stateDir is where data goes by default. A user without a home directory (some
+// containers) gets a relative one, which the start-up line then shows in full.
+func stateDir(getenv func(string) string, home func() (string, error), uid int) string {
+	if d := getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "hyperlight")
+	}
+	if uid == 0 {
+		return "/var/lib/hyperlight"
+	}
+	if h, err := home(); err == nil {
+		return filepath.Join(h, ".local", "state", "hyperlight")
+	}
+	return "hyperlight-data"
+}

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// envPrefix starts the name of every variable of ours.
+const envPrefix = "HYPERLIGHT_"
+
+// Field is one key of the tree.
+type Field struct {
+	Path   string // server.listen
+	Env    string // HYPERLIGHT_SERVER_LISTEN
+	Doc    string
+	Secret bool
+
+	value reflect.Value
+}
+
+// Text returns the value in the form that every source accepts; a secret is masked.
+func (f Field) Text() string { return fmt.Sprint(f.value.Interface()) }
+
+// Type returns the kind of value in words.
+func (f Field) Type() string {
+	switch f.value.Interface().(type) {
+	case Duration:
+		return "duration"
+	case Size:
+		return "size"
+	case Secret:
+		return "secret"
+	case List:
+		return "list"
+	case Markets:
+		return "all or ids"
+	case Retention:
+		return "datasets with durations"
+	case bool:
+		return "true or false"
+	case int, int64:
+		return "whole number"
+	default:
+		return "text"
+	}
+}
+
+// section is a group of keys.
+type section struct{ Path, Doc string }
+
+// Fields returns every key in the order of the tree. A Field reads the live value of c.
+func (c *Config) Fields() []Field {
+	fields, _ := c.walk()
+	return fields
+}
+
+func (c *Config) walk() (fields []Field, sections []section) {
+	var visit func(v reflect.Value, path, variable string)
+	visit = func(v reflect.Value, path, variable string) {
+		for i := range v.NumField() {
+			tag := v.Type().Field(i).Tag
+			name := tag.Get("yaml")
+			p := strings.TrimPrefix(path+"."+name, ".")
+			if v.Field(i).Kind() == reflect.Struct {
+				sections = append(sections, section{Path: p, Doc: tag.Get("doc")})
+				visit(v.Field(i), p, variable+tag.Get("envPrefix"))
+				continue
+			}
+			_, secret := v.Field(i).Interface().(Secret)
+			fields = append(fields, Field{
+				Path: p, Env: variable + strings.ToUpper(name), Doc: tag.Get("doc"), Secret: secret, value: v.Field(i),
+			})
+		}
+	}
+	visit(reflect.ValueOf(c).Elem(), "", envPrefix)
+	return fields, sections
+}
+
+// set gives a key the value that text stands for.
+func (c *Config) set(f Field, text string) error {
+	if text == "" { // the library takes empty for unset; for us it overrides a source below
+		switch f.value.Kind() {
+		case reflect.String, reflect.Slice:
+			if _, ok := f.value.Interface().(Markets); !ok {
+				f.value.SetZero()
+				return nil
+			}
+		}
+		return fmt.Errorf("must not be empty: want %s", f.Type())
+	}
+	err := env.ParseWithOptions(c, env.Options{
+		Environment:           map[string]string{f.Env: text},
+		Prefix:                envPrefix,
+		UseFieldNameByDefault: true,
+	})
+	if err == nil {
+		return nil
+	}
+	if p, ok := errors.AsType[env.ParseError](err); ok {
+		switch f.value.Interface().(type) {
+		case bool, int, int64:
+			return fmt.Errorf("must be %s", withArticle(f.Type()))
+		}
+		return p.Err
+	}
+	return err
+}
+
+func withArticle(kind string) string {
+	if kind == "true or false" {
+		return kind
+	}
+	return "a " + kind
+}

@@ -1,0 +1,36 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+)
+
+// live are the keys that a running server takes over on SIGHUP.
+var live = []string{"logging.level"}
+
+// Changes lists the keys that differ: those that can be applied to a running
+// server, and those that need a restart.
+func Changes(running, next *Config) (applied, restart []string) {
+	now := running.Fields()
+	for i, f := range next.Fields() {
+		if reflect.DeepEqual(f.value.Interface(), now[i].value.Interface()) {
+			continue
+		}
+		if slices.Contains(live, f.Path) {
+			applied = append(applied, f.Path)
+		} else {
+			restart = append(restart, f.Path)
+		}
+	}
+	return applied, restart
+}
+
+// Apply copies the keys that can change while running from next.
+func (c *Config) Apply(next *Config) {
+	to, from := c.Fields(), next.Fields()
+	for i, f := range to {
+		if slices.Contains(live, f.Path) {
+			f.value.Set(from[i].value)
+		}
+	}
+}
