@@ -1,0 +1,135 @@
+package replay
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"hyperlight/engine/history"
+	"hyperlight/engine/model"
+)
+
+const second = time.Second
+
+// minHole is the shortest time between two held intervals that is told as a gap although no gap row says so.
+const minHole = model.Micros(1_000_000)
+
+// recordID names one record: the trades or the books of one market.
+type recordID struct {
+	market model.MarketID
+	kind   model.Kind
+}
+
+// holes is what a request's records do not hold.
+type holes struct {
+	gaps map[recordID][]model.Gap // told as events, by From
+	dead []history.Interval       // times inside a hole of every record at once
+}
+
+// findHoles reads gaps and coverage of every record that the request plays, from the current start on.
+func (s *MergedSource) findHoles(ctx context.Context) (*holes, error) {
+	h := &holes{gaps: map[recordID][]model.Gap{}}
+	if s.mute {
+		return h, nil
+	}
+	first := true
+	for _, m := range s.req.Markets {
+		for _, kind := range s.recordKinds() {
+			gaps, silent, err := s.holesOf(ctx, m.ID, kind)
+			if err != nil {
+				return nil, fmt.Errorf("read holes of market %d: %w", m.Native, err)
+			}
+			h.gaps[recordID{m.ID, kind}] = gaps
+			if first {
+				h.dead, first = silent, false
+			} else {
+				h.dead = intersect(h.dead, silent)
+			}
+		}
+	}
+	return h, nil
+}
+
+// recordKinds returns the kinds of record that the request plays.
+func (s *MergedSource) recordKinds() []model.Kind {
+	var kinds []model.Kind
+	if s.req.Include.Has(Trade) || s.req.Include.Has(Liquidation) {
+		kinds = append(kinds, model.KindTrades)
+	}
+	if s.wantsBooks() {
+		kinds = append(kinds, model.KindBook)
+	}
+	return kinds
+}
+
+// holesOf returns the gaps of one record to be told, and the times between its held intervals. A hole without a gap
+// row (two days imported with a third one missing between them) is told as downtime.
+func (s *MergedSource) holesOf(ctx context.Context, m model.MarketID, kind model.Kind) ([]model.Gap, []history.Interval, error) {
+	rows, err := s.h.Gaps(ctx, []model.Kind{kind}, []model.MarketID{m}, s.span())
+	if err != nil {
+		return nil, nil, err
+	}
+	held, err := s.h.Coverage(ctx, kind, m, s.span())
+	if err != nil {
+		return nil, nil, err
+	}
+	var gaps []model.Gap
+	for _, r := range rows {
+		touches := r.From < s.req.To.Micros() && (r.To == 0 || r.To > s.from.Micros())
+		if !r.Filled && touches {
+			gaps = append(gaps, r.Gap)
+		}
+	}
+	var silent []history.Interval
+	for i := 1; i < len(held); i++ {
+		hole := history.Interval{From: held[i-1].To, To: held[i].From}
+		if hole.To <= hole.From {
+			continue
+		}
+		silent = append(silent, hole)
+		told := slices.ContainsFunc(rows, func(r history.GapRow) bool {
+			return r.From < hole.To && (r.To == 0 || r.To > hole.From)
+		})
+		if !told && hole.To-hole.From >= minHole {
+			gaps = append(gaps, model.Gap{Kind: kind, From: hole.From, To: hole.To, Cause: model.CauseDowntime})
+		}
+	}
+	slices.SortStableFunc(gaps, func(a, b model.Gap) int { return cmp.Compare(a.From, b.From) })
+	return gaps, silent, nil
+}
+
+// intersect returns the times that lie in both sorted lists.
+func intersect(a, b []history.Interval) []history.Interval {
+	var out []history.Interval
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		from, to := max(a[i].From, b[j].From), min(a[i].To, b[j].To)
+		if from < to {
+			out = append(out, history.Interval{From: from, To: to})
+		}
+		if a[i].To < b[j].To {
+			i++
+		} else {
+			j++
+		}
+	}
+	return out
+}
+
+// deadBetween returns how much of (from, to) lies in dead time, and forgets the dead time before to. The time before
+// the first event is nobody's silence: from is 0 there.
+func (s *MergedSource) deadBetween(from, to model.Micros) model.Micros {
+	var sum model.Micros
+	for len(s.dead) > 0 && s.dead[0].From < to {
+		d := s.dead[0]
+		if from > 0 {
+			sum += max(0, min(d.To, to)-max(d.From, from))
+		}
+		if d.To > to {
+			break
+		}
+		s.dead = s.dead[1:]
+	}
+	return sum
+}

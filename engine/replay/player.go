@@ -1,0 +1,334 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hyperlight/engine/model"
+)
+
+const (
+	// longWait is the shortest wait before which the source gives its iterators back.
+	longWait = 200 * time.Millisecond
+	// maxLate is how far an event may be sent behind its time and still be caught up with. A receiver that takes longer
+	// than that slows the clock itself: there is no burst afterwards.
+	maxLate = time.Second
+	// early is how much before its time an event is sent rather than slept for: timers are coarser than that.
+	early = 100 * time.Microsecond
+	// maxControls is how many controls may wait while the receiver blocks.
+	maxControls = 256
+)
+
+var (
+	// ErrControls reports more controls than the player keeps while its receiver blocks.
+	ErrControls = errors.New("too many controls wait for the replay")
+	// ErrStopped ends Run after Stop.
+	ErrStopped = errors.New("replay stopped")
+)
+
+// Action is what a control does.
+type Action uint8
+
+// The controls of a player.
+const (
+	ActionPause Action = iota
+	ActionResume
+	ActionSeek
+	ActionSpeed
+	ActionStop
+)
+
+// Control is a request to a running player.
+type Control struct {
+	Action Action
+	To     model.Millis // of ActionSeek
+	Speed  float64      // of ActionSpeed; 0 is as fast as events are accepted
+}
+
+// PlayerOptions configures a player.
+type PlayerOptions struct {
+	Speed float64          // times the original pace; 0 is as fast as events are accepted
+	Now   func() time.Time // nil means time.Now
+	// Applied is called on Run's goroutine, between two events, when a control has taken effect; err is what a seek
+	// outside the range gives. Whatever it sends stands at the right place among the events.
+	Applied func(c Control, err error)
+}
+
+// Player sends a source's events at their pace. Run may be called once; the controls from any goroutine while it runs.
+type Player struct {
+	src Source
+	o   PlayerOptions
+
+	mu       sync.Mutex
+	controls []Control
+	pending  atomic.Bool   // controls is not empty
+	wake     chan struct{} // capacity 1: a control came
+
+	// The clock, on Run's goroutine only: the event of time ts is due at base + (ts - baseTS - skipped) / speed.
+	speed   float64
+	paused  bool
+	started bool // base is set
+	base    time.Time
+	baseTS  model.Micros
+	skipped model.Micros
+	timer   *time.Timer
+	sent    model.Micros // time of the last event sent: the position is never behind it
+}
+
+// NewPlayer returns a player at its source's start.
+func NewPlayer(src Source, o PlayerOptions) *Player {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Applied == nil {
+		o.Applied = func(Control, error) {}
+	}
+	return &Player{src: src, o: o, speed: o.Speed, wake: make(chan struct{}, 1)}
+}
+
+// Do queues a control, which takes effect between two events.
+func (p *Player) Do(c Control) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.controls) >= maxControls {
+		return ErrControls
+	}
+	p.controls = append(p.controls, c)
+	p.pending.Store(true)
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Pause stops the flow after the event being sent.
+func (p *Player) Pause() error { return p.Do(Control{Action: ActionPause}) }
+
+// Resume lets the flow go on; the time in between does not count.
+func (p *Player) Resume() error { return p.Do(Control{Action: ActionResume}) }
+
+// Seek moves to the first event at or after t. A paused player sends the state there and stays paused.
+func (p *Player) Seek(t model.Millis) error { return p.Do(Control{Action: ActionSeek, To: t}) }
+
+// SetSpeed changes the pace from now on; 0 is as fast as events are accepted.
+func (p *Player) SetSpeed(speed float64) error {
+	return p.Do(Control{Action: ActionSpeed, Speed: speed})
+}
+
+// Stop ends Run with ErrStopped.
+func (p *Player) Stop() error { return p.Do(Control{Action: ActionStop}) }
+
+// Run sends every event in order and returns nil after the last one, ErrStopped after Stop, send's error, or ctx's. An
+// event is valid until send returns. Run does not close the source.
+func (p *Player) Run(ctx context.Context, send func(*Event) error) error {
+	for {
+		if err := p.apply(nil); err != nil && !errors.Is(err, errSought) {
+			return err
+		}
+		ev, err := p.src.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			if err := p.finish(ctx); !errors.Is(err, errSought) {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read replay: %w", err)
+		}
+		p.skipped += ev.Skip
+		switch err := p.wait(ctx, ev); {
+		case errors.Is(err, errSought):
+			continue
+		case err != nil:
+			return err
+		}
+		if err := send(ev); err != nil {
+			return err
+		}
+		p.sent = ev.TS
+	}
+}
+
+// errSought tells Run that the event at hand is no longer the next one.
+var errSought = errors.New("replay position changed")
+
+// finish is the end of the timeline: errSought where a seek leads back. A paused player stays until it is resumed.
+func (p *Player) finish(ctx context.Context) error {
+	err := p.apply(nil)
+	for p.paused && err == nil {
+		err = p.sleep(ctx, -1, nil)
+	}
+	return err
+}
+
+// wait returns when ev is due. Controls are applied as they come.
+func (p *Player) wait(ctx context.Context, ev *Event) error {
+	if p.pending.Load() {
+		if err := p.apply(ev); err != nil {
+			return err
+		}
+	}
+	for {
+		if p.paused && !ev.Start {
+			p.src.Release()
+			if err := p.sleep(ctx, -1, ev); err != nil {
+				return err
+			}
+			continue
+		}
+		if p.speed == 0 {
+			return p.alive(ctx)
+		}
+		now := p.o.Now()
+		if !p.started {
+			p.rebase(now, ev.TS)
+		}
+		d := p.due(ev.TS).Sub(now)
+		if d <= early {
+			if d < -maxLate {
+				p.rebase(now, ev.TS)
+			}
+			return p.alive(ctx)
+		}
+		if d >= longWait {
+			p.src.Release()
+		}
+		if err := p.sleep(ctx, d, ev); err != nil {
+			return err
+		}
+	}
+}
+
+// alive ends a replay whose receiver never blocks.
+func (p *Player) alive(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	default:
+		return nil
+	}
+}
+
+// sleep waits for d, or for ever where d is negative, or until a control was applied.
+func (p *Player) sleep(ctx context.Context, d time.Duration, ev *Event) error {
+	var due <-chan time.Time
+	if d >= 0 {
+		if p.timer == nil {
+			p.timer = time.NewTimer(d)
+		} else {
+			p.timer.Reset(d)
+		}
+		defer p.timer.Stop()
+		due = p.timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-due:
+		return nil
+	case <-p.wake:
+		return p.apply(ev)
+	}
+}
+
+// due is when an event of time ts is to be sent.
+func (p *Player) due(ts model.Micros) time.Time {
+	us := float64(ts-p.baseTS-p.skipped) / p.speed
+	return p.base.Add(time.Duration(us * float64(time.Microsecond)))
+}
+
+// rebase lets the clock stand at ts now.
+func (p *Player) rebase(now time.Time, ts model.Micros) {
+	p.started, p.base, p.baseTS, p.skipped = true, now, ts, 0
+}
+
+// position is where the clock stands, between the last event sent and the next one.
+func (p *Player) position(now time.Time, next *Event) model.Micros {
+	if p.speed == 0 || !p.started {
+		return p.sent
+	}
+	ran := model.Micros(float64(now.Sub(p.base)) / float64(time.Microsecond) * p.speed)
+	at := max(p.baseTS+p.skipped+ran, p.sent)
+	if next != nil {
+		at = min(at, next.TS)
+	}
+	return at
+}
+
+// apply runs the queued controls. next is the event that waits to be sent, nil between events. It returns errSought
+// where that event is void, ErrStopped after a stop.
+func (p *Player) apply(next *Event) error {
+	if !p.pending.Load() {
+		return nil
+	}
+	p.mu.Lock()
+	controls := p.controls
+	p.controls = nil
+	p.pending.Store(false)
+	p.mu.Unlock()
+	var result error
+	for _, c := range controls {
+		var err error
+		switch c.Action {
+		case ActionPause:
+			p.pause(next)
+		case ActionResume:
+			p.resume(next)
+		case ActionSpeed:
+			p.setSpeed(c.Speed, next)
+		case ActionSeek:
+			if err = p.src.Seek(c.To); err == nil {
+				p.started, p.sent, next = false, 0, nil
+				result = errSought
+			}
+		case ActionStop:
+			p.o.Applied(c, nil)
+			return ErrStopped
+		}
+		p.o.Applied(c, err)
+	}
+	return result
+}
+
+// pause freezes the position.
+func (p *Player) pause(next *Event) {
+	if p.paused {
+		return
+	}
+	p.freeze(next)
+	p.paused = true
+}
+
+// resume lets the clock run on from the frozen position.
+func (p *Player) resume(next *Event) {
+	if !p.paused {
+		return
+	}
+	p.paused = false
+	if p.started {
+		p.base = p.o.Now()
+	}
+}
+
+// setSpeed changes the pace from the present position on.
+func (p *Player) setSpeed(speed float64, next *Event) {
+	if !p.paused {
+		p.freeze(next)
+	}
+	p.speed = speed
+}
+
+// freeze makes the present position the clock's base. A clock that never ran, because the speed was "max", starts there.
+func (p *Player) freeze(next *Event) {
+	if !p.started && p.sent == 0 {
+		return
+	}
+	now := p.o.Now()
+	p.rebase(now, p.position(now, next))
+}

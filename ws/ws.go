@@ -1,0 +1,124 @@
+// Package ws owns the WebSocket side of the API: the hub that fans events out to subscribers, the connections with
+// their bounded queues, and the replay socket. It turns engine events into frames and client frames into calls; it
+// decides nothing about books or history and never imports package http. A frame is encoded once and shared as bytes by
+// everybody who gets it, and a slow client hurts only itself.
+package ws
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"hyperlight/engine/access"
+	"hyperlight/engine/model"
+	"hyperlight/engine/replay"
+)
+
+// Markets tells what is known of a market; *market.Registry is one.
+type Markets interface {
+	Get(id model.MarketID) (*model.Market, bool)
+	ByNative(venue uint8, native int64) (*model.Market, bool)
+}
+
+// Access authenticates a caller; *access.Access is one.
+type Access interface {
+	Authenticate(r access.Request) (*access.Principal, error)
+}
+
+// Options configures a Server. Markets and Access are needed; without History replays find no data.
+type Options struct {
+	Markets Markets
+	History replay.HistoryReader
+	Access  Access
+	Now     func() time.Time // nil means time.Now
+	Logger  *slog.Logger     // nil discards
+	Limits  Limits           // zero members mean the defaults
+	// Compression offers permessage-deflate. It is reserved: no build offers it yet, and true is refused by New.
+	Compression bool
+}
+
+// Limits bounds what one connection may cost. The zero value means the contract's numbers.
+type Limits struct {
+	AuthTimeout  time.Duration // to the first message, 10 s
+	PingInterval time.Duration // 30 s
+	PongTimeout  time.Duration // 10 s
+	WriteTimeout time.Duration // of one write, 10 s
+	CloseTimeout time.Duration // for the client's answer to a close frame, 2 s
+
+	MessageBytes  int64 // one client message, 64 KiB
+	MessageRate   int   // client messages per second, 30
+	MessageBurst  int   // 60
+	QueueFrames   int   // frames that wait per connection before it closes with 4011, 1,024
+	QueueBytes    int   // bytes that wait, 8 MiB
+	ConflateAt    int   // waiting frames from which book channels conflate, 256
+	RingFrames    int   // frames kept per channel for `since`, 10,000
+	RingBytes     int   // bytes kept over all channels, 64 MiB
+	RingAge       time.Duration
+	ReplayBuffer  int           // joined bytes between a replay and its socket, 256 KiB
+	HeartbeatTime time.Duration // silence on a channel before a heartbeat, 5 s
+}
+
+func (l Limits) withDefaults() Limits {
+	orDuration := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	orInt := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	orDuration(&l.AuthTimeout, 10*time.Second)
+	orDuration(&l.PingInterval, 30*time.Second)
+	orDuration(&l.PongTimeout, 10*time.Second)
+	orDuration(&l.WriteTimeout, 10*time.Second)
+	orDuration(&l.CloseTimeout, 2*time.Second)
+	orDuration(&l.RingAge, time.Minute)
+	orDuration(&l.HeartbeatTime, 5*time.Second)
+	if l.MessageBytes == 0 {
+		l.MessageBytes = 64 << 10
+	}
+	orInt(&l.MessageRate, 30)
+	orInt(&l.MessageBurst, 60)
+	orInt(&l.QueueFrames, 1024)
+	orInt(&l.QueueBytes, 8<<20)
+	orInt(&l.ConflateAt, 256)
+	orInt(&l.RingFrames, 10_000)
+	orInt(&l.RingBytes, 64<<20)
+	orInt(&l.ReplayBuffer, 256<<10)
+	return l
+}
+
+// Server serves /ws and /ws/replay. Its methods may be called from any goroutine.
+type Server struct {
+	o      Options
+	limits Limits
+	hub    *Hub
+	quota  *quota
+
+	mu     sync.Mutex
+	conns  map[*Conn]struct{}
+	closed bool
+	done   sync.WaitGroup // one per connection, and the sweeper
+	stop   context.CancelFunc
+	ctx    context.Context // ends with Close: replays run under it
+}
+
+// New returns a server. Its hub belongs into the listeners of the market registry.
+func New(o Options) *Server { return nil }
+
+// Hub returns the listener that feeds the live channels.
+func (s *Server) Hub() *Hub { return s.hub }
+
+// WS serves a live connection.
+func (s *Server) WS(ctx *fasthttp.RequestCtx) {}
+
+// Replay serves a replay connection.
+func (s *Server) Replay(ctx *fasthttp.RequestCtx) {}
+
+// Close refuses new connections, closes all with 1001 after what is queued, and waits for them until ctx ends.
+func (s *Server) Close(ctx context.Context) error { return nil }
