@@ -1,0 +1,197 @@
+// Package kv owns the Pebble store: opening, commits, scans, retention, checkpoints and its health. It knows bytes, not
+// trades, and is the only package besides kvtest that imports Pebble.
+//
+// A Store may be used from any goroutine. Every call holds a reference; Close refuses new ones and waits for those that
+// run, because Pebble panics on use after close. After Close every call returns ErrClosed.
+package kv
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
+
+	"hyperlight/kv/key"
+)
+
+// Store is an open store.
+type Store struct {
+	db   *pebble.DB
+	o    Options
+	l    *listener
+	lock *pebble.Lock
+
+	refs  atomic.Int64  // running calls; closing is added when Close begins
+	idle  chan struct{} // wakes Close when the last call has left
+	once  sync.Once
+	err   error  // of Close
+	unreg func() // takes the gauges down
+
+	stuck  atomic.Bool // a commit panicked inside Pebble and holds its locks
+	space  spaceWatch
+	stats  statsCache
+	probe  sync.Mutex // one probe at a time, so that each reads its own row
+	probes uint64
+}
+
+// closing is added to refs when Close begins, so that one atomic word tells both.
+const closing = math.MinInt64 / 2
+
+// Open opens or creates a store. The directory is made with mode 0700 and locked against other processes.
+func Open(o Options) (*Store, error) {
+	o = o.withDefaults()
+	if o.Dir == "" {
+		return nil, errors.New("open store: no directory given")
+	}
+	if err := o.fs.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open store: make directory: %w", err)
+	}
+	lock, err := lockDir(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{o: o, lock: lock, idle: make(chan struct{}, 1)}
+	s.l = newListener(o)
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	s.unreg = s.register()
+	return s, nil
+}
+
+func (s *Store) open() error {
+	if err := checkPebbleFormat(s.o); err != nil {
+		return err
+	}
+	db, err := pebble.Open(s.o.Dir, s.o.pebble(&watchedFS{FS: s.o.fs, l: s.l}, s.lock, s.l))
+	if err != nil {
+		return fmt.Errorf("open store %s: %w", s.o.Dir, err)
+	}
+	s.db = db
+	if err := s.checkFormat(); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return nil
+}
+
+func lockDir(o Options) (*pebble.Lock, error) {
+	lock, err := pebble.LockDirectory(o.Dir, o.fs)
+	if err == nil {
+		return lock, nil
+	}
+	// A fault of the lock file itself names its path; what is left is a lock that somebody holds.
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, fmt.Errorf("open store: lock directory: %w", err)
+	}
+	return nil, fmt.Errorf("open store %s: %w by another process: stop it, or let it do the work over its control socket (%w)",
+		o.Dir, ErrLocked, err)
+}
+
+// checkPebbleFormat refuses files of a newer library before anything in the directory is touched.
+func checkPebbleFormat(o Options) error {
+	v, err := atomicfs.ReadMarker(o.fs, o.Dir, "format-version")
+	if err != nil {
+		return fmt.Errorf("open store %s: read format marker: %w", o.Dir, err)
+	}
+	if n, err := strconv.ParseUint(v, 10, 64); err == nil && n > uint64(pebble.FormatNewest) {
+		return fmt.Errorf("open store %s: %w: its files need Pebble format %d, this program knows up to %d: use the version that wrote it, or a later one",
+			o.Dir, ErrNewerFormat, n, pebble.FormatNewest)
+	}
+	return nil
+}
+
+// checkFormat compares the store's own format number with ours, and writes it into a new store.
+func (s *Store) checkFormat() error {
+	name := key.MetaRow(nil, "format")
+	var format uint64
+	err := s.Get(name, func(v []byte) error {
+		if len(v) < 2 || v[0] != 1 {
+			return fmt.Errorf("%w: format row %x", ErrForeign, v)
+		}
+		var n int
+		if format, n = binary.Uvarint(v[1:]); n <= 0 || format == 0 {
+			return fmt.Errorf("%w: format row %x", ErrForeign, v)
+		}
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		return s.writeFormat(name)
+	}
+	if err != nil {
+		return fmt.Errorf("open store %s: read format: %w", s.o.Dir, err)
+	}
+	if format > Format {
+		return fmt.Errorf("open store %s: %w: it has store format %d, this program knows up to %d: use the version that wrote it, or a later one",
+			s.o.Dir, ErrNewerFormat, format, Format)
+	}
+	return nil
+}
+
+func (s *Store) writeFormat(name []byte) error {
+	it, err := s.db.NewIter(nil)
+	if err != nil {
+		return fmt.Errorf("open store %s: %w", s.o.Dir, err)
+	}
+	used := it.First()
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return fmt.Errorf("open store %s: %w", s.o.Dir, err)
+	}
+	if used {
+		return fmt.Errorf("open store %s: %w: it holds rows but no format", s.o.Dir, ErrForeign)
+	}
+	if err := s.db.Set(name, binary.AppendUvarint([]byte{1}, Format), pebble.Sync); err != nil {
+		return fmt.Errorf("open store %s: write format: %w", s.o.Dir, err)
+	}
+	if err := s.l.failure(); err != nil {
+		return fmt.Errorf("open store %s: write format: %w", s.o.Dir, err)
+	}
+	return nil
+}
+
+// enter takes a reference for the length of a call.
+func (s *Store) enter() error {
+	if s.refs.Add(1) > 0 {
+		return nil
+	}
+	s.leave()
+	return ErrClosed
+}
+
+func (s *Store) leave() {
+	if s.refs.Add(-1) == closing {
+		select {
+		case s.idle <- struct{}{}:
+		default: // Close has a wake-up waiting already
+		}
+	}
+}
+
+// closed tells a long call that Close waits for it.
+func (s *Store) closed() bool { return s.refs.Load() < 0 }
+
+// Close waits for running calls and closes the store; scans end early with ErrClosed. Further calls of Close return the
+// result of the first.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		s.refs.Add(closing)
+		for s.refs.Load() != closing {
+			<-s.idle
+		}
+		s.unreg()
+		if s.stuck.Load() { // Pebble would wait for itself; the directory stays locked until the process ends
+			s.err = fmt.Errorf("close store: %w", s.l.failure())
+			return
+		}
+		if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
+			s.err = fmt.Errorf("close store: %w", err)
+		}
+	})
+	return s.err
+}
