@@ -1,0 +1,86 @@
+package lighter
+
+import "hyperlight/engine/feed"
+
+// parseChannel reads "order_book:0", the form of answers, or "order_book/0", the form of requests. A market that is no
+// number gives FamilyOther.
+func parseChannel(b []byte) feed.Channel {
+	sep := 0
+	for sep < len(b) && b[sep] != ':' && b[sep] != '/' {
+		sep++
+	}
+	if sep == len(b) {
+		return feed.Channel{Family: family(b), Native: feed.All}
+	}
+	f, arg := family(b[:sep]), b[sep+1:]
+	if string(arg) == "all" {
+		return feed.Channel{Family: f, Native: feed.All}
+	}
+	n := digits(arg, 0)
+	id, ok := signed(arg)
+	if n == 0 || n != len(arg) || !ok {
+		return feed.Channel{}
+	}
+	return feed.Channel{Family: f, Native: id}
+}
+
+func family(b []byte) feed.Family {
+	switch string(b) {
+	case "order_book":
+		return feed.FamilyBook
+	case "trade":
+		return feed.FamilyTrade
+	case "market_stats":
+		return feed.FamilyStats
+	case "spot_market_stats":
+		return feed.FamilySpotStats
+	case "height":
+		return feed.FamilyHeight
+	case "ticker":
+		return feed.FamilyTicker
+	}
+	return feed.FamilyOther
+}
+
+// frameType is what the member "type" says.
+type frameType uint8
+
+const (
+	typeNone frameType = iota // absent or unknown
+	typeFirst
+	typeUpdate
+	typeConnected
+	typePing
+	typePong
+	typeUnsubscribed
+	typeError
+)
+
+// parseType reads "update/order_book" and its like; the family is that of data frames only.
+func parseType(b []byte) (frameType, feed.Family) {
+	for i, c := range b {
+		if c != '/' {
+			continue
+		}
+		switch string(b[:i]) {
+		case "update":
+			return typeUpdate, family(b[i+1:])
+		case "subscribed":
+			return typeFirst, family(b[i+1:])
+		}
+		return typeNone, feed.FamilyOther
+	}
+	switch string(b) {
+	case "connected":
+		return typeConnected, feed.FamilyOther
+	case "ping":
+		return typePing, feed.FamilyOther
+	case "pong":
+		return typePong, feed.FamilyOther
+	case "unsubscribed":
+		return typeUnsubscribed, feed.FamilyOther
+	case "error":
+		return typeError, feed.FamilyOther
+	}
+	return typeNone, feed.FamilyOther
+}
