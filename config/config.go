@@ -40,7 +40,7 @@ type Access struct {
 // Storage configures the store.
 type Storage struct {
 	Dir     string `yaml:"dir" doc:"Data directory, private to its owner."`
-	MinFree Size   `yaml:"min_free" doc:"Free disk space below which recording stops while reads go on."`
+	MinFree Size   `yaml:"min_free" doc:"Free disk space below which recording stops while reads go on. 0: never."`
 	Cache   Size   `yaml:"cache" doc:"Memory for cached blocks of the store."`
 }
 

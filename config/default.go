@@ -23,7 +23,7 @@ func Default() *Config {
 		},
 		Storage: Storage{
 			Dir:     stateDir(os.Getenv, os.UserHomeDir, os.Geteuid()),
-			MinFree: 1 << 30,
+			MinFree: 512 << 20,
 			Cache:   256 << 20,
 		},
 		History: History{

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// importOptions are the flags of an import.
+type importOptions struct {
+	Markets string // an orderBooks or orderBookDetails reply that names markets and their decimals; "" for none
+}
+
+// importProgress says how far an import is. Bytes are those of the files as they lie on disk.
+type importProgress struct {
+	File           string
+	Done, Total    int64 // over all files
+	Frames, Trades uint64
+}
+
+// importReport is what an import did.
+type importReport struct {
+	Files          int               `json:"files"`
+	Lines          uint64            `json:"lines"`
+	Frames         uint64            `json:"frames"`
+	Updates        uint64            `json:"updates"`       // book frames stored
+	Trades         uint64            `json:"trades"`        // trades stored
+	KnownUpdates   uint64            `json:"known_updates"` // book frames left out: their time was held already
+	KnownTrades    uint64            `json:"known_trades"`  // trades left out: stored already
+	Gaps           uint64            `json:"gaps"`          // holes found in the recording
+	Rejected       uint64            `json:"rejected"`      // lines that were not understood
+	Reasons        map[string]uint64 `json:"reasons"`       // why, with counts
+	Markets        int               `json:"markets"`       // markets seen
+	From           int64             `json:"from"`          // first receive time, ms
+	To             int64             `json:"to"`            // last receive time, ms
+	ElapsedSeconds float64           `json:"elapsed_seconds"`
+}
+
+func (a *app) newImportCommand() *cobra.Command {
+	var options importOptions
+	cmd := &cobra.Command{
+		Use:   "import FILE...",
+		Short: "Load recorded Lighter frames into the store",
+		Long: "Import reads recordings (.ndjson, .jsonl, also .gz), one frame per line: bare, or wrapped as\n" +
+			`{"seq","recv_us","msg"} or {"captured_at","frame"}. The recording's own clock counts. A file` + "\n" +
+			"imported twice changes nothing; damaged lines are counted and left out. No server may run on the store.",
+		Example: "  hyperlight import recording.ndjson.gz",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("no file given")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, files []string) error {
+			for _, f := range append(slices.Clone(files), options.Markets) {
+				if err := checkReadable(f); err != nil {
+					return err
+				}
+			}
+			loaded, err := a.load()
+			if err != nil {
+				return err
+			}
+			cfg := loaded.Config
+			limitMemory(os.DirFS("/"), os.Getenv("GOMEMLIMIT"))
+			level := slog.LevelWarn // the report says what info lines would
+			if a.verbose {
+				level = slog.LevelDebug
+			}
+			log := newLogger(a.stderr, "text", level)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+
+			bar := a.newProgressBar()
+			report, err := runImport(ctx, cfg, log, files, options, bar.update)
+			bar.finish(err == nil)
+			if err != nil {
+				if ctx.Err() != nil {
+					return failf(exitFailure, "run it again to load the rest", "import interrupted: %w", err)
+				}
+				return err
+			}
+			return a.printImport(report)
+		},
+	}
+	cmd.Flags().StringVar(&options.Markets, "markets", "", "`FILE` with an orderBooks or orderBookDetails reply, for symbols and decimals")
+	a.settingFlag(cmd, "storage-dir", "storage.dir", "data `DIRECTORY`")
+	return cmd
+}
+
+// checkReadable fails early on a file that is not there; "" is none.
+func checkReadable(name string) error {
+	if name == "" {
+		return nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return failf(exitFailure, "name the recordings in it", "%s is a directory", name)
+	}
+	return nil
+}
+
+func (a *app) printImport(r *importReport) error {
+	rows := [][]string{}
+	for _, c := range []struct {
+		name  string
+		count uint64
+	}{
+		{"files", uint64(r.Files)}, {"lines", r.Lines}, {"frames", r.Frames}, {"markets", uint64(r.Markets)},
+		{"updates", r.Updates}, {"trades", r.Trades}, {"known updates", r.KnownUpdates}, {"known trades", r.KnownTrades},
+		{"gaps", r.Gaps}, {"rejected", r.Rejected},
+	} {
+		rows = append(rows, []string{c.name, strconv.FormatUint(c.count, 10)})
+	}
+	for _, reason := range slices.Sorted(maps.Keys(r.Reasons)) {
+		rows = append(rows, []string{"rejected: " + reason, strconv.FormatUint(r.Reasons[reason], 10)})
+	}
+	return a.print(result{header: []string{"what", "count"}, rows: rows, json: r})
+}

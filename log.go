@@ -1,0 +1,41 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// newLogger returns the logger of the process: one line per event on w, times
+// in UTC with milliseconds, repeats of warnings and errors folded.
+func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: rewriteAttr}
+	var h slog.Handler = slog.NewJSONHandler(w, options)
+	if format == "text" {
+		h = slog.NewTextHandler(w, options)
+	}
+	return slog.New(newFoldHandler(h, time.Minute))
+}
+
+func rewriteAttr(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) > 0 {
+		return a
+	}
+	switch a.Key {
+	case slog.TimeKey:
+		return slog.String(slog.TimeKey, a.Value.Time().UTC().Format("2006-01-02T15:04:05.000Z"))
+	case slog.LevelKey:
+		return slog.String(slog.LevelKey, strings.ToLower(a.Value.String()))
+	}
+	return a
+}
+
+// parseLevel reads a level that config has validated.
+func parseLevel(s string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(s)); err != nil {
+		return slog.LevelInfo
+	}
+	return l
+}

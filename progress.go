@@ -1,0 +1,68 @@
+package main
+
+import (
+	"io"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/progress"
+)
+
+// progressBar shows how far a long job is, on a terminal only. Its methods may
+// be called on the zero value, which shows nothing.
+type progressBar struct {
+	writer  progress.Writer
+	tracker *progress.Tracker
+	ended   sync.WaitGroup
+}
+
+// newProgressBar returns a bar on standard error, or one that shows nothing.
+func (a *app) newProgressBar() *progressBar {
+	if a.quiet || !isTerminal(a.stderr) {
+		return &progressBar{}
+	}
+	return startProgressBar(a.stderr, !a.noColor)
+}
+
+func startProgressBar(w io.Writer, colors bool) *progressBar {
+	b := &progressBar{writer: progress.NewWriter(), tracker: &progress.Tracker{Units: progress.UnitsBytes}}
+	b.writer.SetOutputWriter(w)
+	b.writer.SetUpdateFrequency(200 * time.Millisecond)
+	b.writer.SetTrackerLength(30)
+	b.writer.SetMessageLength(32)
+	if colors {
+		b.writer.SetStyle(progress.StyleBlocks)
+	}
+	b.writer.Style().Visibility.ETA = true
+	b.writer.Style().Visibility.Speed = true
+	b.writer.AppendTracker(b.tracker)
+	b.ended.Go(b.writer.Render)
+	return b
+}
+
+func (b *progressBar) update(p importProgress) {
+	if b.tracker == nil {
+		return
+	}
+	b.tracker.UpdateTotal(p.Total)
+	b.tracker.SetValue(min(p.Done, p.Total-1)) // at the total the bar would end itself
+	b.tracker.UpdateMessage(filepath.Base(p.File))
+}
+
+// finish ends the bar and waits for its last line.
+func (b *progressBar) finish(ok bool) {
+	if b.tracker == nil {
+		return
+	}
+	if ok {
+		b.tracker.MarkAsDone()
+	} else {
+		b.tracker.MarkAsErrored()
+	}
+	for !b.writer.IsRenderInProgress() {
+		time.Sleep(time.Millisecond)
+	}
+	b.writer.Stop()
+	b.ended.Wait()
+}
