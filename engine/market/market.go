@@ -42,9 +42,9 @@ type Options struct {
 	Logger    *slog.Logger     // nil discards
 	Listeners []Listener       // told in this order
 
-	// Save makes a market durable before its new state is used; on an error the old state stays. nil keeps markets in
-	// memory only.
-	Save func(*model.Market) error
+	// Save makes markets durable, all or none, before their new state is used; on an error the old state stays. nil keeps
+	// markets in memory only.
+	Save func([]*model.Market) error
 	// Resync asks the feed for a new snapshot of a market. It must not block. nil where nobody can answer (import).
 	Resync func(model.MarketID)
 	// NeedTrades asks for the trades after an id over REST. It must not block. Whoever takes it must deliver one
