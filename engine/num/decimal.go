@@ -12,11 +12,14 @@ type Decimal struct {
 // ParseDecimal reads a plain decimal and keeps as many decimals as the text has, trailing zeros included.
 func ParseDecimal(b []byte) (Decimal, error) {
 	scale := Decimals(b)
-	if scale > MaxScale {
+	m, err := Parse(b, min(scale, MaxScale))
+	switch {
+	case err != nil:
+		return Decimal{}, err
+	case scale > MaxScale: // zeros that Decimal cannot keep
 		return Decimal{}, ErrScale
 	}
-	m, err := Parse(b, scale)
-	return Decimal{Mant: m, Scale: scale}, err
+	return Decimal{Mant: m, Scale: scale}, nil
 }
 
 // Append writes the decimal with all its decimals.
@@ -190,6 +193,9 @@ func finish(neg bool, hi, lo, d uint64, sticky bool) (int64, error) {
 		return 0, ErrRange
 	}
 	q, r := bits.Div64(hi, lo, d)
+	if q > 1<<63 {
+		return 0, ErrRange // before rounding up, which would wrap the greatest quotient to 0
+	}
 	half := d - r // compare r with d-r instead of 2r with d: no overflow
 	if r > half || (r == half && (sticky || q&1 == 1)) {
 		q++

@@ -49,9 +49,9 @@ func Parse(b []byte, scale uint8) (int64, error) {
 	if scale > MaxScale {
 		return 0, ErrScale
 	}
-	i, neg := 0, false
+	i, neg, limit := 0, false, uint64(math.MaxInt64)
 	if len(b) > 0 && b[0] == '-' {
-		neg, i = true, 1
+		neg, i, limit = true, 1, limit+1
 	}
 	if i == len(b) {
 		return 0, ErrSyntax
@@ -63,10 +63,8 @@ func Parse(b []byte, scale uint8) (int64, error) {
 		if c > 9 {
 			break
 		}
-		if mant > (math.MaxInt64-9)/10 {
-			if mant > math.MaxInt64/10 || mant*10 > math.MaxInt64-uint64(c) {
-				return 0, ErrRange
-			}
+		if mant > (math.MaxInt64-9)/10 && (mant > limit/10 || mant*10 > limit-uint64(c)) {
+			return 0, unlessSyntax(ErrRange, b[i:], true)
 		}
 		mant = mant*10 + uint64(c)
 		digits++
@@ -87,14 +85,12 @@ func Parse(b []byte, scale uint8) (int64, error) {
 			}
 			if decimals == scale {
 				if c != 0 {
-					return 0, scaleOrSyntax(b[i:])
+					return 0, unlessSyntax(ErrScale, b[i:], false)
 				}
 				continue
 			}
-			if mant > (math.MaxInt64-9)/10 {
-				if mant > math.MaxInt64/10 || mant*10 > math.MaxInt64-uint64(c) {
-					return 0, ErrRange
-				}
+			if mant > (math.MaxInt64-9)/10 && (mant > limit/10 || mant*10 > limit-uint64(c)) {
+				return 0, unlessSyntax(ErrRange, b[i:], false)
 			}
 			mant = mant*10 + uint64(c)
 			decimals++
@@ -105,7 +101,7 @@ func Parse(b []byte, scale uint8) (int64, error) {
 	}
 	if missing := scale - decimals; missing > 0 && mant != 0 {
 		p := uint64(pow10[missing])
-		if mant > math.MaxInt64/p {
+		if mant > limit/p {
 			return 0, ErrRange
 		}
 		mant *= p
@@ -116,14 +112,19 @@ func Parse(b []byte, scale uint8) (int64, error) {
 	return int64(mant), nil
 }
 
-// scaleOrSyntax keeps "1.239x" a syntax error although its third decimal already exceeds the scale.
-func scaleOrSyntax(rest []byte) error {
-	for _, c := range rest {
-		if c < '0' || c > '9' {
+// unlessSyntax returns err, or ErrSyntax where the rest of the text, from a digit on, does not continue a number: "1.239x"
+// is none, whatever its third decimal would be. point says that the decimal point may still come.
+func unlessSyntax(err error, rest []byte, point bool) error {
+	for i, c := range rest {
+		switch {
+		case c >= '0' && c <= '9':
+		case c == '.' && point && i+1 < len(rest):
+			point = false
+		default:
 			return ErrSyntax
 		}
 	}
-	return ErrScale
+	return err
 }
 
 // Decimals returns how many digits stand behind the point of a plain decimal text; 0 where there is no point.
