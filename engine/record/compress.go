@@ -1,0 +1,84 @@
+package record
+
+import (
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxRatio bounds what a decoder allocates by what it was given: a section that would shrink more is stored as it is.
+const maxRatio = 1024
+
+// The coder and the decoder are shared: EncodeAll and DecodeAll are safe for concurrent use and keep no state. Blocks
+// have checksums in the store, so the frames carry none.
+var (
+	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
+			zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return e
+	})
+	zstdDecoder = sync.OnceValue(func() *zstd.Decoder {
+		// One decoder for each core: readers must not wait for one another.
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return d
+	})
+)
+
+// A section is a run of bytes with its length before it: uvarint(stored length x 2 + compressed), then, if compressed,
+// uvarint(raw length), then the bytes.
+
+// appendSection writes a section, compressed where asked and where that makes it smaller.
+func appendSection(dst, raw []byte, compress bool) []byte {
+	if compress && len(raw) > 16 {
+		start := len(dst)
+		packed := zstdEncoder().EncodeAll(raw, nil)
+		if len(packed) < len(raw) && len(raw) <= maxRatio*len(packed) {
+			dst = appendUvarint(dst, uint64(len(packed))<<1|1)
+			dst = appendUvarint(dst, uint64(len(raw)))
+			return append(dst, packed...)
+		}
+		dst = dst[:start]
+	}
+	dst = appendUvarint(dst, uint64(len(raw))<<1)
+	return append(dst, raw...)
+}
+
+// section is a section that was found but not yet unpacked.
+type section struct {
+	stored []byte
+	raw    uint64 // raw length of a compressed section, 0 of another
+}
+
+func (r *reader) section() section {
+	n := r.uvarint()
+	if n&1 == 0 {
+		return section{stored: r.bytes(n >> 1)}
+	}
+	s := section{raw: r.uvarint()}
+	s.stored = r.bytes(n >> 1)
+	if s.raw == 0 || s.raw > maxRatio*uint64(len(s.stored)) {
+		r.fail()
+	}
+	return s
+}
+
+// unpack returns the raw bytes; those of a compressed section lie in buf, which grows as needed and is returned.
+func (s section) unpack(buf []byte, what string) (raw, grown []byte, err error) {
+	if s.raw == 0 {
+		return s.stored, buf, nil
+	}
+	if uint64(cap(buf)) < s.raw {
+		buf = make([]byte, 0, s.raw)
+	}
+	out, err := zstdDecoder().DecodeAll(s.stored, buf[:0:s.raw])
+	if err != nil || uint64(len(out)) != s.raw {
+		return nil, buf, corrupt(what)
+	}
+	return out, buf, nil
+}

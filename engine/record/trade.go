@@ -1,0 +1,201 @@
+package record
+
+import (
+	"fmt"
+	"sync"
+
+	"hyperlight/engine/model"
+)
+
+// Columns says which column groups of trades to decode.
+type Columns uint8
+
+// The column groups. Core holds everything up to Trade.Block, Hash the transaction hash, Rest what follows it.
+const (
+	Core Columns = 1 << iota
+	Hash
+	Rest
+	All = Core | Hash | Rest
+)
+
+const (
+	tradeVersion = 1
+	groups       = 3
+	// minCore is the least that a row takes in the core group: flags, id, price, size, two orders, two accounts.
+	minCore = 8
+)
+
+// A trade value, of either form, is
+//
+//	version, epoch, count, time of the first row, first row's time - smallest, greatest - first row's,
+//	section of the core group, section of the hashes, section of the rest
+//
+// Within a group the columns follow one another, each with a value for each row. A segment's sections are compressed.
+
+// AppendTradeBlock encodes a hot block: the trades of one market-second, ascending by id. Trade.Epoch is not looked at.
+func AppendTradeBlock(dst []byte, epoch uint8, rows []model.Trade) []byte {
+	return appendTrades(dst, tradeVersion, epoch, rows, false)
+}
+
+// AppendTradeSegment encodes a sealed segment: trades ascending by (time, id). About 4,096 of them is a good size; more
+// are allowed, so that rows of the same time need not be torn apart.
+func AppendTradeSegment(dst []byte, epoch uint8, rows []model.Trade) []byte {
+	return appendTrades(dst, tradeVersion|sealedBit, epoch, rows, true)
+}
+
+func appendTrades(dst []byte, version byte, epoch uint8, rows []model.Trade, compress bool) []byte {
+	dst = append(dst, version, epoch)
+	dst = appendUvarint(dst, uint64(len(rows)))
+	if len(rows) == 0 {
+		return dst
+	}
+	base := rows[0].Time
+	low, high := base, base
+	for i := range rows {
+		low, high = min(low, rows[i].Time), max(high, rows[i].Time)
+	}
+	dst = appendUvarint(dst, uint64(base))
+	dst = appendUvarint(dst, uint64(base)-uint64(low))
+	dst = appendUvarint(dst, uint64(high)-uint64(base))
+	c := tradeCoders.Get().(*tradeCoder)
+	defer tradeCoders.Put(c)
+	c.reset(base)
+	c.raw = c.appendCore(c.raw[:0], rows)
+	dst = appendSection(dst, c.raw, compress)
+	c.raw = c.appendHashes(c.raw[:0], rows)
+	dst = appendSection(dst, c.raw, compress)
+	c.raw = c.appendRest(c.raw[:0], rows)
+	return appendSection(dst, c.raw, compress)
+}
+
+// TradeHeader reads the head of a trade block or segment.
+func TradeHeader(b []byte) (Header, error) {
+	h, _, _, err := openTrades(b)
+	return h, err
+}
+
+func openTrades(b []byte) (h Header, base int64, r reader, err error) {
+	if len(b) < 3 {
+		return h, 0, r, corrupt("trades")
+	}
+	if b[0]&^sealedBit != tradeVersion {
+		return h, 0, r, fmt.Errorf("decode trades: %w %d", ErrVersion, b[0])
+	}
+	h.Epoch = b[1]
+	r = reader{b: b, i: 2}
+	n := r.uvarint()
+	if n == 0 {
+		return h, 0, r, r.end("trades")
+	}
+	h.Trades = uint32(n)
+	base = int64(r.uvarint())
+	h.First = base - int64(r.uvarint())
+	h.Last = base + int64(r.uvarint())
+	if r.bad || n != uint64(h.Trades) {
+		return Header{}, 0, r, corrupt("trades")
+	}
+	return h, base, r, nil
+}
+
+// DecodeTrades appends the trades of a block or segment to dst and returns it; after an error dst comes back as it was
+// given. Fields outside the wanted groups are zero, Epoch is always set. The texts of one call share one piece of
+// memory. A call with Core alone that finds room in dst allocates nothing.
+func DecodeTrades(dst []model.Trade, b []byte, want Columns) ([]model.Trade, error) {
+	h, base, r, err := openTrades(b)
+	if err != nil || h.Trades == 0 {
+		return dst, err
+	}
+	var sections [groups]section
+	for i := range sections {
+		sections[i] = r.section()
+	}
+	if err := r.end("trades"); err != nil {
+		return dst, err
+	}
+	// The core group is the one whose length bounds the number of rows, so it is always looked at.
+	size := max(sections[0].raw, uint64(len(sections[0].stored)))
+	if uint64(h.Trades) > size/minCore {
+		return dst, corrupt("trades")
+	}
+	c := tradeCoders.Get().(*tradeCoder)
+	defer tradeCoders.Put(c)
+	c.reset(model.Millis(base))
+	start := len(dst)
+	out := growTrades(dst, int(h.Trades), h.Epoch)
+	if err := c.decode(out[start:], &sections, want); err != nil {
+		return dst, err
+	}
+	return out, nil
+}
+
+// growTrades appends n trades that are zero but for their epoch.
+func growTrades(dst []model.Trade, n int, epoch uint8) []model.Trade {
+	start := len(dst)
+	if cap(dst)-start < n {
+		grown := make([]model.Trade, start, max(start+n, 2*cap(dst)))
+		copy(grown, dst)
+		dst = grown
+	}
+	dst = dst[:start+n]
+	clear(dst[start:])
+	for i := start; i < len(dst); i++ {
+		dst[i].Epoch = epoch
+	}
+	return dst
+}
+
+// tradeCoder is the working memory of one call.
+type tradeCoder struct {
+	base     model.Millis
+	raw      []byte
+	flags    []byte
+	accounts []model.AccountID
+	known    map[model.AccountID]int
+	text     []byte // all texts of the call
+	hashes   []span // of each row
+	extras   []span // of each row
+}
+
+var tradeCoders = sync.Pool{New: func() any { return &tradeCoder{known: map[model.AccountID]int{}} }}
+
+// keepBytes is the most working memory that a coder keeps between calls.
+const keepBytes = 8 << 20
+
+func (c *tradeCoder) reset(base model.Millis) {
+	c.base = base
+	c.accounts = c.accounts[:0]
+	c.text, c.hashes, c.extras = c.text[:0], c.hashes[:0], c.extras[:0]
+	clear(c.known)
+	if cap(c.raw) > keepBytes {
+		c.raw = nil
+	}
+	if cap(c.text) > keepBytes {
+		c.text = nil
+	}
+}
+
+func (c *tradeCoder) decode(rows []model.Trade, sections *[groups]section, want Columns) (err error) {
+	for g := range sections {
+		if want&(1<<g) == 0 {
+			continue
+		}
+		var raw []byte
+		if raw, c.raw, err = sections[g].unpack(c.raw, "trades"); err != nil {
+			return err
+		}
+		r := reader{b: raw}
+		switch Columns(1 << g) {
+		case Core:
+			c.readCore(&r, rows)
+		case Hash:
+			c.readHashes(&r, rows)
+		case Rest:
+			c.readRest(&r, rows)
+		}
+		if err := r.end("trades"); err != nil {
+			return err
+		}
+	}
+	c.setTexts(rows)
+	return nil
+}

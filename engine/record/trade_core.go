@@ -1,0 +1,297 @@
+package record
+
+import (
+	"math/bits"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+)
+
+// The flags of a row in the core group.
+const (
+	coreKind     = 7      // the kind, or kindEscape followed by it
+	coreMakerAsk = 1 << 3 // the maker was the ask
+	coreNoRecv   = 1 << 4 // no receive time
+	coreSameRecv = 1 << 5 // that of the row before
+	coreSameTime = 1 << 6 // time and block are those of the row before
+	coreValue    = 1 << 7 // the value is price x size exactly
+
+	kindEscape = 7
+)
+
+// appendCore writes the core group: the exponent of the value, then the columns flags, id, time and block, receive time,
+// price, size, value, orders, accounts. Numbers are differences from the row before.
+func (c *tradeCoder) appendCore(dst []byte, rows []model.Trade) []byte {
+	exp := valueExponent(rows)
+	dst = appendVarint(dst, int64(exp))
+	prev := c.origin()
+	for i := range rows {
+		t := &rows[i]
+		f := byte(min(t.Kind, kindEscape))
+		if t.MakerAsk {
+			f |= coreMakerAsk
+		}
+		switch {
+		case t.Recv == 0:
+			f |= coreNoRecv
+		case t.Recv == prev.Recv:
+			f |= coreSameRecv
+		}
+		if t.Time == prev.Time && t.Block == prev.Block {
+			f |= coreSameTime
+		}
+		if int64(t.USD) == value(t.Price, t.Size, exp) {
+			f |= coreValue
+		}
+		dst = append(dst, f)
+		if t.Kind >= kindEscape {
+			dst = append(dst, byte(t.Kind))
+		}
+		recv := prev.Recv
+		prev = *t
+		if t.Recv == 0 {
+			prev.Recv = recv
+		}
+	}
+	prev = c.origin()
+	for i := range rows {
+		dst = appendVarint(dst, int64(rows[i].ID-prev.ID))
+		prev.ID = rows[i].ID
+	}
+	for i := range rows {
+		if t := &rows[i]; t.Time != prev.Time || t.Block != prev.Block {
+			dst = appendVarint(dst, int64(t.Time-prev.Time))
+			dst = appendVarint(dst, int64(t.Block-prev.Block))
+			prev.Time, prev.Block = t.Time, t.Block
+		}
+	}
+	for i := range rows {
+		if t := &rows[i]; t.Recv != 0 && t.Recv != prev.Recv {
+			dst = appendVarint(dst, int64(t.Recv-prev.Recv))
+			prev.Recv = t.Recv
+		}
+	}
+	for i := range rows {
+		dst = appendVarint(dst, int64(rows[i].Price-prev.Price))
+		prev.Price = rows[i].Price
+	}
+	for i := range rows {
+		dst = appendUvarint(dst, uint64(rows[i].Size))
+	}
+	for i := range rows {
+		if t := &rows[i]; int64(t.USD) != value(t.Price, t.Size, exp) {
+			dst = appendVarint(dst, int64(t.USD)-value(t.Price, t.Size, exp))
+		}
+	}
+	dst = appendOrders(dst, rows)
+	return c.appendAccounts(dst, rows)
+}
+
+// origin is the row that the first one is told against.
+func (c *tradeCoder) origin() model.Trade {
+	return model.Trade{Time: c.base, Recv: c.base.Micros()}
+}
+
+func (c *tradeCoder) readCore(r *reader, rows []model.Trade) {
+	exp := int(r.varint())
+	if exp < -maxExponent || exp > maxExponent {
+		r.fail()
+	}
+	// The flags are needed by several columns: they are kept aside as they were.
+	flags := c.readFlags(r, rows)
+	prev := c.origin()
+	for i := range rows {
+		prev.ID += uint64(r.varint())
+		rows[i].ID = prev.ID
+	}
+	for i, f := range flags {
+		if f&coreSameTime == 0 {
+			prev.Time += model.Millis(r.varint())
+			prev.Block += uint64(r.varint())
+		}
+		rows[i].Time, rows[i].Block = prev.Time, prev.Block
+	}
+	for i, f := range flags {
+		if f&coreNoRecv != 0 {
+			continue
+		}
+		if f&coreSameRecv == 0 {
+			prev.Recv += model.Micros(r.varint())
+		}
+		rows[i].Recv = prev.Recv
+	}
+	for i := range rows {
+		prev.Price += num.Price(r.varint())
+		rows[i].Price = prev.Price
+	}
+	for i := range rows {
+		rows[i].Size = num.Size(r.uvarint())
+	}
+	for i, f := range flags {
+		t := &rows[i]
+		t.USD = num.USD(value(t.Price, t.Size, exp))
+		if f&coreValue == 0 {
+			t.USD += num.USD(r.varint())
+		}
+	}
+	readOrders(r, rows)
+	c.readAccounts(r, rows)
+}
+
+func (c *tradeCoder) readFlags(r *reader, rows []model.Trade) []byte {
+	c.flags = c.flags[:0]
+	for i := range rows {
+		f := r.byte()
+		c.flags = append(c.flags, f)
+		t := &rows[i]
+		t.MakerAsk = f&coreMakerAsk != 0
+		if t.Kind = model.TradeKind(f & coreKind); t.Kind == kindEscape {
+			t.Kind = model.TradeKind(r.byte())
+		}
+	}
+	return c.flags
+}
+
+// orders returns the taker's and the maker's order of a trade, and the index of the taker's side.
+func orders(t *model.Trade) (taker, maker *uint64, side int) {
+	if t.MakerAsk {
+		return &t.BidOrder, &t.AskOrder, 0
+	}
+	return &t.AskOrder, &t.BidOrder, 1
+}
+
+// appendOrders writes the orders as two columns, takers' and makers': a taker that sweeps many makers repeats. Venues
+// count the orders of a side, so an order is told against the last one of its side in its column.
+func appendOrders(dst []byte, rows []model.Trade) []byte {
+	var prev [2]uint64
+	for i := range rows {
+		taker, _, side := orders(&rows[i])
+		dst = appendVarint(dst, int64(*taker-prev[side]))
+		prev[side] = *taker
+	}
+	for i := range rows {
+		_, maker, side := orders(&rows[i])
+		dst = appendVarint(dst, int64(*maker-prev[1-side]))
+		prev[1-side] = *maker
+	}
+	return dst
+}
+
+func readOrders(r *reader, rows []model.Trade) {
+	var prev [2]uint64
+	for i := range rows {
+		taker, _, side := orders(&rows[i])
+		prev[side] += uint64(r.varint())
+		*taker = prev[side]
+	}
+	for i := range rows {
+		_, maker, side := orders(&rows[i])
+		prev[1-side] += uint64(r.varint())
+		*maker = prev[1-side]
+	}
+}
+
+// Few accounts make most trades: an account is told by its place in the order of first appearance, a new one by 0 and
+// itself.
+func (c *tradeCoder) appendAccounts(dst []byte, rows []model.Trade) []byte {
+	for i := range rows {
+		taker, _ := accounts(&rows[i])
+		dst = c.appendAccount(dst, *taker)
+	}
+	for i := range rows {
+		_, maker := accounts(&rows[i])
+		dst = c.appendAccount(dst, *maker)
+	}
+	return dst
+}
+
+func (c *tradeCoder) appendAccount(dst []byte, a model.AccountID) []byte {
+	if n := c.known[a]; n > 0 {
+		return appendUvarint(dst, uint64(n))
+	}
+	c.known[a] = len(c.known) + 1
+	return appendUvarint(append(dst, 0), uint64(a))
+}
+
+func (c *tradeCoder) readAccounts(r *reader, rows []model.Trade) {
+	for i := range rows {
+		taker, _ := accounts(&rows[i])
+		*taker = c.readAccount(r)
+	}
+	for i := range rows {
+		_, maker := accounts(&rows[i])
+		*maker = c.readAccount(r)
+	}
+}
+
+func (c *tradeCoder) readAccount(r *reader) model.AccountID {
+	n := r.uvarint()
+	if n == 0 {
+		a := model.AccountID(r.uvarint())
+		c.accounts = append(c.accounts, a)
+		return a
+	}
+	if n > uint64(len(c.accounts)) {
+		r.fail()
+		return 0
+	}
+	return c.accounts[n-1]
+}
+
+func accounts(t *model.Trade) (taker, maker *model.AccountID) {
+	if t.MakerAsk {
+		return &t.BidAccount, &t.AskAccount
+	}
+	return &t.AskAccount, &t.BidAccount
+}
+
+// maxExponent bounds the power of ten between price x size and the value.
+const maxExponent = 18
+
+// valueExponent finds the power of ten that makes price x size the value. This package does not know the market's
+// decimals, but the first row that has all three tells.
+func valueExponent(rows []model.Trade) int {
+	for i := range rows {
+		t := &rows[i]
+		if t.Price == 0 || t.Size == 0 || t.USD == 0 {
+			continue
+		}
+		best, least := 0, uint64(1<<63)
+		for e := -maxExponent; e <= maxExponent; e++ {
+			d := int64(t.USD) - value(t.Price, t.Size, e)
+			if d < 0 {
+				d = -d
+			}
+			if uint64(d) < least {
+				best, least = e, uint64(d)
+			}
+		}
+		return best
+	}
+	return 0
+}
+
+// value is price x size x 10^exp, rounded down in magnitude; beyond 64 bits it is something else, but always the same.
+func value(p num.Price, s num.Size, exp int) int64 {
+	if exp >= 0 {
+		return int64(p) * int64(s) * num.Pow10(uint8(exp))
+	}
+	neg := (p < 0) != (s < 0)
+	hi, lo := bits.Mul64(magnitude(int64(p)), magnitude(int64(s)))
+	d := uint64(num.Pow10(uint8(-exp)))
+	if hi >= d {
+		return 0
+	}
+	q, _ := bits.Div64(hi, lo, d)
+	if neg {
+		return -int64(q)
+	}
+	return int64(q)
+}
+
+func magnitude(v int64) uint64 {
+	if v < 0 {
+		return -uint64(v)
+	}
+	return uint64(v)
+}
