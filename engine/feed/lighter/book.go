@@ -18,9 +18,12 @@ func (d *Decoder) settleBook() {
 		d.s.fail(ErrValue, "order_book")
 		return
 	}
-	if d.market == nil || d.bodyChannel != d.last.Channel {
-		d.bodyChannel = d.last.Channel
-		d.resolve()
+	if d.bodyChannel.Native < 0 {
+		d.s.fail(ErrValue, "channel")
+		return
+	}
+	if d.market == nil { // only to count digits
+		d.unknown = true
 		d.readBook()
 	}
 	if d.widen() {

@@ -2,23 +2,22 @@ package lighter
 
 import "hyperlight/engine/feed"
 
-// parseChannel reads "order_book:0", the form of answers, or "order_book/0", the form of requests. A market that is no
-// number gives FamilyOther.
+// parseChannel reads "order_book:0", the form of answers, or "order_book/0", the form of requests. A family that the
+// engine does not use, or a market that is no number, gives the zero channel.
 func parseChannel(b []byte) feed.Channel {
 	sep := 0
 	for sep < len(b) && b[sep] != ':' && b[sep] != '/' {
 		sep++
 	}
-	if sep == len(b) {
-		return feed.Channel{Family: family(b), Native: feed.All}
+	f := family(b[:sep])
+	if f == feed.FamilyOther {
+		return feed.Channel{}
 	}
-	f, arg := family(b[:sep]), b[sep+1:]
-	if string(arg) == "all" {
+	if sep == len(b) || string(b[sep+1:]) == "all" {
 		return feed.Channel{Family: f, Native: feed.All}
 	}
-	n := digits(arg, 0)
-	id, ok := signed(arg)
-	if n == 0 || n != len(arg) || !ok {
+	id, ok := signed(b[sep+1:])
+	if n := digits(b, sep+1); n == 0 || sep+1+n != len(b) || !ok {
 		return feed.Channel{}
 	}
 	return feed.Channel{Family: f, Native: id}

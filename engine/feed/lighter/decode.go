@@ -260,6 +260,12 @@ func (d *Decoder) unsigned(what string) uint64 {
 func (d *Decoder) settle(recv model.Micros) error {
 	f := &d.last
 	f.First = d.typ == typeFirst
+	if f.Channel.Family == feed.FamilyBook && d.bodyChannel != f.Channel && d.at(bodyBook) {
+		// The channel stood behind the body, or twice.
+		if d.bodyChannel = f.Channel; f.Channel.Native >= 0 && d.resolve() {
+			d.readBook()
+		}
+	}
 	data := (d.typ == typeFirst || d.typ == typeUpdate) && d.typFamily == f.Channel.Family
 	switch {
 	case d.bodies[bodyError] != 0 || d.typ == typeError:

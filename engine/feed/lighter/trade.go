@@ -218,7 +218,15 @@ func (d *Decoder) tradeKind(t *model.Trade, extra *span) {
 	}
 	if t.Kind == model.KindOther && d.s.err == nil {
 		d.s.pos = from
+		rest := string(d.rows.text[extra.from:extra.to])
+		d.rows.text = d.rows.text[:extra.from]
+		extra.to = extra.from
 		d.extra(extra)
+		// First of all, wherever the frame had it: so the encoder's order is the decoder's.
+		if rest != "" {
+			d.rows.text = append(append(d.rows.text, ','), rest...)
+			extra.to = len(d.rows.text)
+		}
 	}
 }
 
