@@ -1,0 +1,111 @@
+package http
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"hyperlight/engine/access"
+	"hyperlight/engine/model"
+)
+
+const contentJSON = "application/json"
+
+// call is one request on its way through the middleware. It is pooled and ends with the request.
+type call struct {
+	server    *Server
+	ctx       *fasthttp.RequestCtx
+	route     *route
+	head      head
+	pathParams   [maxParams][]byte
+	id        [36]byte
+	start     time.Time
+	peer      netip.AddrPort
+	client    netip.Addr
+	principal *access.Principal
+	failed    *model.Error
+	scratch   [64]byte
+}
+
+// begin fills a pooled call for a request. The head is read later, because it may be refused.
+func (c *call) begin(ctx *fasthttp.RequestCtx) {
+	c.ctx, c.route, c.principal, c.failed = ctx, c.server.unmatched, nil, nil
+	c.start = c.server.now()
+	c.peer = peerOf(ctx.RemoteAddr())
+	c.client = c.peer.Addr()
+}
+
+// identify takes the client's request id where it is a UUID, else makes one.
+func (c *call) identify() {
+	if isUUID(c.head.requestID) {
+		copy(c.id[:], c.head.requestID)
+		return
+	}
+	newUUID(&c.id, c.start)
+}
+
+// newUUID writes a version 7 UUID: sortable by time. Request ids are no secret, so the fast generator is enough.
+func newUUID(dst *[36]byte, now time.Time) {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16|rand.Uint64()&0xfff|0x7000)
+	binary.BigEndian.PutUint64(b[8:], rand.Uint64()&^(3<<62)|1<<63)
+	hex.Encode(dst[:8], b[:4])
+	hex.Encode(dst[9:13], b[4:6])
+	hex.Encode(dst[14:18], b[6:8])
+	hex.Encode(dst[19:23], b[8:10])
+	hex.Encode(dst[24:], b[10:])
+	dst[8], dst[13], dst[18], dst[23] = '-', '-', '-', '-'
+}
+
+// isUUID tells whether text has the form of a UUID.
+func isUUID(b []byte) bool {
+	if len(b) != 36 {
+		return false
+	}
+	for i, ch := range b {
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if ch != '-' {
+				return false
+			}
+		case ch >= '0' && ch <= '9', ch >= 'a' && ch <= 'f', ch >= 'A' && ch <= 'F':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// routeName returns the pattern of the matched route, which is what logs and metrics show instead of the path.
+func (c *call) routeName() string { return c.route.pattern }
+
+// nowMillis returns the time of the request.
+func (c *call) nowMillis() model.Millis { return model.Millis(c.start.UnixMilli()) }
+
+// attribution tells whether the caller may see the accounts behind orders.
+func (c *call) attribution() bool { return c.principal != nil && c.principal.Plan.Attribution }
+
+// pathMarket returns the market that the path names.
+func (c *call) pathMarket() (*model.Market, error) { return c.server.market(c.pathParams[0]) }
+
+// enterHistory passes the engine's gate and returns a context with the deadline of history reads. leave must be called.
+func (c *call) enterHistory() (ctx context.Context, leave func(), err error) {
+	exit, err := c.server.engine.Enter(c.ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), historyDeadline)
+	return ctx, func() { cancel(); exit() }, nil
+}
+
+// bytes sends a whole body, as handlers outside the envelope do.
+func (c *call) bytes(status int, contentType string, body []byte) {
+	c.ctx.Response.SetStatusCode(status)
+	c.ctx.Response.Header.SetContentType(contentType)
+	c.ctx.Response.SwapBody(append(c.ctx.Response.SwapBody(nil)[:0], body...))
+}

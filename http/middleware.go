@@ -1,0 +1,194 @@
+package http
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"hyperlight/engine/model"
+)
+
+// serve is the way of every request: recover, request id, client IP, security headers, head guard, body limit (fasthttp's
+// own, see serveFault), authentication, then whatever admit checks, then the handler.
+func (s *Server) serve(ctx *fasthttp.RequestCtx) {
+	c := s.calls.Get().(*call)
+	c.begin(ctx)
+	s.metrics.inFlight.Add(1)
+	// fasthttp does not recover: without this a panic in a handler would end the process.
+	defer func() {
+		if p := recover(); p != nil {
+			s.metrics.panics.Inc()
+			s.log.Error("handler panicked", "component", "http", "request_id", string(c.id[:]), "route", c.routeName(),
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.fail(errInternal)
+		}
+		s.finish(c)
+	}()
+	if err := c.head.read(&ctx.Request.Header); err != nil {
+		c.identify()
+		c.commonHeaders()
+		ctx.SetConnectionClose()
+		c.fail(err)
+		return
+	}
+	c.identify()
+	c.client = clientIP(c.client, c.head.forwardedFor, s.trusted)
+	c.commonHeaders()
+	if err := s.dispatch(c); err != nil {
+		c.fail(err)
+	}
+	c.compress()
+}
+
+// dispatch finds the route, lets the call in and runs the handler.
+func (s *Server) dispatch(c *call) error {
+	if c.head.encoded {
+		return errEncodedBody
+	}
+	method, path := c.ctx.Method(), c.ctx.Path()
+	if c.head.preflight && len(c.head.origin) > 0 && string(method) == "OPTIONS" {
+		c.preflight()
+		return nil
+	}
+	end := s.mux.find(path, &c.pathParams)
+	if end == nil {
+		if s.relay != nil && forwardable(path) {
+			s.relay(c.ctx)
+			return nil
+		}
+		return errNoPath
+	}
+	r := end.route(method)
+	if r == nil {
+		c.ctx.Response.Header.Set(fasthttp.HeaderAllow, end.allow)
+		if string(method) == "OPTIONS" {
+			c.ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
+			return nil
+		}
+		return &model.Error{Code: model.CodeMethodNotAllowed, Message: "this path takes " + end.allow}
+	}
+	c.route = r
+	if err := s.admit(c); err != nil {
+		return err
+	}
+	if r.raw != nil {
+		r.raw(c)
+		return nil
+	}
+	resp := &c.ctx.Response
+	body := append(resp.SwapBody(nil)[:0], `{"success":true,"data":`...)
+	body, m, err := r.answer(c, body)
+	if err == nil {
+		body = c.appendTail(body, m)
+	}
+	resp.SwapBody(body)
+	resp.Header.SetContentType(contentJSON)
+	return err
+}
+
+// admit makes the checks that can refuse a call before its handler, in the contract's order (1.6): authentication, rate
+// limit, quota, tier. Rate windows and credits belong between the first and the last; they come with the keys.
+func (s *Server) admit(c *call) error {
+	var refused error
+	if c.route.auth == authData {
+		refused = c.authenticate()
+	}
+	if c.ctx.ConnRequestNum() == 1 {
+		if err := s.connections.admit(c.ctx.Conn(), c.principal != nil); err != nil {
+			c.ctx.SetConnectionClose()
+			return err
+		}
+	}
+	if refused != nil {
+		return refused
+	}
+	return s.checkPlan(c)
+}
+
+// serveFault answers what fasthttp could not read as a request.
+func (s *Server) serveFault(ctx *fasthttp.RequestCtx, err error) {
+	c := s.calls.Get().(*call)
+	c.begin(ctx)
+	c.head = head{}
+	s.metrics.inFlight.Add(1)
+	defer s.finish(c)
+	c.identify()
+	c.commonHeaders()
+	_, tooLong := errors.AsType[*fasthttp.ErrSmallBuffer](err)
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		// The head was read whole, so the answer can have the form that it asked for.
+		if c.head.read(&ctx.Request.Header) != nil {
+			c.head = head{}
+		}
+		c.identify()
+		c.fail(errTooLarge)
+	case tooLong:
+		c.fail(errHeadTooLarge)
+	default:
+		c.fail(errHeadMalformed)
+	}
+}
+
+// checkPlan refuses a plan below the route's.
+func (s *Server) checkPlan(c *call) error {
+	need := c.route.plan
+	if need == "" || c.principal == nil {
+		return nil
+	}
+	plan, ok := s.access.Plan(need)
+	if ok && c.principal.Plan.Rank >= plan.Rank {
+		return nil
+	}
+	return &model.Error{Code: model.CodeForbidden, Message: "this endpoint requires the " + need + " tier or above",
+		Details: map[string]any{"required_tier": need}}
+}
+
+// commonHeaders sets what every answer carries.
+func (c *call) commonHeaders() {
+	h := &c.ctx.Response.Header
+	h.SetCanonical(headerRequestID, c.id[:])
+	h.SetCanonical(headerNoSniff, valueNoSniff)
+	h.SetCanonical(headerCacheControl, valueNoStore)
+	c.server.cors.set(c)
+}
+
+var (
+	headerRequestID    = []byte("X-Request-Id")
+	headerNoSniff      = []byte("X-Content-Type-Options")
+	headerCacheControl = []byte("Cache-Control")
+	headerTiming       = []byte("Server-Timing")
+	valueNoSniff       = []byte("nosniff")
+	valueNoStore       = []byte("no-store")
+)
+
+// finish measures, logs and gives the call back. It runs for every request, whatever happened to it.
+func (s *Server) finish(c *call) {
+	took := s.now().Sub(c.start)
+	resp := &c.ctx.Response
+	b := append(c.scratch[:0], "app;dur="...)
+	b = appendMillis(b, took)
+	resp.Header.SetCanonical(headerTiming, b)
+	status := resp.StatusCode()
+	s.metrics.inFlight.Add(-1)
+	s.metrics.count(c, status, took)
+	s.accessLog.line(c, status, took, len(resp.Body()))
+	c.ctx, c.principal, c.failed, c.head = nil, nil, nil, head{}
+	s.calls.Put(c)
+}
+
+// wantsProblem tells whether the client asked for errors as RFC 9457.
+func (c *call) wantsProblem() bool {
+	return bytes.Contains(c.head.accept, []byte("application/problem+json"))
+}
+
+// appendMillis writes a duration in milliseconds with three decimals.
+func appendMillis[D ~int64](dst []byte, d D) []byte {
+	us := max(0, int64(d)/1000)
+	dst = strconv.AppendInt(dst, us/1000, 10)
+	return append(dst, '.', byte('0'+us/100%10), byte('0'+us/10%10), byte('0'+us%10))
+}

@@ -1,0 +1,152 @@
+package http
+
+import (
+	"strconv"
+
+	"hyperlight/engine/model"
+)
+
+const (
+	// day is the length of a range that was asked without a start (contract 1.7).
+	day = model.Millis(86_400_000)
+	// maxOffset is where paging by offset stops making sense: the rows before it are read and dropped.
+	maxOffset = 100_000
+)
+
+// span is a range of time, start-inclusive and end-exclusive.
+type span struct {
+	From, To model.Millis
+	// GivenFrom and GivenTo tell whether the caller said so, or the default was taken.
+	GivenFrom, GivenTo bool
+}
+
+// span reads start and end: end defaults to now, start to 24 h before end.
+func (p *params) span(now model.Millis) span {
+	var s span
+	s.From, s.GivenFrom = p.moment("start")
+	s.To, s.GivenTo = p.moment("end")
+	if !s.GivenTo {
+		s.To = now
+	}
+	if !s.GivenFrom {
+		s.From = max(0, s.To-day)
+	}
+	if p.err == nil && s.From >= s.To {
+		p.fault("start", "start must be before end")
+	}
+	return s
+}
+
+// hash adds what was given of the range.
+func (f *filterHasher) span(s span) *filterHasher {
+	from, to := int64(-1), int64(-1)
+	if s.GivenFrom {
+		from = int64(s.From)
+	}
+	if s.GivenTo {
+		to = int64(s.To)
+	}
+	return f.addInt(from).addInt(to)
+}
+
+// page is which part of a sorted series to send.
+type page struct {
+	Limit, Offset int
+	Descending    bool
+	After         position // the last row of the page before, where Continued
+	Continued     bool
+	cursor        decodedCursor
+	filter        filterHash
+	start         model.Millis
+}
+
+// page reads limit, offset, order and cursor.
+func (p *params) page(limit, maxLimit int, order string) page {
+	g := page{Limit: p.integer("limit", limit, 1, maxLimit)}
+	other := "desc"
+	if order == "desc" {
+		other = "asc"
+	}
+	g.Descending = p.word("order", order, other) == "desc"
+	text, continued := p.get("cursor")
+	if continued {
+		d, err := decodeCursor(p.c.server.cursorKey, text)
+		if err != nil && p.err == nil {
+			p.err = err
+		}
+		g.Continued, g.cursor, g.After = true, d, d.Position
+		return g
+	}
+	g.Offset = p.integer("offset", 0, 0, maxOffset+1)
+	if g.Offset > maxOffset {
+		p.fault("offset", "offset must not be above 100000, use cursor")
+	}
+	return g
+}
+
+// bind ties the page to the query it belongs to: a cursor of another query is refused, and a range that was asked
+// without a start keeps the start of its first page.
+func (g *page) bind(p *params, f *filterHasher, s *span) {
+	if g.Descending {
+		f.add("desc")
+	} else {
+		f.add("asc")
+	}
+	g.filter = f.sum()
+	if g.Continued && p.err == nil {
+		if g.cursor.Filter != g.filter {
+			p.err = errCursor
+			return
+		}
+		if !s.GivenFrom {
+			s.From = g.cursor.Start
+		}
+		if s.From >= s.To {
+			p.err = errCursor
+		}
+	}
+	g.start = s.From
+}
+
+// next returns the cursor that continues after a row.
+func (g *page) next(c *call, last position) string {
+	return encodeCursor(c.server.cursorKey, last, g.start, g.filter)
+}
+
+// meta is what an answer's meta member says beside the request id and the time.
+type meta struct {
+	Paged      bool
+	Total      int64 // -1: unknown, sent as null
+	Limit      int
+	Offset     int
+	NextCursor string
+}
+
+// unknownTotal is the total of a series that is too long to be counted.
+const unknownTotal = -1
+
+// appendTail closes the data and writes the meta member: everything behind the data.
+func (c *call) appendTail(dst []byte, m meta) []byte {
+	dst = append(dst, `,"meta":{"request_id":"`...)
+	dst = append(dst, c.id[:]...)
+	dst = append(dst, `","timestamp":`...)
+	dst = strconv.AppendInt(dst, c.start.UnixMilli(), 10)
+	if m.Paged {
+		dst = append(dst, `,"total":`...)
+		if m.Total < 0 {
+			dst = append(dst, "null"...)
+		} else {
+			dst = strconv.AppendInt(dst, m.Total, 10)
+		}
+		dst = append(dst, `,"limit":`...)
+		dst = strconv.AppendInt(dst, int64(m.Limit), 10)
+		dst = append(dst, `,"offset":`...)
+		dst = strconv.AppendInt(dst, int64(m.Offset), 10)
+		if m.NextCursor != "" {
+			dst = append(dst, `,"next_cursor":"`...)
+			dst = append(dst, m.NextCursor...)
+			dst = append(dst, '"')
+		}
+	}
+	return append(dst, "}}"...)
+}

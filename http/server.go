@@ -1,0 +1,267 @@
+// Package http answers REST calls: it owns the route table, the middleware, the envelope, errors, paging, the OpenAPI
+// description and the fasthttp server. Handlers parse a request, ask the engine or its history, and append JSON; they
+// never write to the response themselves. It must not know sockets (their handlers are given to it), the store or any
+// venue, and it must not keep anything of a request after it was answered.
+package http
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"hyperlight/engine/access"
+	"hyperlight/engine/book"
+	"hyperlight/engine/history"
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+	"hyperlight/engine/record"
+)
+
+// Limits of the server (conventions 8.6).
+const (
+	maxHead        = 16 << 10
+	maxURL         = 8 << 10
+	maxBody        = 1 << 20
+	readTimeout    = 10 * time.Second
+	idleTimeout    = 120 * time.Second
+	writeTimeout   = 15 * time.Second
+	maxConnections = 10_000
+	maxPerIP       = 256
+	// writeBuffer is above fasthttp's default of 4 KiB, which splits an ordinary answer into two writes.
+	writeBuffer = 16 << 10
+	// historyDeadline is how long a read of history may take, once the gate has let it in.
+	historyDeadline = 10 * time.Second
+	// readyAfter is when a server counts as ready although no market has synchronised.
+	readyAfter = 60 * time.Second
+)
+
+// Engine is what handlers need of the live engine. Its methods are called from many goroutines at once.
+type Engine interface {
+	// Markets returns every market that is known, inactive ones too.
+	Markets() []*model.Market
+	// Market finds a market by the venue's own id.
+	Market(native int64) (*model.Market, bool)
+	// Book returns a fresh view, or upstream_error where there is none.
+	Book(ctx context.Context, m *model.Market) (*book.View, error)
+	// Enter passes the gate of history reads; leave must be called.
+	Enter(ctx context.Context) (leave func(), err error)
+}
+
+// History is what handlers read of the record; *history.Reader is one.
+type History interface {
+	Trades(ctx context.Context, m model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[*model.Trade, error]
+	TradesOf(ctx context.Context, ids []model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[history.MarketTrade, error]
+	CountTrades(ctx context.Context, m model.MarketID, sp history.Span) (n uint64, exact bool, err error)
+	BookAt(ctx context.Context, m model.MarketID, t model.Micros) (*book.View, error)
+	Books(ctx context.Context, m model.MarketID, sp history.Span, every time.Duration) iter.Seq2[history.Snapshot, error]
+	BookTimes(ctx context.Context, m model.MarketID, sp history.Span, every time.Duration, reverse bool) iter.Seq2[model.Millis, error]
+	Updates(ctx context.Context, m model.MarketID, from, to model.Micros) iter.Seq2[*record.BookRow, error]
+	Candles(ctx context.Context, m model.MarketID, resolution time.Duration, sp history.Span, reverse bool) iter.Seq2[record.Candle, error]
+	Stats(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[*history.StatsRow, error]
+	Coverage(ctx context.Context, kind model.Kind, m model.MarketID, sp history.Span) ([]history.Interval, error)
+	Covered(ctx context.Context, kind model.Kind, m model.MarketID, sp history.Span) (start, end model.Millis, complete, any bool, err error)
+	Gaps(ctx context.Context, kinds []model.Kind, ids []model.MarketID, sp history.Span) ([]history.GapRow, error)
+}
+
+// Authenticator decides who is calling; *access.Access is one. The request's texts are lent for the call.
+type Authenticator interface {
+	Authenticate(access.Request) (*access.Principal, error)
+	Plan(slug string) (*access.Plan, bool)
+}
+
+// Health is the answer of /health: the storage check and the last result of the venue probe.
+type Health struct {
+	Status, Version     string
+	UptimeSeconds       int64
+	Storage, LighterAPI string
+}
+
+// Status is the answer of /status.
+type Status struct {
+	Status, REST, WebSocket                    string
+	NetworkID                                  int64
+	LighterTimestamp, LastMessageAt, CheckedAt model.Millis
+	BlockHeight                                uint64
+	LatencyMS                                  int64
+	ActiveMarkets, Subscribed, Wanted, Synced  int
+}
+
+// Options configures a Server. Engine, History, Access, Health and Status are required.
+type Options struct {
+	Engine  Engine
+	History History
+	Access  Authenticator
+	Health  func() Health // may touch the disk
+	Status  func() Status // must not block
+
+	// WebSocket holds the handlers of /ws and /ws/replay; a path without one is not found.
+	WebSocket map[string]fasthttp.RequestHandler
+	// Relay answers paths under /api/v1/, / and /info that are not ours; nil: not found.
+	Relay fasthttp.RequestHandler
+
+	PublicURL string // base of every URL that is handed out
+	// CORSOrigins are the web origins that may read answers; nil means every one ("*").
+	CORSOrigins []string
+	// TrustedProxies are the peers whose X-Forwarded-For counts.
+	TrustedProxies []netip.Prefix
+	// CursorKey signs paging cursors. It should survive restarts; where empty a random one is made.
+	CursorKey []byte
+	// MetricsToken, where set, must be shown as a bearer token to read /metrics.
+	MetricsToken string
+
+	// WhaleNotional is the quote value from which a level or trade is a whale's; 0 means 100,000 USD. WhaleByMarket
+	// overrides it per market.
+	WhaleNotional num.USD
+	WhaleByMarket map[model.MarketID]num.USD
+	// CountLimit is how many rows a total may decode before it is null; 0 means 1,000,000.
+	CountLimit int
+
+	Now    func() time.Time
+	Logger *slog.Logger
+	// AccessLog takes one JSON line per request, in batches at most 100 ms old. Where nil, the lines go to Logger one by
+	// one, which costs several times as much.
+	AccessLog io.Writer
+}
+
+// Server is the REST server. New makes it, Serve may be called for several listeners.
+type Server struct {
+	engine  Engine
+	history History
+	access  Authenticator
+	health  func() Health
+	status  func() Status
+	relay   fasthttp.RequestHandler
+	now     func() time.Time
+	log     *slog.Logger
+
+	publicURL    string
+	cors         corsRules
+	trusted      []netip.Prefix
+	cursorKey    []byte
+	metricsToken string
+	whale        num.USD
+	whaleOf      map[model.MarketID]num.USD
+	countLimit   int
+
+	routes      []*route
+	mux         *router
+	unmatched   *route // labels of requests that no route took
+	books       bookCache
+	openapi     documents
+	metrics     *serverMetrics
+	accessLog   *accessLog
+	connections *connectionCount
+	calls       sync.Pool
+	started     time.Time
+	closing     atomic.Bool
+	http        *fasthttp.Server
+}
+
+// New checks the options and returns a server. Its goroutine (the access log's) ends with Shutdown.
+func New(o Options) (*Server, error) {
+	if o.Engine == nil || o.History == nil || o.Access == nil || o.Health == nil || o.Status == nil {
+		return nil, errors.New("make http server: engine, history, access, health and status are required")
+	}
+	s := &Server{
+		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay,
+		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
+		trusted: o.TrustedProxies, cursorKey: o.CursorKey, metricsToken: o.MetricsToken,
+		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, countLimit: o.CountLimit,
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.whale == 0 {
+		s.whale = 100_000_000_000
+	}
+	if s.countLimit == 0 {
+		s.countLimit = 1_000_000
+	}
+	if len(s.cursorKey) == 0 {
+		s.cursorKey = make([]byte, 32)
+		if _, err := rand.Read(s.cursorKey); err != nil {
+			return nil, errors.New("make http server: no randomness for the cursor key")
+		}
+	}
+	s.started = s.now()
+	s.calls.New = func() any { return &call{server: s} }
+	s.connections = newConnectionCount()
+	s.metrics = newServerMetrics()
+	var err error
+	if s.openapi, err = loadDocuments(s.publicURL); err != nil {
+		return nil, err
+	}
+	s.routes = routeTable(o.WebSocket)
+	s.mux = newRouter(s.routes)
+	s.unmatched = &route{pattern: "unmatched"}
+	for _, r := range append(s.routes, s.unmatched) {
+		s.metrics.register(r)
+	}
+	s.accessLog = newAccessLog(o.AccessLog, s.log)
+	s.http = &fasthttp.Server{
+		Handler:                      s.serve,
+		ErrorHandler:                 s.serveFault,
+		ConnState:                    s.connections.observe,
+		Logger:                       serverLogger{s.log},
+		Concurrency:                  maxConnections,
+		ReadBufferSize:               maxHead,
+		WriteBufferSize:              writeBuffer,
+		MaxRequestBodySize:           maxBody,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		NoDefaultServerHeader:        true,
+		CloseOnShutdown:              true,
+		DisablePreParseMultipartForm: true,
+		SecureErrorLogMessage:        true,
+	}
+	return s, nil
+}
+
+// Serve answers the connections of a listener until Shutdown.
+func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(ln) }
+
+// Shutdown stops accepting, lets running requests finish until ctx ends, and writes the last lines of the access log.
+// Sockets that were upgraded are the business of their handlers.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.closing.Store(true)
+	err := s.http.ShutdownWithContext(ctx)
+	s.accessLog.close()
+	s.metrics.unregister()
+	return err
+}
+
+// whaleThreshold returns the quote value from which something in a market is a whale's.
+func (s *Server) whaleThreshold(m model.MarketID) num.USD {
+	if t, ok := s.whaleOf[m]; ok {
+		return t
+	}
+	return s.whale
+}
+
+// serverLogger passes fasthttp's own messages on: single connections that broke are a client's business, the rest is ours.
+type serverLogger struct{ log *slog.Logger }
+
+// Printf implements fasthttp.Logger.
+func (l serverLogger) Printf(format string, args ...any) {
+	level := slog.LevelWarn
+	if strings.HasPrefix(format, "error when serving connection") {
+		level = slog.LevelDebug
+	}
+	l.log.Log(context.Background(), level, "http server", "component", "http", "event", fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,187 @@
+package http
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"hyperlight/engine/book"
+	"hyperlight/engine/history"
+	"hyperlight/engine/model"
+)
+
+const (
+	defaultSnapshotDepth = 20
+	// snapshotReach is how old the snapshot for a moment may be.
+	snapshotReach = model.Millis(60_000)
+)
+
+var snapshotIntervals = []string{"1s", "5s", "10s", "30s", "1m", "5m", "15m", "1h"}
+
+// snapshotQuery is what /orderbook/{market_id}/snapshots was asked: one moment, or a page of a range.
+type snapshotQuery struct {
+	market   *model.Market
+	depth    int
+	single   bool
+	at       model.Millis
+	span     span
+	interval time.Duration
+	page     page
+}
+
+func parseSnapshots(c *call) (snapshotQuery, error) {
+	var q snapshotQuery
+	var err error
+	if q.market, err = c.pathMarket(); err != nil {
+		return q, err
+	}
+	p := c.params()
+	q.depth = p.integer("depth", defaultSnapshotDepth, 1, maxDepth)
+	if q.at, q.single = p.moment("at"); q.single {
+		for _, name := range []string{"start", "end", "interval", "cursor"} {
+			if _, given := p.get(name); given {
+				p.fault("at", "at cannot be combined with "+name)
+			}
+		}
+		return q, p.err
+	}
+	q.span = p.span(c.nowMillis())
+	word := p.word("interval", snapshotIntervals...)
+	q.page = p.page(50, 1000, "asc")
+	if q.interval, err = time.ParseDuration(word); err != nil {
+		return q, err // the words are constants
+	}
+	f := newFilterHasher("snapshots").addInt(int64(q.market.ID)).add(word).span(q.span)
+	q.page.bind(&p, f, &q.span)
+	return q, p.err
+}
+
+func answerSnapshots(c *call, dst []byte, q snapshotQuery) ([]byte, meta, error) {
+	if q.single {
+		return c.answerSnapshotAt(dst, q)
+	}
+	ctx, leave, err := c.enterHistory()
+	if err != nil {
+		return dst, meta{}, err
+	}
+	defer leave()
+	h := c.server.history
+	// The times come first: they are arithmetic over the held intervals, so counting and skipping reads no book.
+	sp := history.Span{From: q.span.From, To: q.span.To}
+	m := meta{Paged: true, Limit: q.page.Limit, Offset: q.page.Offset}
+	var times []model.Millis
+	more := false
+	for t, err := range h.BookTimes(ctx, q.market.ID, sp, q.interval, q.page.Descending) {
+		if err != nil {
+			return dst, meta{}, err
+		}
+		m.Total++
+		switch {
+		case q.page.Continued && !q.page.Descending && int64(t) <= q.page.After.Time,
+			q.page.Continued && q.page.Descending && int64(t) >= q.page.After.Time,
+			m.Total <= int64(q.page.Offset):
+		case len(times) < q.page.Limit:
+			times = append(times, t)
+		default:
+			more = true
+		}
+	}
+	dst = appendMarket(dst, q.market)
+	dst = append(dst, `,"snapshots":[`...)
+	if len(times) > 0 {
+		first, last := times[0], times[len(times)-1]
+		if more {
+			m.NextCursor = q.page.next(c, position{Time: int64(last)})
+		}
+		if q.page.Descending {
+			first, last = last, first
+		}
+		var found []history.Snapshot
+		for s, err := range h.Books(ctx, q.market.ID, history.Span{From: first, To: last + 1}, q.interval) {
+			if err != nil {
+				return dst, meta{}, err
+			}
+			found = append(found, s)
+		}
+		if q.page.Descending {
+			slices.Reverse(found)
+		}
+		for i, s := range found {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendSnapshot(dst, q.market, s.View, s.At, q.depth)
+		}
+	}
+	dst = append(dst, `],"coverage":`...)
+	if dst, err = c.appendCoverage(ctx, dst, model.KindBook, []model.MarketID{q.market.ID}, sp); err != nil {
+		return dst, meta{}, err
+	}
+	return append(dst, '}'), m, nil
+}
+
+// answerSnapshotAt sends the latest snapshot at or before a moment.
+func (c *call) answerSnapshotAt(dst []byte, q snapshotQuery) ([]byte, meta, error) {
+	ctx, leave, err := c.enterHistory()
+	if err != nil {
+		return dst, meta{}, err
+	}
+	defer leave()
+	h := c.server.history
+	sp := history.Span{From: max(0, q.at-snapshotReach), To: q.at + 1}
+	for t, err := range h.BookTimes(ctx, q.market.ID, sp, time.Second, true) {
+		if err != nil {
+			return dst, meta{}, err
+		}
+		v, err := h.BookAt(ctx, q.market.ID, t.Micros())
+		if errors.Is(err, history.ErrNoData) {
+			continue // retention took it in between
+		}
+		if err != nil {
+			return dst, meta{}, err
+		}
+		dst = appendMarket(dst, q.market)
+		dst = append(dst, `,"snapshots":[`...)
+		dst = appendSnapshot(dst, q.market, v, t, q.depth)
+		dst = append(dst, `],"coverage":`...)
+		if dst, err = c.appendCoverage(ctx, dst, model.KindBook, []model.MarketID{q.market.ID}, sp); err != nil {
+			return dst, meta{}, err
+		}
+		return append(dst, '}'), meta{}, nil
+	}
+	return dst, meta{}, model.NotFound("no snapshot at or within 60 s before that time")
+}
+
+// appendSnapshot writes the book of a full second.
+func appendSnapshot(dst []byte, m *model.Market, v *book.View, at model.Millis, depth int) []byte {
+	ps, ss := m.ScaleAt(v.Epoch)
+	dst = append(dst, `{"timestamp":`...)
+	dst = strconv.AppendInt(dst, int64(at), 10)
+	for _, side := range [...]model.Side{model.Bid, model.Ask} {
+		if side == model.Bid {
+			dst = append(dst, `,"bids":[`...)
+		} else {
+			dst = append(dst, `,"asks":[`...)
+		}
+		first := true
+		for l := range v.Levels(side, depth) {
+			if !first {
+				dst = append(dst, ',')
+			}
+			first = false
+			dst = l.AppendPair(dst, ps, ss)
+		}
+		dst = append(dst, ']')
+	}
+	dst = appendQuotes(dst, v, ps)
+	dst = append(dst, `,"nonce":`...)
+	dst = strconv.AppendUint(dst, v.Seq, 10)
+	dst = append(dst, `,"recv_ts":`...)
+	if v.Recv == 0 {
+		dst = append(dst, "null"...)
+	} else {
+		dst = strconv.AppendInt(dst, int64(v.Recv), 10)
+	}
+	return append(dst, '}')
+}
