@@ -1,0 +1,73 @@
+# `make run` starts the demo, `make test` runs every check. Both set up all they
+# need; a machine needs Go 1.26, make, and for the race detector a C compiler.
+
+SHELL     := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+GO        ?= go
+FUZZTIME  ?= 60s
+BENCHTIME ?= 1s
+COUNT     ?= 5
+VERSION   ?=
+PACKAGES  := ./...
+LDFLAGS   := -s -w $(if $(VERSION),-X main.version=$(VERSION))
+
+.PHONY: run build test unit bench-once bench fuzz soak lint web clean
+
+## run: build, then the demo on 127.0.0.1:8080 (a simulated Lighter, recorded into ./data/demo)
+run: build
+	exec bin/hyperlight serve -c config/demo.yaml
+
+## build: the static binary bin/hyperlight; VERSION=1.2.3 overrides the version in the source
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/hyperlight .
+
+## test: everything that has to hold before a change is merged
+test: lint build unit bench-once
+
+## lint: formatting, go.mod, vet, staticcheck, generated files
+lint:
+	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
+	if [ -n "$$bad" ]; then echo "run gofmt -w on:" $$bad; exit 1; fi
+	$(GO) mod tidy -diff
+	$(GO) vet $(PACKAGES)
+	$(GO) tool staticcheck $(PACKAGES)
+	@if ! git grep -q '^//go:generate' -- '*.go' 2>/dev/null; then exit 0; fi; \
+	if [ -n "$$(git status --porcelain 2>/dev/null)" ]; then echo "tree has changes: go generate is not compared"; exit 0; fi; \
+	$(GO) generate $(PACKAGES) && git diff --exit-code
+
+## unit: every test with the race detector; fuzz targets run on their seeds
+unit:
+	CGO_ENABLED=1 $(GO) test -race -timeout 12m $(PACKAGES)
+
+## bench-once: every benchmark runs, its figures do not count
+bench-once:
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 5m $(PACKAGES) \
+		| { grep -vE '^(goos|goarch|cpu|pkg|PASS|ok |\?)' || true; }
+
+## bench: the benchmarks, COUNT times each; BENCH chooses by name, PACKAGES by package
+bench:
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) -timeout 60m $(PACKAGES) \
+		| grep -E '^(goos|goarch|cpu|pkg|Benchmark|FAIL|panic)'
+
+## fuzz: each fuzz target for FUZZTIME
+fuzz:
+	@for pkg in $$($(GO) list $(PACKAGES)); do \
+		for target in $$($(GO) test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$pkg"; \
+		done; \
+	done
+
+## soak: the long forms of the tests (crash loops, random simulations); an hour or more
+soak:
+	HYPERLIGHT_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count 1 -timeout 12h $(PACKAGES)
+
+## web: the dashboard
+web:
+	@echo "web: the dashboard has no sources yet; nothing to build"
+
+## clean: remove what was built and the demo's data
+clean:
+	rm -rf bin data/demo
