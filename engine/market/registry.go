@@ -78,6 +78,10 @@ func NewRegistry(o Options) *Registry {
 	return r
 }
 
+// Listen adds a listener behind those of the options. It must be called before Run, from the goroutine that will call it:
+// some listeners need the registry to be made.
+func (r *Registry) Listen(l Listener) { r.o.Listeners = append(r.o.Listeners, l) }
+
 // Get returns a market.
 func (r *Registry) Get(id model.MarketID) (*model.Market, bool) {
 	if e := r.table.Load().byID[id]; e != nil {
