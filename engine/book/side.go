@@ -172,9 +172,7 @@ func (d *side) seek(c *chunk, key int64) int {
 // ownList makes the list of chunks changeable in place.
 func (d *side) ownList(gen uint64) {
 	if d.listGen != gen {
-		list := make([]*chunk, len(d.chunks), len(d.chunks)+4)
-		copy(list, d.chunks)
-		d.chunks, d.listGen = list, gen
+		d.chunks, d.listGen = slices.Clone(d.chunks), gen
 	}
 }
 
