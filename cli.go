@@ -34,8 +34,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: stdout, stderr: stderr, environ: os.Environ()}
 	root := a.newRootCommand()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 
 	// What fails before a command has begun is a wrong command line.
 	begun := false
@@ -65,6 +63,8 @@ func (a *app) newRootCommand() *cobra.Command {
 		Args:          cobra.ArbitraryArgs, // so that subcommand, not cobra, refuses an unknown name
 		RunE:          subcommand,
 	}
+	root.SetOut(a.stdout) // before the completion commands are made, which keep it
+	root.SetErr(a.stderr)
 	f := root.PersistentFlags()
 	f.StringVarP(&a.configFile, "config", "c", "", "configuration `FILE`; else HYPERLIGHT_CONFIG, else the first found of the search path")
 	f.StringArrayVar(&a.settings, "set", nil, "set any `KEY=VALUE` of the configuration, as --set ws.compression=true")

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"hyperlight/config"
+	"hyperlight/engine/record"
+	"hyperlight/kv"
+)
+
+func TestReport(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, inUse := net.Listen("tcp", l.Addr().String())
+	tests := []struct {
+		err  error
+		code int
+		text string
+	}{
+		{fmt.Errorf("listen: %w", inUse), exitFailure, "address already in use; stop what listens there, or choose another address with --listen\n"},
+		{fmt.Errorf("open store: %w: /data", kv.ErrLocked), exitRefused, "hyperlight serve: open store: store is in use: /data; stop the process that uses it, or choose another directory with --storage-dir\n"},
+		{fmt.Errorf("open store: %w", kv.ErrNewerFormat), exitConfig, "open store: store has a newer format; run that version or a later one"},
+		{fmt.Errorf("open store: %w", kv.ErrForeign), exitConfig, "choose another directory"},
+		{fmt.Errorf("read trades: %w", record.ErrCorrupt), exitDamage, "hyperlight check --deep"},
+		{fmt.Errorf("open store: %w", &fs.PathError{Op: "open", Path: "/x", Err: os.ErrPermission}), exitRefused, "check its owner and mode"},
+		{errors.New("two\nlines\n"), exitFailure, "hyperlight serve: two; lines\n"},
+		{fmt.Errorf("wrapped: %w", failf(exitRefused, "do that", "cannot")), exitRefused, "wrapped: cannot; do that\n"},
+		{&config.Error{Faults: []config.Fault{{Path: "a.b", Message: "is bad"}, {Message: "c", Where: "--d"}}}, exitConfig,
+			"hyperlight serve: configuration: a.b: is bad\nhyperlight serve: configuration: c (from --d)\n"},
+	}
+	for _, tt := range tests {
+		var b bytes.Buffer
+		if code := report(&b, "hyperlight serve", tt.err); code != tt.code || !strings.Contains(b.String(), tt.text) {
+			t.Errorf("%v: exit %d with %q, want %d with %q", tt.err, code, b.String(), tt.code, tt.text)
+		}
+	}
+}
