@@ -132,7 +132,7 @@ func (x *Exchange) publishCandles() {
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
-		ch, e := parseChannel(strings.ReplaceAll(key, ":", "/"))
+		ch, e := parseKey(key)
 		if e == nil && x.byID[ch.market] != nil {
 			x.buf = x.appendCandles(x.buf[:0], x.byID[ch.market], ch, "update")
 			x.hub.publish(key, x.buf)

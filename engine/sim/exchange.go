@@ -70,6 +70,7 @@ type market struct {
 	minSize                                  num.Size
 	initial, smallest, maintenance, closeOut int64 // 1e-4
 	feeFree                                  bool  // pre-launch style: no liquidation fee
+	inactive                                 bool  // listed, but without a book (recordings)
 	asks, bids                               side
 	askSeq, bidSeq                           int64
 	holders                                  []*position

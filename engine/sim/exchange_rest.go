@@ -13,7 +13,11 @@ const ok200 = `{"code":200`
 func (x *Exchange) answer(b []byte, name string, q query) ([]byte, *venueError) {
 	switch name {
 	case "orderBooks", "orderBookDetails":
-		return x.answerMarkets(b, q, name == "orderBookDetails")
+		id, ok := q.int("market_id", 255)
+		if !ok || id != 255 && x.byID[id] == nil {
+			return nil, errInvalidParam
+		}
+		return appendMarkets(b, x.markets, id, q.text("filter"), name == "orderBookDetails")
 	case "orderBookOrders":
 		return x.answerOrders(b, q)
 	case "recentTrades":
@@ -62,74 +66,6 @@ func (x *Exchange) market(q query) (*market, *venueError) {
 		return nil, errInvalidParam
 	}
 	return m, nil
-}
-
-func (x *Exchange) answerMarkets(b []byte, q query, details bool) ([]byte, *venueError) {
-	id, ok := q.int("market_id", 255)
-	filter := q.text("filter")
-	if !ok || filter != "" && filter != "all" && filter != "spot" && filter != "perp" || id != 255 && x.byID[id] == nil {
-		return nil, errInvalidParam
-	}
-	b = append(b, ok200...)
-	if details {
-		b = append(b, `,"order_book_details":[`...)
-	} else {
-		b = append(b, `,"order_books":[`...)
-	}
-	first := true
-	for _, m := range x.markets {
-		if filter == "spot" || id != 255 && m.id != id {
-			continue
-		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = x.appendMarket(b, m, details)
-	}
-	b = append(b, ']')
-	if details {
-		b = append(b, `,"spot_order_book_details":[]`...)
-	}
-	return append(b, '}'), nil
-}
-
-// appendMarket writes a market row; the form of details is that of 2026-05 with the members added since.
-func (x *Exchange) appendMarket(b []byte, m *market, details bool) []byte {
-	b = model.AppendString(append(b, `{"symbol":`...), m.symbol)
-	b = appendInt(b, `,"market_id":`, m.id)
-	b = append(b, `,"market_type":"perp","base_asset_id":0,"quote_asset_id":0,"status":"active","taker_fee":"0.0000","is_taker_fee_enabled":true,"maker_fee":"0.0000","is_maker_fee_enabled":true,"liquidation_fee":"1.0000","min_base_amount":"`...)
-	b = append(b, m.minBase...)
-	b = append(b, `","min_quote_amount":"10.000000","order_quote_limit":"281474976.710655"`...)
-	b = appendInt(b, `,"supported_size_decimals":`, int64(m.sizeDecimals))
-	b = appendInt(b, `,"supported_price_decimals":`, int64(m.priceDecimals()))
-	b = append(b, `,"supported_quote_decimals":6`...)
-	if !details {
-		b = appendInt(b, `,"created_at":"`, 1_737_098_461_100+m.id*86_400_000)
-		return append(b, `","multiplier":"1.000000000000000000"}`...)
-	}
-	d := &m.stats.day
-	pd := m.priceDecimals()
-	b = appendInt(b, `,"size_decimals":`, int64(m.sizeDecimals))
-	b = appendInt(b, `,"price_decimals":`, int64(pd))
-	b = appendInt(b, `,"quote_multiplier":1,"default_initial_margin_fraction":`, m.initial)
-	b = appendInt(b, `,"min_initial_margin_fraction":`, m.smallest)
-	b = appendInt(b, `,"maintenance_margin_fraction":`, m.maintenance)
-	b = appendInt(b, `,"closeout_margin_fraction":`, m.closeOut)
-	b = appendNumber(b, `,"last_trade_price":`, int64(m.last), pd)
-	b = appendInt(b, `,"daily_trades_count":`, d.trades)
-	b = appendNumber(b, `,"daily_base_token_volume":`, int64(d.base), m.sizeDecimals)
-	b = appendNumber(b, `,"daily_quote_token_volume":`, int64(d.quote), num.USDScale)
-	b = appendNumber(b, `,"daily_price_low":`, int64(min(d.low, m.last)), pd)
-	b = appendNumber(b, `,"daily_price_high":`, int64(max(d.high, m.last)), pd)
-	b = appendNumber(b, `,"daily_price_change":`, d.change(m.last), 12)
-	b = appendNumber(b, `,"open_interest":`, int64(m.openInterest()), m.sizeDecimals)
-	b = appendInt(b, `,"daily_chart":{},"market_config":{"market_margin_mode":0,"insurance_fund_account_index":`, insuranceIndex)
-	b = append(b, `,"liquidation_mode":0,"force_reduce_only":false,"trading_hours":"","funding_fee_discounts_enabled":false,"hidden":false,"rfq_enabled":true},"strategy_index":2,"funding_clamp_small":"0.0500","funding_clamp_big":"4.0000","base_interest_rate":"0.0100"`...)
-	b = appendInt(b, `,"created_at":"`, 1_737_098_461_100+m.id*86_400_000)
-	b = m.appendPrice(append(b, `","multiplier":"1.000000000000000000","mark_price":"`...), m.mark)
-	b = m.appendPrice(append(b, `","index_price":"`...), m.index)
-	return append(b, `"}`...)
 }
 
 // answerOrders lists the best resting orders of each side, in price-time priority, with their owners.

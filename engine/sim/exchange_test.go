@@ -1,0 +1,79 @@
+package sim
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"testing"
+	"time"
+)
+
+var testStart = time.Date(2026, 11, 1, 11, 59, 30, 0, time.UTC)
+
+// TestInvariants runs a lively exchange and checks the ledgers again and again; liquidations of every kind happen.
+func TestInvariants(t *testing.T) {
+	x := New(Options{Seed: 3, Markets: 12, Accounts: 800, Rate: 3000, Volatility: 14, Start: testStart})
+	if err := x.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 120 {
+		x.AdvanceBy(500 * time.Millisecond)
+		if err := x.Check(); err != nil {
+			t.Fatalf("after %d half seconds: %v", i, err)
+		}
+	}
+	c := x.Totals()
+	t.Logf("%+v", c)
+	if c.Liquidations == 0 || c.PoolTakeovers == 0 || c.Trades == 0 || c.FundingRounds != 1 {
+		t.Errorf("too little happened: %+v", c)
+	}
+}
+
+func digest(o Options, d time.Duration) (string, int) {
+	x := New(o)
+	var sum hash.Hash = sha256.New()
+	frames := 0
+	x.Tap(func(channel string, frame []byte) {
+		frames++
+		fmt.Fprintf(sum, "%s %d\n", channel, len(frame))
+		sum.Write(frame)
+	})
+	x.AdvanceBy(d)
+	return hex.EncodeToString(sum.Sum(nil)), frames
+}
+
+// TestDeterminism compares every frame of two runs with one seed, and of a third with another.
+func TestDeterminism(t *testing.T) {
+	o := Options{Seed: 7, Markets: 10, Accounts: 300, Rate: 2000, Start: testStart}
+	a, n := digest(o, 5*time.Second)
+	b, _ := digest(o, 5*time.Second)
+	if a != b {
+		t.Error("one seed, two sequences of frames")
+	}
+	if o.Seed = 8; n < 500 {
+		t.Errorf("only %d frames", n)
+	}
+	if c, _ := digest(o, 5*time.Second); c == a {
+		t.Error("two seeds, one sequence of frames")
+	}
+}
+
+// BenchmarkStep runs one second of the load that the simulator must carry: 100 markets, 20,000 level changes a second,
+// everything subscribed.
+func BenchmarkStep(b *testing.B) {
+	x := New(Options{Seed: 1, Markets: 100, Accounts: 5000, Rate: 20000, Start: testStart})
+	bytes := 0
+	x.Tap(func(_ string, frame []byte) { bytes += len(frame) })
+	b.ReportAllocs()
+	before := x.Totals()
+	for b.Loop() {
+		x.AdvanceBy(time.Second)
+	}
+	after := x.Totals()
+	n := float64(b.N)
+	b.ReportMetric(float64(after.LevelChanges-before.LevelChanges)/n, "levels/op")
+	b.ReportMetric(float64(after.BookFrames-before.BookFrames)/n, "bookframes/op")
+	b.ReportMetric(float64(after.Trades-before.Trades)/n, "trades/op")
+	b.ReportMetric(float64(bytes)/n, "bytes/op-out")
+}
