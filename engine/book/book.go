@@ -117,7 +117,6 @@ func (b *Book) crossed() bool {
 // Reset makes the book the one that a view shows, synced and at the view's epoch, without copying levels. A nil view
 // empties the book, which then waits for a snapshot.
 func (b *Book) Reset(v *View) {
-	b.nextGeneration()
 	b.view = nil
 	if v == nil {
 		b.sides[model.Bid].clear()

@@ -37,7 +37,8 @@ func diffSide(old, new []*chunk, flip int64) []model.Level {
 	var out []model.Level
 	o, n := cursor{chunks: old}, cursor{chunks: new}
 	for !o.done() && !n.done() {
-		if o.at == 0 && n.at == 0 && o.chunks[0] == n.chunks[0] {
+		// Both stand at the shared chunk's start, because all that comes before it is smaller than it.
+		if o.chunks[0] == n.chunks[0] {
 			o.chunks, n.chunks = o.chunks[1:], n.chunks[1:]
 			continue
 		}
