@@ -77,6 +77,7 @@ func TestExitCodes(t *testing.T) {
 		{"import .", exitFailure, ". is a directory; name the recordings in it"},
 		{"check", exitFailure, "no such file or directory; check the path"},
 		{"check --storage-dir file", exitFailure, "not a directory; check the path"},
+		{"serve --storage-dir file", exitFailure, "not a directory; check the path"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.line, func(t *testing.T) {
@@ -93,11 +94,11 @@ func TestExitCodes(t *testing.T) {
 
 func TestCheckRefusesEmptyDirectory(t *testing.T) {
 	dir := alone(t)
-	empty := filepath.Join(dir, "empty")
-	if err := os.Mkdir(empty, 0o700); err != nil {
+	empty := filepath.Join(dir, "empty", "store")
+	if err := os.MkdirAll(empty, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	code, _, stderr := runHere(t, t.Context(), "check", "--storage-dir", empty)
+	code, _, stderr := runHere(t, t.Context(), "check", "--storage-dir", filepath.Dir(empty))
 	if code != exitFailure || !strings.Contains(stderr, "is empty; name the right directory with --storage-dir") {
 		t.Errorf("exit %d with %q", code, stderr)
 	}

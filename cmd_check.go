@@ -52,12 +52,13 @@ func (a *app) newCheckCommand() *cobra.Command {
 
 func (a *app) check(ctx context.Context, cfg *config.Config, deep bool) error {
 	// Opening a store makes one where there is none; a check must not.
-	entries, err := os.ReadDir(cfg.Storage.Dir)
+	dir := storeOptions(cfg, nil).Dir
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
 	if len(entries) == 0 {
-		return failf(exitFailure, "name the right directory with --storage-dir", "open store: %s is empty", cfg.Storage.Dir)
+		return failf(exitFailure, "name the right directory with --storage-dir", "open store: %s is empty", dir)
 	}
 	level := slog.LevelWarn
 	if a.verbose {

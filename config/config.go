@@ -24,12 +24,10 @@ type Config struct {
 
 // Server configures the listener that REST and WebSocket share.
 type Server struct {
-	Listen              string   `yaml:"listen" doc:"Address to listen on. Port 0 picks a free one; :8080 opens the server to the network."`
-	PublicURL           string   `yaml:"public_url" doc:"Address under which clients reach the server, as https://data.example.com. Empty: http:// and the address listened on."`
-	TrustedProxies      List     `yaml:"trusted_proxies" doc:"Networks whose X-Forwarded-For is believed, as 10.0.0.0/8."`
-	MaxConnections      int      `yaml:"max_connections" doc:"Most connections at once."`
-	MaxConnectionsPerIP int      `yaml:"max_connections_per_ip" doc:"Most connections at once from one address without a credential; loopback is exempt."`
-	ShutdownTimeout     Duration `yaml:"shutdown_timeout" doc:"Time that running requests get when the server stops."`
+	Listen          string   `yaml:"listen" doc:"Address to listen on. Port 0 picks a free one; :8080 opens the server to the network."`
+	PublicURL       string   `yaml:"public_url" doc:"Address under which clients reach the server, as https://data.example.com. Empty: http:// and the address listened on."`
+	TrustedProxies  List     `yaml:"trusted_proxies" doc:"Networks whose X-Forwarded-For is believed, as 10.0.0.0/8."`
+	ShutdownTimeout Duration `yaml:"shutdown_timeout" doc:"Time that running requests get when the server stops."`
 }
 
 // Access configures authentication.

@@ -16,10 +16,8 @@ const (
 func Default() *Config {
 	return &Config{
 		Server: Server{
-			Listen:              "127.0.0.1:8080",
-			MaxConnections:      10_000,
-			MaxConnectionsPerIP: 256,
-			ShutdownTimeout:     10 * second,
+			Listen:          "127.0.0.1:8080",
+			ShutdownTimeout: 10 * second,
 		},
 		Storage: Storage{
 			Dir:     stateDir(os.Getenv, os.UserHomeDir, os.Geteuid()),

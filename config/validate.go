@@ -100,8 +100,6 @@ func (v *validator) server(s *Server) {
 			v.check(false, "server.trusted_proxies", fmt.Sprintf("%q is no network as 10.0.0.0/8", p))
 		}
 	}
-	v.between("server.max_connections", s.MaxConnections, 1, 1_000_000)
-	v.between("server.max_connections_per_ip", s.MaxConnectionsPerIP, 1, 1_000_000)
 	v.atLeast("server.shutdown_timeout", s.ShutdownTimeout, second)
 }
 
