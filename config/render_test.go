@@ -142,7 +142,7 @@ func TestSecretIsMaskedEverywhere(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"yaml": string(c.YAML(nil)), "template": string(c.Template()), "log": log.String(), "json": string(asJSON), "tree": string(tree),
-		"%v": fmt.Sprintf("%v", c.Metrics), "%+v": fmt.Sprintf("%+v", *c), "%#v": fmt.Sprintf("%#v", c.Metrics), "%s": fmt.Sprintf("%s", c.Metrics.Token),
+		"%v": fmt.Sprintf("%v", c.Metrics), "%+v": fmt.Sprintf("%+v", *c), "%#v": fmt.Sprintf("%#v", c.Metrics), "%s": fmt.Sprintf("<%s>", c.Metrics.Token),
 		"%q": fmt.Sprintf("%q", c.Metrics.Token),
 	} {
 		if strings.Contains(text, plain) {
