@@ -11,8 +11,8 @@ import (
 )
 
 // Sink takes decoded events. Deliver may block: the socket that calls it then stops reading, and TCP pushes back on the
-// venue. Events of one market come from one goroutine at a time, in order received; different markets may come
-// concurrently. The event shares no memory with the feed.
+// venue. Events of one channel come from one goroutine at a time, in the order received; those of different channels
+// may come concurrently. The event shares no memory with the feed.
 type Sink interface {
 	Deliver(ctx context.Context, e model.Event) error
 }
