@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -16,16 +15,15 @@ import (
 
 // checkReport is what a check of the store found.
 type checkReport struct {
-	Dir    string       `json:"dir"`
-	Deep   bool         `json:"deep"`
-	Counts []checkCount `json:"counts"`
-	Damage []string     `json:"damage"` // one line per thing that is wrong
+	Dir    string   `json:"dir"`
+	Deep   bool     `json:"deep"`
+	Damage []damage `json:"damage"`
 }
 
-// checkCount is one number of a report.
-type checkCount struct {
-	What string `json:"what"`
-	Rows uint64 `json:"rows"`
+// damage is one row that is wrong.
+type damage struct {
+	Key     string `json:"key"` // hex
+	Problem string `json:"problem"`
 }
 
 func (a *app) newCheckCommand() *cobra.Command {
@@ -33,8 +31,8 @@ func (a *app) newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the store for damage",
-		Long: "Check opens the store and compares its rows with its indexes. With --deep it also decodes every\n" +
-			"value. It ends with 5 when something is damaged. No server may run on the store.",
+		Long: "Check opens the store, decodes every row and compares rows with indexes. With --deep it also rebuilds\n" +
+			"every book and candle. It ends with 5 when something is damaged. No server may run on the store.",
 		Example: "  hyperlight check --deep",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,7 +43,7 @@ func (a *app) newCheckCommand() *cobra.Command {
 			return a.check(cmd.Context(), loaded.Config, deep)
 		},
 	}
-	cmd.Flags().BoolVar(&deep, "deep", false, "read and decode every value")
+	cmd.Flags().BoolVar(&deep, "deep", false, "also rebuild every book from its updates and every candle from its trades")
 	a.settingFlag(cmd, "storage-dir", "storage.dir", "data `DIRECTORY`")
 	return cmd
 }
@@ -70,20 +68,19 @@ func (a *app) check(ctx context.Context, cfg *config.Config, deep bool) error {
 	if err != nil {
 		return err
 	}
-	out := result{header: []string{"what", "rows"}, json: r}
-	for _, c := range r.Counts {
-		out.rows = append(out.rows, []string{c.What, strconv.FormatUint(c.Rows, 10)})
-	}
-	if err := a.print(out); err != nil {
-		return err
-	}
+	out := result{header: []string{"key", "problem"}, json: r}
 	for _, d := range r.Damage {
-		fmt.Fprintf(a.stderr, "damage: %s\n", d)
+		out.rows = append(out.rows, []string{d.Key, d.Problem})
+	}
+	if len(out.rows) > 0 || a.output != "table" {
+		if err := a.print(out); err != nil {
+			return err
+		}
 	}
 	if len(r.Damage) > 0 {
-		return failf(exitDamage, "restore a backup, or keep a copy of the directory before anything writes to it",
-			"store %s has %d damaged places", cfg.Storage.Dir, len(r.Damage))
+		return failf(exitDamage, "keep a copy of the directory before anything writes to it, then restore a backup or import again",
+			"store %s has %d damaged rows", dir, len(r.Damage))
 	}
-	a.say("store %s is sound", cfg.Storage.Dir)
+	a.say("store %s is sound", dir)
 	return nil
 }
