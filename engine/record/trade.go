@@ -30,7 +30,9 @@ const (
 //	version, epoch, count, time of the first row, first row's time - smallest, greatest - first row's,
 //	section of the core group, section of the hashes, section of the rest
 //
-// Within a group the columns follow one another, each with a value for each row. A segment's sections are compressed.
+// A group is its columns, one after the other, each with a value for each row that has one. In a segment each column is
+// a section of its own, compressed by itself: columns have little in common, and one table of symbols for all of them
+// costs a byte a trade.
 
 // AppendTradeBlock encodes a hot block: the trades of one market-second, ascending by id. Trade.Epoch is not looked at.
 func AppendTradeBlock(dst []byte, epoch uint8, rows []model.Trade) []byte {
@@ -43,7 +45,7 @@ func AppendTradeSegment(dst []byte, epoch uint8, rows []model.Trade) []byte {
 	return appendTrades(dst, tradeVersion|sealedBit, epoch, rows, true)
 }
 
-func appendTrades(dst []byte, version byte, epoch uint8, rows []model.Trade, compress bool) []byte {
+func appendTrades(dst []byte, version byte, epoch uint8, rows []model.Trade, seal bool) []byte {
 	dst = append(dst, version, epoch)
 	dst = appendUvarint(dst, uint64(len(rows)))
 	if len(rows) == 0 {
@@ -60,12 +62,39 @@ func appendTrades(dst []byte, version byte, epoch uint8, rows []model.Trade, com
 	c := tradeCoders.Get().(*tradeCoder)
 	defer tradeCoders.Put(c)
 	c.reset(base)
-	c.raw = c.appendCore(c.raw[:0], rows)
-	dst = appendSection(dst, c.raw, compress)
-	c.raw = c.appendHashes(c.raw[:0], rows)
-	dst = appendSection(dst, c.raw, compress)
-	c.raw = c.appendRest(c.raw[:0], rows)
-	return appendSection(dst, c.raw, compress)
+	for g := range groups {
+		c.cuts = c.cuts[:0]
+		switch Columns(1 << g) {
+		case Core:
+			c.raw = c.appendCore(c.raw[:0], rows)
+		case Hash:
+			c.raw = c.appendHashes(c.raw[:0], rows)
+		case Rest:
+			c.raw = c.appendRest(c.raw[:0], rows)
+		}
+		dst = c.appendGroup(dst, seal)
+	}
+	return dst
+}
+
+// appendGroup writes the columns in raw as a group.
+func (c *tradeCoder) appendGroup(dst []byte, seal bool) []byte {
+	if !seal {
+		return appendSection(dst, c.raw, false)
+	}
+	c.packed = c.packed[:0]
+	lo := 0
+	for _, hi := range c.cuts {
+		c.packed = appendSection(c.packed, c.raw[lo:hi], true)
+		lo = hi
+	}
+	return appendSection(dst, c.packed, false)
+}
+
+// endColumn marks where a column ends in the group being written.
+func (c *tradeCoder) endColumn(dst []byte) []byte {
+	c.cuts = append(c.cuts, len(dst))
+	return dst
 }
 
 // TradeHeader reads the head of a trade block or segment.
@@ -105,27 +134,41 @@ func DecodeTrades(dst []model.Trade, b []byte, want Columns) ([]model.Trade, err
 	if err != nil || h.Trades == 0 {
 		return dst, err
 	}
-	var sections [groups]section
-	for i := range sections {
-		sections[i] = r.section()
+	c := tradeCoders.Get().(*tradeCoder)
+	defer tradeCoders.Put(c)
+	c.reset(model.Millis(base))
+	for i := range c.parts {
+		c.parts[i] = group{r: reader{b: r.bytes(r.uvarint() >> 1)}, sealed: b[0]&sealedBit != 0}
 	}
 	if err := r.end("trades"); err != nil {
 		return dst, err
 	}
-	// The core group is the one whose length bounds the number of rows, so it is always looked at.
-	size := max(sections[0].raw, uint64(len(sections[0].stored)))
-	if uint64(h.Trades) > size/minCore {
+	// Every row has flags in the core group, so the length of that column bounds what is allocated below.
+	if uint64(h.Trades) > c.parts[0].rows() {
 		return dst, corrupt("trades")
 	}
-	c := tradeCoders.Get().(*tradeCoder)
-	defer tradeCoders.Put(c)
-	c.reset(model.Millis(base))
 	start := len(dst)
 	out := growTrades(dst, int(h.Trades), h.Epoch)
-	if err := c.decode(out[start:], &sections, want); err != nil {
+	if err := c.decode(out[start:], want); err != nil {
 		return dst, err
 	}
 	return out, nil
+}
+
+// group is a column group that is being decoded.
+type group struct {
+	r      reader // over the columns of a block, over the sections of a segment
+	sealed bool
+}
+
+// rows returns how many rows the core group can hold at most.
+func (g *group) rows() uint64 {
+	if !g.sealed {
+		return uint64(g.r.left() / minCore)
+	}
+	peek := g.r
+	first := peek.section()
+	return max(first.raw, uint64(len(first.stored)))
 }
 
 // growTrades appends n trades that are zero but for their epoch.
@@ -147,13 +190,21 @@ func growTrades(dst []model.Trade, n int, epoch uint8) []model.Trade {
 // tradeCoder is the working memory of one call.
 type tradeCoder struct {
 	base     model.Millis
-	raw      []byte
-	flags    []byte
+	raw      []byte // a group being written, a column being read
+	packed   []byte // a sealed group being written
+	cuts     []int  // where the columns of raw end
+	flags    []byte // of each row in the group
+	more     []byte // of each row in the rest group
 	accounts []model.AccountID
 	known    map[model.AccountID]int
 	text     []byte // all texts of the call
 	hashes   []span // of each row
 	extras   []span // of each row
+
+	parts  [groups]group
+	part   *group // being decoded
+	column reader
+	begun  bool // a column of the part has been opened
 }
 
 var tradeCoders = sync.Pool{New: func() any { return &tradeCoder{known: map[model.AccountID]int{}} }}
@@ -174,28 +225,42 @@ func (c *tradeCoder) reset(base model.Millis) {
 	}
 }
 
-func (c *tradeCoder) decode(rows []model.Trade, sections *[groups]section, want Columns) (err error) {
-	for g := range sections {
+func (c *tradeCoder) decode(rows []model.Trade, want Columns) error {
+	for g := range c.parts {
 		if want&(1<<g) == 0 {
 			continue
 		}
-		var raw []byte
-		if raw, c.raw, err = sections[g].unpack(c.raw, "trades"); err != nil {
-			return err
-		}
-		r := reader{b: raw}
+		c.part, c.column, c.begun = &c.parts[g], c.parts[g].r, false
 		switch Columns(1 << g) {
 		case Core:
-			c.readCore(&r, rows)
+			c.readCore(rows)
 		case Hash:
-			c.readHashes(&r, rows)
+			c.readHashes(rows)
 		case Rest:
-			c.readRest(&r, rows)
+			c.readRest(rows)
 		}
-		if err := r.end("trades"); err != nil {
-			return err
+		if c.column.bad || c.column.left() != 0 || c.part.sealed && (c.part.r.bad || c.part.r.left() != 0) {
+			return corrupt("trades")
 		}
 	}
 	c.setTexts(rows)
 	return nil
+}
+
+// nextColumn goes on to the next column, whose bytes are valid until the next call. Faults stick to the reader.
+func (c *tradeCoder) nextColumn() *reader {
+	if !c.part.sealed {
+		return &c.column // the columns simply follow one another
+	}
+	done := c.column
+	var raw []byte
+	var err error
+	raw, c.raw, err = c.part.r.section().unpack(c.raw, "trades")
+	c.column = reader{b: raw}
+	// The group's reader stands for the column before the first one.
+	if err != nil || c.part.r.bad || c.begun && (done.bad || done.left() != 0) {
+		c.column = reader{bad: true}
+	}
+	c.begun = true
+	return &c.column
 }

@@ -19,11 +19,11 @@ const (
 	kindEscape = 7
 )
 
-// appendCore writes the core group: the exponent of the value, then the columns flags, id, time and block, receive time,
-// price, size, value, orders, accounts. Numbers are differences from the row before.
+// appendCore writes the core group: flags, id, time and block, receive time, price, size, value (after the exponent that
+// makes it), takers' orders, makers' orders, the accounts, who of them traded. Numbers are differences from the row
+// before.
 func (c *tradeCoder) appendCore(dst []byte, rows []model.Trade) []byte {
 	exp := valueExponent(rows)
-	dst = appendVarint(dst, int64(exp))
 	prev := c.origin()
 	for i := range rows {
 		t := &rows[i]
@@ -53,11 +53,13 @@ func (c *tradeCoder) appendCore(dst []byte, rows []model.Trade) []byte {
 			prev.Recv = recv
 		}
 	}
+	dst = c.endColumn(dst)
 	prev = c.origin()
 	for i := range rows {
 		dst = appendVarint(dst, int64(rows[i].ID-prev.ID))
 		prev.ID = rows[i].ID
 	}
+	dst = c.endColumn(dst)
 	for i := range rows {
 		if t := &rows[i]; t.Time != prev.Time || t.Block != prev.Block {
 			dst = appendVarint(dst, int64(t.Time-prev.Time))
@@ -65,25 +67,32 @@ func (c *tradeCoder) appendCore(dst []byte, rows []model.Trade) []byte {
 			prev.Time, prev.Block = t.Time, t.Block
 		}
 	}
+	dst = c.endColumn(dst)
+	delay := model.Micros(0)
 	for i := range rows {
 		if t := &rows[i]; t.Recv != 0 && t.Recv != prev.Recv {
-			dst = appendVarint(dst, int64(t.Recv-prev.Recv))
-			prev.Recv = t.Recv
+			dst = appendVarint(dst, int64(t.Recv-t.Time.Micros()-delay))
+			prev.Recv, delay = t.Recv, t.Recv-t.Time.Micros()
 		}
 	}
+	dst = c.endColumn(dst)
 	for i := range rows {
 		dst = appendVarint(dst, int64(rows[i].Price-prev.Price))
 		prev.Price = rows[i].Price
 	}
+	dst = c.endColumn(dst)
 	for i := range rows {
 		dst = appendUvarint(dst, uint64(rows[i].Size))
 	}
+	dst = c.endColumn(dst)
+	dst = appendVarint(dst, int64(exp))
 	for i := range rows {
 		if t := &rows[i]; int64(t.USD) != value(t.Price, t.Size, exp) {
 			dst = appendVarint(dst, int64(t.USD)-value(t.Price, t.Size, exp))
 		}
 	}
-	dst = appendOrders(dst, rows)
+	dst = c.endColumn(dst)
+	dst = c.appendOrders(dst, rows)
 	return c.appendAccounts(dst, rows)
 }
 
@@ -92,18 +101,15 @@ func (c *tradeCoder) origin() model.Trade {
 	return model.Trade{Time: c.base, Recv: c.base.Micros()}
 }
 
-func (c *tradeCoder) readCore(r *reader, rows []model.Trade) {
-	exp := int(r.varint())
-	if exp < -maxExponent || exp > maxExponent {
-		r.fail()
-	}
-	// The flags are needed by several columns: they are kept aside as they were.
-	flags := c.readFlags(r, rows)
+func (c *tradeCoder) readCore(rows []model.Trade) {
+	flags := c.readFlags(rows)
 	prev := c.origin()
+	r := c.nextColumn()
 	for i := range rows {
 		prev.ID += uint64(r.varint())
 		rows[i].ID = prev.ID
 	}
+	r = c.nextColumn()
 	for i, f := range flags {
 		if f&coreSameTime == 0 {
 			prev.Time += model.Millis(r.varint())
@@ -111,34 +117,35 @@ func (c *tradeCoder) readCore(r *reader, rows []model.Trade) {
 		}
 		rows[i].Time, rows[i].Block = prev.Time, prev.Block
 	}
+	r = c.nextColumn()
+	delay := model.Micros(0)
 	for i, f := range flags {
 		if f&coreNoRecv != 0 {
 			continue
 		}
 		if f&coreSameRecv == 0 {
-			prev.Recv += model.Micros(r.varint())
+			delay += model.Micros(r.varint())
+			prev.Recv = rows[i].Time.Micros() + delay
 		}
 		rows[i].Recv = prev.Recv
 	}
+	r = c.nextColumn()
 	for i := range rows {
 		prev.Price += num.Price(r.varint())
 		rows[i].Price = prev.Price
 	}
+	r = c.nextColumn()
 	for i := range rows {
 		rows[i].Size = num.Size(r.uvarint())
 	}
-	for i, f := range flags {
-		t := &rows[i]
-		t.USD = num.USD(value(t.Price, t.Size, exp))
-		if f&coreValue == 0 {
-			t.USD += num.USD(r.varint())
-		}
-	}
-	readOrders(r, rows)
-	c.readAccounts(r, rows)
+	c.readValues(rows, flags)
+	c.readOrders(rows)
+	c.readAccounts(rows)
 }
 
-func (c *tradeCoder) readFlags(r *reader, rows []model.Trade) []byte {
+// readFlags keeps the flags aside, because several columns need them.
+func (c *tradeCoder) readFlags(rows []model.Trade) []byte {
+	r := c.nextColumn()
 	c.flags = c.flags[:0]
 	for i := range rows {
 		f := r.byte()
@@ -152,6 +159,22 @@ func (c *tradeCoder) readFlags(r *reader, rows []model.Trade) []byte {
 	return c.flags
 }
 
+func (c *tradeCoder) readValues(rows []model.Trade, flags []byte) {
+	r := c.nextColumn()
+	exp := int(r.varint())
+	if exp < -maxExponent || exp > maxExponent {
+		r.fail()
+		exp = 0
+	}
+	for i, f := range flags {
+		t := &rows[i]
+		t.USD = num.USD(value(t.Price, t.Size, exp))
+		if f&coreValue == 0 {
+			t.USD += num.USD(r.varint())
+		}
+	}
+}
+
 // orders returns the taker's and the maker's order of a trade, and the index of the taker's side.
 func orders(t *model.Trade) (taker, maker *uint64, side int) {
 	if t.MakerAsk {
@@ -162,28 +185,31 @@ func orders(t *model.Trade) (taker, maker *uint64, side int) {
 
 // appendOrders writes the orders as two columns, takers' and makers': a taker that sweeps many makers repeats. Venues
 // count the orders of a side, so an order is told against the last one of its side in its column.
-func appendOrders(dst []byte, rows []model.Trade) []byte {
+func (c *tradeCoder) appendOrders(dst []byte, rows []model.Trade) []byte {
 	var prev [2]uint64
 	for i := range rows {
 		taker, _, side := orders(&rows[i])
 		dst = appendVarint(dst, int64(*taker-prev[side]))
 		prev[side] = *taker
 	}
+	dst = c.endColumn(dst)
 	for i := range rows {
 		_, maker, side := orders(&rows[i])
 		dst = appendVarint(dst, int64(*maker-prev[1-side]))
 		prev[1-side] = *maker
 	}
-	return dst
+	return c.endColumn(dst)
 }
 
-func readOrders(r *reader, rows []model.Trade) {
+func (c *tradeCoder) readOrders(rows []model.Trade) {
 	var prev [2]uint64
+	r := c.nextColumn()
 	for i := range rows {
 		taker, _, side := orders(&rows[i])
 		prev[side] += uint64(r.varint())
 		*taker = prev[side]
 	}
+	r = c.nextColumn()
 	for i := range rows {
 		_, maker, side := orders(&rows[i])
 		prev[1-side] += uint64(r.varint())
@@ -191,51 +217,62 @@ func readOrders(r *reader, rows []model.Trade) {
 	}
 }
 
-// Few accounts make most trades: an account is told by its place in the order of first appearance, a new one by 0 and
-// itself.
+// appendAccounts writes the accounts that traded, in the order of first appearance, and then for each trade the places
+// of taker and maker in that list: few accounts make most trades, and those appear early.
 func (c *tradeCoder) appendAccounts(dst []byte, rows []model.Trade) []byte {
 	for i := range rows {
-		taker, _ := accounts(&rows[i])
-		dst = c.appendAccount(dst, *taker)
+		taker, maker := accounts(&rows[i])
+		c.place(*taker)
+		c.place(*maker)
 	}
-	for i := range rows {
-		_, maker := accounts(&rows[i])
-		dst = c.appendAccount(dst, *maker)
+	dst = appendUvarint(dst, uint64(len(c.accounts)))
+	for _, a := range c.accounts {
+		dst = appendUvarint(dst, uint64(a))
 	}
-	return dst
-}
-
-func (c *tradeCoder) appendAccount(dst []byte, a model.AccountID) []byte {
-	if n := c.known[a]; n > 0 {
-		return appendUvarint(dst, uint64(n))
-	}
-	c.known[a] = len(c.known) + 1
-	return appendUvarint(append(dst, 0), uint64(a))
-}
-
-func (c *tradeCoder) readAccounts(r *reader, rows []model.Trade) {
+	dst = c.endColumn(dst)
 	for i := range rows {
 		taker, _ := accounts(&rows[i])
-		*taker = c.readAccount(r)
+		dst = appendUvarint(dst, uint64(c.known[*taker]))
 	}
+	dst = c.endColumn(dst)
 	for i := range rows {
 		_, maker := accounts(&rows[i])
-		*maker = c.readAccount(r)
+		dst = appendUvarint(dst, uint64(c.known[*maker]))
 	}
+	return c.endColumn(dst)
 }
 
-func (c *tradeCoder) readAccount(r *reader) model.AccountID {
-	n := r.uvarint()
-	if n == 0 {
-		a := model.AccountID(r.uvarint())
+func (c *tradeCoder) place(a model.AccountID) {
+	if _, ok := c.known[a]; !ok {
+		c.known[a] = len(c.accounts)
 		c.accounts = append(c.accounts, a)
-		return a
 	}
-	if n > uint64(len(c.accounts)) {
+}
+
+func (c *tradeCoder) readAccounts(rows []model.Trade) {
+	r := c.nextColumn()
+	for range r.count(1) {
+		c.accounts = append(c.accounts, model.AccountID(r.uvarint()))
+	}
+	r = c.nextColumn()
+	for i := range rows {
+		taker, _ := accounts(&rows[i])
+		*taker = c.account(r)
+	}
+	r = c.nextColumn()
+	for i := range rows {
+		_, maker := accounts(&rows[i])
+		*maker = c.account(r)
+	}
+}
+
+func (c *tradeCoder) account(r *reader) model.AccountID {
+	n := r.uvarint()
+	if n >= uint64(len(c.accounts)) {
 		r.fail()
 		return 0
 	}
-	return c.accounts[n-1]
+	return c.accounts[n]
 }
 
 func accounts(t *model.Trade) (taker, maker *model.AccountID) {

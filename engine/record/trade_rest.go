@@ -30,6 +30,7 @@ func (c *tradeCoder) appendHashes(dst []byte, rows []model.Trade) []byte {
 		dst = append(dst, hashKind(h, last))
 		last = h
 	}
+	dst = c.endColumn(dst)
 	count, ms := uint64(0), uint64(c.base)
 	last = ""
 	var buf []byte
@@ -55,7 +56,7 @@ func (c *tradeCoder) appendHashes(dst []byte, rows []model.Trade) []byte {
 		}
 		last = h
 	}
-	return dst
+	return c.endColumn(dst)
 }
 
 func hashKind(h, last string) byte {
@@ -90,12 +91,13 @@ func isZeros(s string) bool {
 	return true
 }
 
-func (c *tradeCoder) readHashes(r *reader, rows []model.Trade) {
-	kinds := r.bytes(uint64(len(rows)))
+func (c *tradeCoder) readHashes(rows []model.Trade) {
+	c.flags = append(c.flags[:0], c.nextColumn().bytes(uint64(len(rows)))...)
+	r := c.nextColumn()
 	count, ms := uint64(0), uint64(c.base)
 	var last span
 	var buf [16 + venueZeros]byte
-	for _, k := range kinds {
+	for _, k := range c.flags {
 		lo := len(c.text)
 		switch k {
 		case hashNone:
@@ -144,42 +146,54 @@ const (
 	moreExtra
 )
 
-// appendRest writes the group of the rest, row by row: these members are seldom read, and most rows lack most of them.
+// appendRest writes the group of the rest: flags, the further flags of the rows that have some, then the members that
+// these tell of.
 func (c *tradeCoder) appendRest(dst []byte, rows []model.Trade) []byte {
-	prev := c.origin()
-	prev.TransactionTime = c.base.Micros()
+	prev := model.Trade{TransactionTime: c.base.Micros()}
+	c.flags, c.more = c.flags[:0], c.more[:0]
 	for i := range rows {
-		t := &rows[i]
-		f, m := restFlags(t, &prev)
-		dst = append(dst, f)
+		f, m := restFlags(&rows[i], &prev)
+		c.flags, c.more = append(c.flags, f), append(c.more, m)
+		prev.TakerFee, prev.MakerFee = rows[i].TakerFee, rows[i].MakerFee
+	}
+	dst = c.endColumn(append(dst, c.flags...))
+	for i, f := range c.flags {
 		if f&restMore != 0 {
-			dst = append(dst, m)
+			dst = append(dst, c.more[i])
 		}
-		if m&moreTime != 0 {
+	}
+	dst = c.endColumn(dst)
+	for i, m := range c.more {
+		if t := &rows[i]; m&moreTime != 0 {
 			dst = appendVarint(dst, int64(t.TransactionTime-prev.TransactionTime))
 			prev.TransactionTime = t.TransactionTime
 		}
-		if m&moreClients != 0 {
+	}
+	dst = c.endColumn(dst)
+	for i, m := range c.more {
+		if t := &rows[i]; m&moreClients != 0 {
 			dst = appendVarint(dst, int64(t.AskClient-prev.AskClient))
 			dst = appendVarint(dst, int64(t.BidClient-prev.BidClient))
 			prev.AskClient, prev.BidClient = t.AskClient, t.BidClient
 		}
-		if m&moreFees != 0 {
+	}
+	dst = c.endColumn(dst)
+	for i, m := range c.more {
+		if t := &rows[i]; m&moreFees != 0 {
 			dst = appendVarint(dst, int64(t.TakerFee))
 			dst = appendVarint(dst, int64(t.MakerFee))
-			prev.TakerFee, prev.MakerFee = t.TakerFee, t.MakerFee
-		}
-		if f&restTakerBefore != 0 {
-			dst = appendBefore(dst, &t.TakerBefore)
-		}
-		if f&restMakerBefore != 0 {
-			dst = appendBefore(dst, &t.MakerBefore)
-		}
-		if m&moreExtra != 0 {
-			dst = appendString(dst, t.Extra)
 		}
 	}
-	return dst
+	dst = c.endColumn(dst)
+	dst = c.appendBefore(dst, rows, func(p *model.PositionBefore) int64 { return int64(p.Size) })
+	dst = c.appendBefore(dst, rows, func(p *model.PositionBefore) int64 { return int64(p.EntryQuote) })
+	dst = c.appendBefore(dst, rows, func(p *model.PositionBefore) int64 { return int64(p.InitialMargin) })
+	for i, m := range c.more {
+		if m&moreExtra != 0 {
+			dst = appendString(dst, rows[i].Extra)
+		}
+	}
+	return c.endColumn(dst)
 }
 
 // restFlags tells which members of a row are written, given those of the rows before.
@@ -207,49 +221,81 @@ func restFlags(t, prev *model.Trade) (f, m byte) {
 	return f, m
 }
 
-func appendBefore(dst []byte, p *model.PositionBefore) []byte {
-	dst = appendVarint(dst, int64(p.Size))
-	dst = appendVarint(dst, int64(p.EntryQuote))
-	return appendVarint(dst, int64(p.InitialMargin))
-}
-
-func readBefore(r *reader, p *model.PositionBefore) {
-	p.Size = num.Size(r.varint())
-	p.EntryQuote = num.USD(r.varint())
-	p.InitialMargin = int32(r.varint())
-}
-
-func (c *tradeCoder) readRest(r *reader, rows []model.Trade) {
-	prev := c.origin()
-	prev.TransactionTime = c.base.Micros()
-	for i := range rows {
-		t := &rows[i]
-		f, m := r.byte(), byte(0)
-		if f&restMore != 0 {
-			m = r.byte()
+// appendBefore writes one member of the positions before.
+func (c *tradeCoder) appendBefore(dst []byte, rows []model.Trade, member func(*model.PositionBefore) int64) []byte {
+	for i, f := range c.flags {
+		if f&restTakerBefore != 0 {
+			dst = appendVarint(dst, member(&rows[i].TakerBefore))
 		}
+		if f&restMakerBefore != 0 {
+			dst = appendVarint(dst, member(&rows[i].MakerBefore))
+		}
+	}
+	return c.endColumn(dst)
+}
+
+func (c *tradeCoder) readBefore(rows []model.Trade, set func(*model.PositionBefore, int64)) {
+	r := c.nextColumn()
+	for i, f := range c.flags {
+		if f&restTakerBefore != 0 {
+			set(&rows[i].TakerBefore, r.varint())
+		}
+		if f&restMakerBefore != 0 {
+			set(&rows[i].MakerBefore, r.varint())
+		}
+	}
+}
+
+func (c *tradeCoder) readRestFlags(rows []model.Trade) {
+	r := c.nextColumn()
+	c.flags, c.more = c.flags[:0], c.more[:0]
+	for i := range rows {
+		f, t := r.byte(), &rows[i]
+		c.flags = append(c.flags, f)
 		t.TakerSignChanged, t.MakerSignChanged = f&restTakerSign != 0, f&restMakerSign != 0
 		t.TakerBefore.Known, t.MakerBefore.Known = f&restTakerKnown != 0, f&restMakerKnown != 0
 		t.HasClients = f&restHasClients != 0
+	}
+	r = c.nextColumn()
+	for _, f := range c.flags {
+		m := byte(0)
+		if f&restMore != 0 {
+			m = r.byte()
+		}
+		c.more = append(c.more, m)
+	}
+}
+
+func (c *tradeCoder) readRest(rows []model.Trade) {
+	prev := model.Trade{TransactionTime: c.base.Micros()}
+	c.readRestFlags(rows)
+	r := c.nextColumn()
+	for i, m := range c.more {
 		if m&moreTime != 0 {
 			prev.TransactionTime += model.Micros(r.varint())
-			t.TransactionTime = prev.TransactionTime
+			rows[i].TransactionTime = prev.TransactionTime
 		}
+	}
+	r = c.nextColumn()
+	for i, m := range c.more {
 		if m&moreClients != 0 {
 			prev.AskClient += uint64(r.varint())
 			prev.BidClient += uint64(r.varint())
-			t.AskClient, t.BidClient = prev.AskClient, prev.BidClient
+			rows[i].AskClient, rows[i].BidClient = prev.AskClient, prev.BidClient
 		}
+	}
+	r = c.nextColumn()
+	for i, m := range c.more {
 		if m&moreFees != 0 {
 			prev.TakerFee, prev.MakerFee = int32(r.varint()), int32(r.varint())
 		}
-		t.TakerFee, t.MakerFee = prev.TakerFee, prev.MakerFee
-		if f&restTakerBefore != 0 {
-			readBefore(r, &t.TakerBefore)
-		}
-		if f&restMakerBefore != 0 {
-			readBefore(r, &t.MakerBefore)
-		}
+		rows[i].TakerFee, rows[i].MakerFee = prev.TakerFee, prev.MakerFee
+	}
+	c.readBefore(rows, func(p *model.PositionBefore, v int64) { p.Size = num.Size(v) })
+	c.readBefore(rows, func(p *model.PositionBefore, v int64) { p.EntryQuote = num.USD(v) })
+	c.readBefore(rows, func(p *model.PositionBefore, v int64) { p.InitialMargin = int32(v) })
+	r = c.nextColumn()
+	for _, m := range c.more {
 		lo := len(c.text)
 		if m&moreExtra != 0 {
 			c.text = append(c.text, r.bytes(r.uvarint())...)

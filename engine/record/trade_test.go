@@ -103,8 +103,6 @@ func TestTradesRoundTrip(t *testing.T) {
 				rows[i].TxHash, rows[i].Time, rows[i].Recv, rows[i].Block = rows[i-1].TxHash, rows[i-1].Time, rows[i-1].Recv, rows[i-1].Block
 			}
 		}
-		tb := testing.TB(nil)
-		_ = tb
 		checkTradesRapid(t, AppendTradeBlock(nil, 3, rows), rows)
 		checkTradesRapid(t, AppendTradeSegment([]byte("before"), 3, rows)[6:], rows)
 	})
@@ -133,16 +131,17 @@ func TestTradesOfTheRecording(t *testing.T) {
 		}
 		checkTrades(t, AppendTradeSegment(nil, 0, r.Trades), r.Trades, 0)
 		checkTrades(t, AppendTradeBlock(nil, 0, r.Trades), r.Trades, 0)
-		n := len(r.Trades)
-		var c tradeCoder
-		c.known = map[model.AccountID]int{}
-		c.base = r.Trades[0].Time
-		sealed := func(raw []byte) int { return len(appendSection(nil, raw, true)) }
-		core, hash, rest := c.appendCore(nil, r.Trades), c.appendHashes(nil, r.Trades), c.appendRest(nil, r.Trades)
-		t.Logf("market %d: %d trades; bytes each, plain and sealed: core %.1f %.1f, hashes %.1f %.1f, rest %.1f %.1f", id, n,
-			float64(len(core))/float64(n), float64(sealed(core))/float64(n),
-			float64(len(hash))/float64(n), float64(sealed(hash))/float64(n),
-			float64(len(rest))/float64(n), float64(sealed(rest))/float64(n))
+		var size [2][groups]float64
+		for form, encode := range []func([]byte, uint8, []model.Trade) []byte{AppendTradeBlock, AppendTradeSegment} {
+			_, _, h, err := openTrades(encode(nil, 0, r.Trades))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for g := range groups {
+				size[form][g] = float64(len(h.bytes(h.uvarint()>>1))) / float64(len(r.Trades))
+			}
+		}
+		t.Logf("market %d: %d trades; bytes of core, hashes, rest each: hot %.1f, sealed %.1f", id, len(r.Trades), size[0], size[1])
 	}
 }
 
