@@ -1,47 +1,15 @@
 package record
 
-import (
-	"hyperlight/engine/model"
-	"hyperlight/engine/num"
+import "hyperlight/engine/model"
+
+const (
+	indexVersion    = 1
+	intervalVersion = 1
+	gapVersion      = 1
+	momentVersion   = 1
 )
 
-// Candle is a candle of one market and resolution. Its time is in its key: decoders leave Time 0 and encoders ignore it.
-// FirstID and LastID are the trades that Open and Close come from, so that both stay right when rows come late.
-type Candle struct {
-	Time                   model.Millis
-	Epoch                  uint8
-	Open, High, Low, Close num.Price
-	Volume                 num.Size
-	QuoteVolume            num.USD
-	Trades                 uint64
-	FirstID, LastID        uint64
-}
-
-// AppendCandle encodes a candle.
-func AppendCandle(dst []byte, c *Candle) []byte { panic("not written") }
-
-// DecodeCandle decodes a candle.
-func DecodeCandle(b []byte) (Candle, error) { panic("not written") }
-
-// AppendStats encodes a row of market statistics, whose time is in its key.
-func AppendStats(dst []byte, epoch uint8, s *model.Stats) []byte { panic("not written") }
-
-// DecodeStats decodes a row of market statistics.
-func DecodeStats(b []byte) (model.Stats, error) { panic("not written") }
-
-// AppendFunding encodes a settled funding row, whose time is in its key.
-func AppendFunding(dst []byte, epoch uint8, f *model.Funding) []byte { panic("not written") }
-
-// DecodeFunding decodes a settled funding row and leaves Time 0.
-func DecodeFunding(b []byte) (model.Funding, error) { panic("not written") }
-
-// AppendMarket encodes a market's metadata.
-func AppendMarket(dst []byte, m *model.Market) []byte { panic("not written") }
-
-// DecodeMarket decodes a market's metadata.
-func DecodeMarket(b []byte) (*model.Market, error) { panic("not written") }
-
-// Index counts what a family holds of a market in a bucket. First and Last are the times of its keys' clock.
+// Index counts what a family holds of a market in a bucket. First and Last lie on the clock of the family's keys.
 type Index struct {
 	Rows        uint64
 	First, Last int64
@@ -49,19 +17,41 @@ type Index struct {
 }
 
 // AppendIndex encodes an index row.
-func AppendIndex(dst []byte, i Index) []byte { panic("not written") }
+func AppendIndex(dst []byte, i Index) []byte {
+	dst = appendUvarint(append(dst, indexVersion), i.Rows)
+	dst = appendVarint(dst, i.First)
+	dst = appendVarint(dst, i.Last-i.First)
+	return appendUvarint(dst, i.LastID)
+}
 
 // DecodeIndex decodes an index row.
-func DecodeIndex(b []byte) (Index, error) { panic("not written") }
+func DecodeIndex(b []byte) (Index, error) {
+	r, err := openValue(b, "index row", indexVersion)
+	if err != nil {
+		return Index{}, err
+	}
+	i := Index{Rows: r.uvarint(), First: r.varint()}
+	i.Last = i.First + r.varint()
+	i.LastID = r.uvarint()
+	return i, r.end("index row")
+}
 
 // Interval is the value of a held interval, whose start is in its key; End 0 means that it is still open.
 type Interval struct{ End model.Micros }
 
 // AppendInterval encodes the end of a held interval.
-func AppendInterval(dst []byte, i Interval) []byte { panic("not written") }
+func AppendInterval(dst []byte, i Interval) []byte {
+	return appendVarint(append(dst, intervalVersion), int64(i.End))
+}
 
 // DecodeInterval decodes the end of a held interval.
-func DecodeInterval(b []byte) (Interval, error) { panic("not written") }
+func DecodeInterval(b []byte) (Interval, error) {
+	r, err := openValue(b, "interval", intervalVersion)
+	if err != nil {
+		return Interval{}, err
+	}
+	return Interval{End: model.Micros(r.varint())}, r.end("interval")
+}
 
 // Gap is the value of a gap, whose kind and start are in its key; To 0 means that it is still open.
 type Gap struct {
@@ -71,13 +61,31 @@ type Gap struct {
 }
 
 // AppendGap encodes a gap.
-func AppendGap(dst []byte, g Gap) []byte { panic("not written") }
+func AppendGap(dst []byte, g Gap) []byte {
+	dst = appendVarint(append(dst, gapVersion), int64(g.To))
+	return appendBool(append(dst, byte(g.Cause)), g.Filled)
+}
 
 // DecodeGap decodes a gap.
-func DecodeGap(b []byte) (Gap, error) { panic("not written") }
+func DecodeGap(b []byte) (Gap, error) {
+	r, err := openValue(b, "gap", gapVersion)
+	if err != nil {
+		return Gap{}, err
+	}
+	g := Gap{To: model.Micros(r.varint()), Cause: model.Cause(r.byte()), Filled: r.bool()}
+	return g, r.end("gap")
+}
 
-// AppendMoment encodes a single time: the store's heartbeat.
-func AppendMoment(dst []byte, t model.Micros) []byte { panic("not written") }
+// AppendMoment encodes a single time, such as the store's heartbeat.
+func AppendMoment(dst []byte, t model.Micros) []byte {
+	return appendVarint(append(dst, momentVersion), int64(t))
+}
 
 // DecodeMoment decodes a single time.
-func DecodeMoment(b []byte) (model.Micros, error) { panic("not written") }
+func DecodeMoment(b []byte) (model.Micros, error) {
+	r, err := openValue(b, "moment", momentVersion)
+	if err != nil {
+		return 0, err
+	}
+	return model.Micros(r.varint()), r.end("moment")
+}
