@@ -10,16 +10,21 @@ type tradeGap struct {
 	down    bool         // the stream has not come back yet
 	asked   bool         // older trades were asked for
 	refused bool         // and are not to be had
-	nextID  uint64       // the earliest trade seen behind the gap, 0 where none yet
+	nextID  uint64       // the trade from which on the record is whole again, 0 where none came yet
 	next    model.Millis // its time
 }
 
-// see remembers the earliest trade behind the gap.
-func (g *tradeGap) see(rows []model.Trade) {
-	for i := range rows {
-		if r := &rows[i]; r.ID > g.after && (g.nextID == 0 || r.ID < g.nextID) {
-			g.nextID, g.next = r.ID, r.Time
+// see notes from which trade on the record is whole again, as far as a batch shows it.
+func (g *tradeGap) see(b *model.TradeBatch) {
+	// Each list is whole from its first row on, all of them together from the latest of these.
+	var from *model.Trade
+	for _, first := range lists(b) {
+		if first != nil && first.ID > g.after && (from == nil || first.ID > from.ID) {
+			from = first
 		}
+	}
+	if from != nil && (g.nextID == 0 || from.ID < g.nextID) {
+		g.nextID, g.next = from.ID, from.Time
 	}
 }
 
@@ -28,7 +33,7 @@ func (g *tradeGap) see(rows []model.Trade) {
 func (s *Shard) loseTrades(st *state, e *model.Event, from model.Micros, cause model.Cause) {
 	t := &st.trades
 	if g := t.gap; g != nil {
-		g.down, g.asked, g.refused = true, false, false
+		*g = tradeGap{Gap: g.Gap, after: g.after, down: true}
 		return
 	}
 	if !t.live && t.lastID == 0 {
@@ -52,6 +57,9 @@ func (s *Shard) closeTrades(st *state, e *model.Event, b *model.TradeBatch, rows
 	}
 	if !b.REST {
 		g.down = false
+	}
+	if !g.down {
+		g.see(b)
 	}
 	if (b.History || b.REST) && bridges(b, g.after) {
 		if n := len(rows); g.down {
@@ -99,31 +107,36 @@ func (s *Shard) endTrades(st *state, e *model.Event, filled bool) {
 	s.tellGap(st, e, &g.Gap)
 }
 
-// bridges tells whether a batch of the past reaches back to a trade: each list it was made of must, because the venue's
-// first frame has the last rows of two lists, ordinary trades and forced ones, and the rarer ones go further back. A list
-// without rows has none to miss. A fetched batch is one list.
+// bridges tells whether a batch of the past reaches back to a trade. Each list that it was made of must.
 func bridges(b *model.TradeBatch, after uint64) bool {
 	if after == 0 || len(b.Rows) == 0 {
 		return false
 	}
-	var ordinary, forced, all uint64 // least ids, 0 where the list is empty
-	least := func(l *uint64, id uint64) {
-		if *l == 0 || id < *l {
-			*l = id
+	for _, first := range lists(b) {
+		if first != nil && first.ID > after {
+			return false
+		}
+	}
+	return true
+}
+
+// lists returns the first row of each list that a batch was merged from, nil for one without rows, which has none to miss
+// either. The venue's first frame has the last rows of two lists, ordinary trades and forced ones, of which the rarer go
+// further back; of a kind that could stand in both nothing is concluded. Any other batch is one list.
+func lists(b *model.TradeBatch) (first [2]*model.Trade) {
+	least := func(l **model.Trade, r *model.Trade) {
+		if *l == nil || r.ID < (*l).ID {
+			*l = r
 		}
 	}
 	for i := range b.Rows {
 		r := &b.Rows[i]
-		least(&all, r.ID)
-		switch r.Kind {
-		case model.KindTrade:
-			least(&ordinary, r.ID)
-		case model.KindLiquidation, model.KindDeleverage:
-			least(&forced, r.ID)
+		switch {
+		case b.REST || !b.History || r.Kind == model.KindTrade:
+			least(&first[0], r)
+		case r.Kind == model.KindLiquidation || r.Kind == model.KindDeleverage:
+			least(&first[1], r)
 		}
 	}
-	if b.REST {
-		return all <= after
-	}
-	return all <= after && ordinary <= after && forced <= after
+	return first
 }

@@ -31,9 +31,6 @@ func (s *Shard) onTrades(st *state, e *model.Event, b *model.TradeBatch) {
 		s.loseTrades(st, e, e.Recv, model.CauseDisconnect)
 	}
 	t.live = true
-	if t.gap != nil {
-		t.gap.see(rows)
-	}
 
 	split, _ := slices.BinarySearchFunc(rows, after+1, func(r model.Trade, id uint64) int { return cmp.Compare(r.ID, id) })
 	if first {
