@@ -11,36 +11,13 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"hyperlight/engine"
 )
 
 // importOptions are the flags of an import.
 type importOptions struct {
 	Markets string // an orderBooks or orderBookDetails reply that names markets and their decimals; "" for none
-}
-
-// importProgress says how far an import is. Bytes are those of the files as they lie on disk.
-type importProgress struct {
-	File           string
-	Done, Total    int64 // over all files
-	Frames, Trades uint64
-}
-
-// importReport is what an import did.
-type importReport struct {
-	Files          int               `json:"files"`
-	Lines          uint64            `json:"lines"`
-	Frames         uint64            `json:"frames"`
-	Updates        uint64            `json:"updates"`       // book frames stored
-	Trades         uint64            `json:"trades"`        // trades stored
-	KnownUpdates   uint64            `json:"known_updates"` // book frames left out: their time was held already
-	KnownTrades    uint64            `json:"known_trades"`  // trades left out: stored already
-	Gaps           uint64            `json:"gaps"`          // holes found in the recording
-	Rejected       uint64            `json:"rejected"`      // lines that were not understood
-	Reasons        map[string]uint64 `json:"reasons"`       // why, with counts
-	Markets        int               `json:"markets"`       // markets seen
-	From           int64             `json:"from"`          // first receive time, ms
-	To             int64             `json:"to"`            // last receive time, ms
-	ElapsedSeconds float64           `json:"elapsed_seconds"`
 }
 
 func (a *app) newImportCommand() *cobra.Command {
@@ -115,7 +92,7 @@ func checkReadable(name string) error {
 	return nil
 }
 
-func (a *app) printImport(r *importReport) error {
+func (a *app) printImport(r *engine.ImportReport) error {
 	rows := [][]string{}
 	for _, c := range []struct {
 		name  string
@@ -123,7 +100,7 @@ func (a *app) printImport(r *importReport) error {
 	}{
 		{"files", uint64(r.Files)}, {"lines", r.Lines}, {"frames", r.Frames}, {"markets", uint64(r.Markets)},
 		{"updates", r.Updates}, {"trades", r.Trades}, {"known updates", r.KnownUpdates}, {"known trades", r.KnownTrades},
-		{"gaps", r.Gaps}, {"rejected", r.Rejected},
+		{"gaps", r.Gaps}, {"ignored", r.Ignored}, {"rejected", r.Rejected},
 	} {
 		rows = append(rows, []string{c.name, strconv.FormatUint(c.count, 10)})
 	}

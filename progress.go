@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
+
+	"hyperlight/engine"
 )
 
 // progressBar shows how far a long job is, on a terminal only. Its methods may
@@ -41,7 +43,7 @@ func startProgressBar(w io.Writer, colors bool) *progressBar {
 	return b
 }
 
-func (b *progressBar) update(p importProgress) {
+func (b *progressBar) update(p engine.ImportProgress) {
 	if b.tracker == nil {
 		return
 	}
