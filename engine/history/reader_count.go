@@ -1,0 +1,101 @@
+package history
+
+import (
+	"context"
+	"fmt"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/record"
+	"hyperlight/kv/key"
+)
+
+// CountTrades returns the number of trades in a span: from the counts of whole days, else from the heads of the blocks, of
+// which only those at the span's edges are decoded. exact is always true: no span takes more than that.
+func (r *Reader) CountTrades(ctx context.Context, m model.MarketID, sp Span) (n uint64, exact bool, err error) {
+	keep, err := r.keep()
+	if err != nil {
+		return 0, false, err
+	}
+	from, to := max(int64(sp.From), 0), int64(sp.To)
+	if from >= to {
+		return 0, true, nil
+	}
+	// Days before the first trade and after the last one cost a look-up each; a span of years is still some thousand.
+	for from < to {
+		if keep.skip(key.Trades, &from, &to, false) {
+			continue
+		}
+		day := key.Day(from)
+		end := min(to, key.DayStart(day+1))
+		ix, err := r.index(key.Trades, day, m)
+		if err != nil {
+			return 0, false, err
+		}
+		switch {
+		case ix.Rows == 0 || ix.Last < from || ix.First >= end:
+		case from <= ix.First && ix.Last < end:
+			n += ix.Rows
+		default:
+			part, err := r.countBlocks(ctx, uint32(m), from, end)
+			if err != nil {
+				return 0, false, fmt.Errorf("count trades: %w", err)
+			}
+			n += part
+		}
+		from = end
+	}
+	return n, true, nil
+}
+
+// countBlocks counts the trades of from <= time < to, within one day, by the heads of blocks and segments.
+func (r *Reader) countBlocks(ctx context.Context, mkt uint32, from, to int64) (uint64, error) {
+	var rows []model.Trade
+	dayStart := key.DayStart(key.Day(from))
+	for {
+		before, err := r.sealing()
+		if err != nil {
+			return 0, err
+		}
+		var n uint64
+		for _, form := range []key.Form{key.Hot, key.Sealed} {
+			start := from - from%1000
+			if form == key.Sealed {
+				start = dayStart
+			}
+			rg, err := key.TradeRange(mkt, form, start, to)
+			if err != nil {
+				return 0, err
+			}
+			for row, err := range r.store.Scan(ctx, rg) {
+				if err != nil {
+					return 0, err
+				}
+				h, err := record.TradeHeader(row.Value)
+				if err != nil {
+					return 0, err
+				}
+				switch {
+				case h.Last < from || h.First >= to:
+				case from <= h.First && h.Last < to:
+					n += uint64(h.Trades)
+				default:
+					if rows, err = record.DecodeTrades(rows[:0], row.Value, record.Core); err != nil {
+						return 0, err
+					}
+					for i := range rows {
+						if t := int64(rows[i].Time); t >= from && t < to {
+							n++
+						}
+					}
+				}
+			}
+		}
+		after, err := r.sealing()
+		if err != nil {
+			return 0, err
+		}
+		if before == after {
+			return n, nil
+		}
+	}
+}

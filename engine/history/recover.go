@@ -1,0 +1,191 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"hyperlight/engine/market"
+	"hyperlight/engine/model"
+	"hyperlight/engine/record"
+	"hyperlight/kv"
+	"hyperlight/kv/key"
+)
+
+// Recovered is what the store says about the time before this start.
+type Recovered struct {
+	Heartbeat model.Micros // the last committed tick; 0 for a new store
+	Markets   []*model.Market
+	// Starts tells the registry, per market, the last trade and the holes that a stop or a crash has left open.
+	Starts map[model.MarketID]market.Start
+}
+
+// Recover closes the intervals that a stop or a crash left open, at the heartbeat or at the last row if that came later,
+// and opens a gap after each. It must run before a live writer is made, and changes nothing when it runs again.
+func Recover(ctx context.Context, store *kv.Store) (Recovered, error) {
+	out := Recovered{Starts: map[model.MarketID]market.Start{}}
+	var err error
+	if out.Heartbeat, err = readMoment(store, metaHeartbeat); err != nil {
+		return out, err
+	}
+	if out.Markets, err = Markets(ctx, store); err != nil {
+		return out, err
+	}
+	if err := lastTrades(ctx, store, out.Starts); err != nil {
+		return out, err
+	}
+	batch := store.NewBatch()
+	ends, err := closeIntervals(ctx, store, batch, &out)
+	if err != nil {
+		return out, err
+	}
+	for at, end := range ends {
+		gap := &model.Gap{Kind: model.Kind(at.kind), From: end, Cause: model.CauseDowntime}
+		if err := restoreGap(store, batch, at.market, gap); err != nil {
+			return out, err
+		}
+		s := out.Starts[model.MarketID(at.market)]
+		switch gap.Kind {
+		case model.KindBook:
+			s.BookGap = gap
+		case model.KindTrades:
+			s.TradeGap = gap
+		case model.KindStats:
+			s.StatsGap = gap
+		}
+		out.Starts[model.MarketID(at.market)] = s
+	}
+	if batch.Len() == 0 {
+		return out, nil
+	}
+	if err := store.Commit(batch, kv.Sync); err != nil {
+		return out, fmt.Errorf("commit recovery: %w", err)
+	}
+	return out, nil
+}
+
+// Markets returns every market that the store knows.
+func Markets(ctx context.Context, store *kv.Store) ([]*model.Market, error) {
+	var out []*model.Market
+	for row, err := range store.Scan(ctx, key.All(key.Markets)) {
+		if err != nil {
+			return nil, fmt.Errorf("scan markets: %w", err)
+		}
+		m, err := record.DecodeMarket(row.Value)
+		if err != nil {
+			return nil, fmt.Errorf("decode market: %w", err)
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// lastTrades finds each market's newest trade in the counts of the days.
+func lastTrades(ctx context.Context, store *kv.Store, starts map[model.MarketID]market.Start) error {
+	r, err := key.IndexRange(key.Trades, 0, math.MaxUint32)
+	if err != nil {
+		return fmt.Errorf("range of index: %w", err)
+	}
+	for row, err := range store.Scan(ctx, r) {
+		if err != nil {
+			return fmt.Errorf("scan index: %w", err)
+		}
+		k, err := key.ParseIndexRow(row.Key)
+		if err != nil {
+			return fmt.Errorf("parse index key: %w", err)
+		}
+		ix, err := record.DecodeIndex(row.Value)
+		if err != nil {
+			return fmt.Errorf("decode index: %w", err)
+		}
+		s := starts[model.MarketID(k.Market)]
+		s.LastTradeID, s.LastTradeTime = ix.LastID, model.Millis(ix.Last)
+		starts[model.MarketID(k.Market)] = s
+	}
+	return nil
+}
+
+type recordOf struct {
+	kind   uint8
+	market uint32
+}
+
+// closeIntervals ends what is open and returns where the last interval of each record ends.
+func closeIntervals(ctx context.Context, store *kv.Store, batch *kv.Batch, out *Recovered) (map[recordOf]model.Micros, error) {
+	ends := map[recordOf]model.Micros{}
+	for row, err := range store.Scan(ctx, key.All(key.Coverage)) {
+		if err != nil {
+			return nil, fmt.Errorf("scan coverage: %w", err)
+		}
+		k, iv, err := decodeHeld(row)
+		if err != nil {
+			return nil, err
+		}
+		if iv.End == 0 {
+			iv.End = max(out.Heartbeat, model.Micros(k.Start))
+			switch model.Kind(k.Kind) {
+			case model.KindBook:
+				last, err := lastBookRow(store, k.Market, k.Start, out.Heartbeat)
+				if err != nil {
+					return nil, err
+				}
+				iv.End = max(iv.End, last)
+			case model.KindTrades:
+				iv.End = max(iv.End, out.Starts[model.MarketID(k.Market)].LastTradeTime.Micros())
+			}
+			batch.Set(key.Held(nil, k.Kind, k.Market, k.Start), record.AppendInterval(nil, iv))
+		}
+		at := recordOf{k.Kind, k.Market}
+		ends[at] = max(ends[at], iv.End)
+	}
+	return ends, nil
+}
+
+// lastBookRow returns the receive time of the last row of an interval that is open since start. Rows are committed at
+// most seconds after the heartbeat, so the day of either and the next one are searched.
+func lastBookRow(store *kv.Store, mkt uint32, start int64, heartbeat model.Micros) (model.Micros, error) {
+	first := key.DayOfMicros(max(start, int64(heartbeat)))
+	for _, day := range []uint32{first + 1, first} {
+		from := key.DayStart(day) * 1000
+		var last model.Micros
+		for _, form := range []key.Form{key.Hot, key.Sealed} {
+			r, err := key.BookRange(mkt, form, from, from+key.DayMicros)
+			if err != nil {
+				return 0, fmt.Errorf("range of book blocks: %w", err)
+			}
+			err = store.Last(r, func(_, v []byte) error {
+				h, err := record.BookHeader(v)
+				last = max(last, model.Micros(h.Last))
+				return err
+			})
+			if err != nil && !errors.Is(err, kv.ErrNotFound) {
+				return 0, fmt.Errorf("read last book block: %w", err)
+			}
+		}
+		if last != 0 {
+			return last, nil
+		}
+	}
+	return 0, nil
+}
+
+// restoreGap takes the cause of a gap that was open at the stop, or writes the row of a new one.
+func restoreGap(store *kv.Store, batch *kv.Batch, mkt uint32, g *model.Gap) error {
+	k := key.Gap(nil, mkt, uint8(g.Kind), int64(g.From))
+	err := store.Get(k, func(v []byte) error {
+		old, err := record.DecodeGap(v)
+		if err == nil && old.Cause != model.CauseNone {
+			g.Cause = old.Cause
+		}
+		return err
+	})
+	if errors.Is(err, kv.ErrNotFound) {
+		batch.Set(k, record.AppendGap(nil, record.Gap{Cause: g.Cause}))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read gap: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"hyperlight/engine/model"
+	"hyperlight/kv"
+	"hyperlight/kv/key"
+)
+
+// Retention says how long each dataset is kept; 0 means for ever. Buckets are dropped whole, so that rows stay up to a day
+// longer, candles and funding up to 64 days.
+type Retention struct {
+	Books   time.Duration
+	Ticks   time.Duration // after it book updates are thinned to the net change of each second
+	Stats   time.Duration
+	Trades  time.Duration // and liquidations
+	Candles time.Duration
+	Funding time.Duration
+	Gaps    time.Duration
+}
+
+// retain drops what is older than its dataset's time. Cuts only move forward.
+func (w *Writer) retain(ctx context.Context, now time.Time) error {
+	w.jobs.Lock()
+	defer w.jobs.Unlock()
+	return w.do(ctx, func() error {
+		ages := map[key.Family]time.Duration{
+			key.Books: w.o.Retention.Books, key.Stats: w.o.Retention.Stats, key.Trades: w.o.Retention.Trades,
+			key.Candles: w.o.Retention.Candles, key.Funding: w.o.Retention.Funding, key.Gaps: w.o.Retention.Gaps,
+		}
+		batch := w.store.NewBatch()
+		for f, age := range ages {
+			if age <= 0 {
+				continue
+			}
+			cut := key.Day(now.Add(-age).UnixMilli())
+			if spans(f) {
+				cut = key.Span(now.Add(-age).UnixMilli())
+			}
+			if cut <= w.keep.cuts[f] {
+				continue
+			}
+			w.keep.cuts[f] = cut
+			if err := w.keep.drop(batch, f, cut); err != nil {
+				return fmt.Errorf("drop old rows of %c: %w", f, err)
+			}
+		}
+		return w.commitDrop(batch)
+	})
+}
+
+// commitDrop commits what retention deletes together with the state that hides it, and forgets counts of dropped buckets.
+func (w *Writer) commitDrop(batch *kv.Batch) error {
+	if batch.Len() == 0 {
+		return nil
+	}
+	batch.Set(key.MetaRow(nil, metaKeep), w.keep.append(nil))
+	if err := w.store.Commit(batch, kv.Sync); err != nil {
+		return fmt.Errorf("commit retention: %w", err)
+	}
+	w.keep.dirty = false
+	maps.DeleteFunc(w.index, func(k indexKey, _ *indexState) bool { return w.keep.dropped(k.family, k.bucket) })
+	maps.DeleteFunc(w.unsealed, func(k hourKey, _ uint64) bool {
+		return w.keep.dropped(k.family, key.Day(k.hour*hourMillis))
+	})
+	return nil
+}
+
+// drop deletes a family's buckets below the cut, and what belongs to them, except pinned ones.
+func (k *keepState) drop(batch *kv.Batch, f key.Family, cut uint32) error {
+	from := uint32(0)
+	for _, pin := range append(slices.Clone(k.pinnedBuckets(f, cut)), cut) {
+		if from < pin {
+			if err := dropBuckets(batch, f, from, pin); err != nil {
+				return err
+			}
+		}
+		from = pin + 1
+	}
+	return nil
+}
+
+// pinnedBuckets returns the pinned buckets below the cut, ascending.
+func (k *keepState) pinnedBuckets(f key.Family, cut uint32) []uint32 {
+	var out []uint32
+	for _, day := range k.pins {
+		bucket := day
+		if spans(f) {
+			bucket = key.Span(key.DayStart(day))
+		}
+		if bucket < cut && (len(out) == 0 || out[len(out)-1] != bucket) {
+			out = append(out, bucket)
+		}
+	}
+	return out
+}
+
+func dropBuckets(batch *kv.Batch, f key.Family, from, to uint32) error {
+	families := []key.Family{f}
+	switch f {
+	case key.Books:
+		families = append(families, key.Keyframes)
+	case key.Trades:
+		families = append(families, key.Liquidations)
+	}
+	for _, f := range families {
+		ix, err := key.IndexRange(f, from, to)
+		if err != nil {
+			return err
+		}
+		batch.DeleteRange(ix)
+		if f == key.Candles {
+			for _, res := range key.Resolutions {
+				rg, err := key.CandleBuckets(res, from, to)
+				if err != nil {
+					return err
+				}
+				batch.DeleteRange(rg)
+			}
+			continue
+		}
+		rg, err := key.BucketRange(f, from, to)
+		if err != nil {
+			return err
+		}
+		batch.DeleteRange(rg)
+	}
+	return nil
+}
+
+// pinDay keeps an imported day for ever.
+func (w *Writer) pinDay(day uint32) {
+	if w.o.Pin && day != w.pinned {
+		w.pinned = day
+		w.keep.pin(day)
+	}
+}
+
+// Pins returns the imported days that retention keeps, ascending, as the first millisecond of each.
+func (r *Reader) Pins() ([]model.Millis, error) {
+	keep, err := r.keep()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]model.Millis, len(keep.pins))
+	for i, day := range keep.pins {
+		out[i] = model.Millis(key.DayStart(day))
+	}
+	return out, nil
+}
+
+// Unpin gives the imported days that touch the span back to retention; those older than it allows are dropped at once.
+func (w *Writer) Unpin(ctx context.Context, sp Span) error {
+	w.jobs.Lock()
+	defer w.jobs.Unlock()
+	return w.do(ctx, func() error {
+		before := len(w.keep.pins)
+		w.keep.pins = slices.DeleteFunc(w.keep.pins, func(day uint32) bool {
+			start := model.Millis(key.DayStart(day))
+			return start < sp.To && start+key.DayMillis > sp.From
+		})
+		if len(w.keep.pins) == before {
+			return nil
+		}
+		batch := w.store.NewBatch()
+		for f, cut := range w.keep.cuts {
+			if err := w.keep.drop(batch, f, cut); err != nil {
+				return fmt.Errorf("drop unpinned rows of %c: %w", f, err)
+			}
+		}
+		w.keep.dirty = true
+		if batch.Len() == 0 {
+			batch.Set(key.MetaRow(nil, metaKeep), w.keep.append(nil))
+		}
+		return w.commitDrop(batch)
+	})
+}

@@ -1,0 +1,86 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"hyperlight/kv"
+	"hyperlight/kv/key"
+)
+
+// thin rewrites the book updates of days older than Retention.Ticks to the net change of each second. Pinned days stay
+// whole. The first day not thinned is remembered, so that each day is thinned once.
+func (w *Writer) thin(ctx context.Context, now time.Time) error {
+	if w.o.Retention.Ticks <= 0 {
+		return nil
+	}
+	w.jobs.Lock()
+	defer w.jobs.Unlock()
+	cut := key.Day(now.Add(-w.o.Retention.Ticks).UnixMilli())
+	var first uint32
+	if err := w.do(ctx, func() error {
+		first = max(w.keep.thinned, w.keep.cuts[key.Books])
+		return nil
+	}); err != nil {
+		return err
+	}
+	if cut <= first {
+		return nil
+	}
+	rg, err := key.IndexRange(key.Books, first, cut)
+	if err == nil {
+		err = w.thinDays(ctx, rg)
+	}
+	if err != nil && !errors.Is(err, key.ErrEmptyRange) {
+		return fmt.Errorf("thin book updates: %w", err)
+	}
+	return w.do(ctx, func() error {
+		w.keep.thinned = max(w.keep.thinned, cut)
+		w.keep.dirty = true
+		return w.commit()
+	})
+}
+
+func (w *Writer) thinDays(ctx context.Context, rg key.Range) error {
+	var days []key.IndexKey
+	for row, err := range w.store.Scan(ctx, rg) {
+		if err != nil {
+			return err
+		}
+		k, err := key.ParseIndexRow(row.Key)
+		if err != nil {
+			return err
+		}
+		days = append(days, k)
+	}
+	for _, d := range days {
+		pinned := false
+		if err := w.do(ctx, func() error { pinned = w.keep.pinned(key.Books, d.Bucket); return nil }); err != nil {
+			return err
+		}
+		if pinned {
+			continue
+		}
+		first := key.DayStart(d.Bucket) / hourMillis
+		for hour := first; hour < first+24; hour++ {
+			if err := w.thinHour(ctx, hourKey{key.Books, d.Market, hour}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *Writer) thinHour(ctx context.Context, k hourKey) error {
+	for range sealAttempts {
+		err := w.replace(ctx, k, func(ctx context.Context, k hourKey, batch *kv.Batch) (int64, error) {
+			return w.rewriteBooks(ctx, k, batch, true)
+		})
+		if !errors.Is(err, errWritten) {
+			return err
+		}
+	}
+	return errWritten
+}

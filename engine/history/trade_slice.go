@@ -1,0 +1,243 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/record"
+	"hyperlight/kv"
+	"hyperlight/kv/key"
+)
+
+// tradeSlice is a piece of a market's trades: blocks and segments copied out of the store, then decoded and in order.
+type tradeSlice struct {
+	arena   []byte
+	values  [][2]int // where each value lies in the arena
+	limit   int
+	reverse bool
+	rows    []model.Trade
+}
+
+// load reads the trades of from <= time < to nearest to the end that is read from first, all within one day, up to a
+// bounded size. It returns the part of the range that is left.
+func (s *tradeSlice) load(ctx context.Context, r *Reader, mkt uint32, from, to int64, columns record.Columns) (restFrom, restTo int64, err error) {
+	if s.limit == 0 {
+		s.limit = firstSlice / 4
+	} else {
+		s.limit = min(4*s.limit, maxSlice/2)
+	}
+	lo, hi := from, to
+	if s.reverse {
+		lo = max(lo, key.DayStart(key.Day(hi-1)))
+	} else {
+		hi = min(hi, key.DayStart(key.Day(lo)+1))
+	}
+	for {
+		before, err := r.sealing()
+		if err != nil {
+			return 0, 0, err
+		}
+		s.arena, s.values = s.arena[:0], s.values[:0]
+		partLo, partHi := lo, hi
+		if s.reverse {
+			partLo, err = s.collectReverse(ctx, r.store, mkt, lo, hi)
+		} else {
+			partHi, err = s.collect(ctx, r.store, mkt, lo, hi)
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("read trade blocks: %w", err)
+		}
+		after, err := r.sealing()
+		if err != nil {
+			return 0, 0, err
+		}
+		if before != after {
+			continue
+		}
+		if err := s.decode(partLo, partHi, columns); err != nil {
+			return 0, 0, err
+		}
+		if s.reverse {
+			return from, partLo, nil
+		}
+		return partHi, to, nil
+	}
+}
+
+// collect copies forward and returns the time up to which it has everything. It never cuts within a millisecond.
+func (s *tradeSlice) collect(ctx context.Context, store *kv.Store, mkt uint32, from, to int64) (int64, error) {
+	rg, err := key.TradeRange(mkt, key.Hot, from-from%1000, to)
+	if err != nil {
+		return 0, err
+	}
+	lastSecond := int64(-1)
+	for row, err := range store.Scan(ctx, rg) {
+		if err != nil {
+			return 0, err
+		}
+		k, err := key.ParseTrade(row.Key)
+		if err != nil {
+			return 0, err
+		}
+		sec := k.Time - k.Time%1000
+		if len(s.arena) >= s.limit && sec > lastSecond {
+			to = sec
+			break
+		}
+		lastSecond = sec
+		s.add(row.Value)
+	}
+	if err := s.reachingInto(store, mkt, from); err != nil {
+		return 0, err
+	}
+	if from+1 >= to {
+		return to, nil
+	}
+	if rg, err = key.TradeRange(mkt, key.Sealed, from+1, to); err != nil {
+		return 0, err
+	}
+	size := 0
+	for row, err := range store.Scan(ctx, rg) {
+		if err != nil {
+			return 0, err
+		}
+		if size >= s.limit {
+			k, err := key.ParseTrade(row.Key)
+			return k.Time, err
+		}
+		s.add(row.Value)
+		size += len(row.Value)
+	}
+	return to, nil
+}
+
+// reachingInto copies the segments that begin at or before from and reach it: one, or more where segments meet within a
+// millisecond.
+func (s *tradeSlice) reachingInto(store *kv.Store, mkt uint32, from int64) error {
+	for end, more := from+1, true; more; {
+		rg, err := key.TradeRange(mkt, key.Sealed, key.DayStart(key.Day(from)), end)
+		if errors.Is(err, key.ErrEmptyRange) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		err = store.Last(rg, func(k, v []byte) error {
+			parsed, err := key.ParseTrade(k)
+			if err != nil {
+				return err
+			}
+			h, err := record.TradeHeader(v)
+			if more = h.Last >= from; more {
+				s.add(v)
+				end = parsed.Time
+			}
+			return err
+		})
+		if errors.Is(err, kv.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collectReverse copies backward and returns the time from which on it has everything.
+func (s *tradeSlice) collectReverse(ctx context.Context, store *kv.Store, mkt uint32, from, to int64) (int64, error) {
+	dayStart := key.DayStart(key.Day(from))
+	rg, err := key.TradeRange(mkt, key.Hot, from-from%1000, to)
+	if err != nil {
+		return 0, err
+	}
+	lastSecond := to
+	for row, err := range store.ScanReverse(ctx, rg) {
+		if err != nil {
+			return 0, err
+		}
+		k, err := key.ParseTrade(row.Key)
+		if err != nil {
+			return 0, err
+		}
+		sec := k.Time - k.Time%1000
+		if len(s.arena) >= s.limit && sec < lastSecond {
+			from = max(from, lastSecond)
+			break
+		}
+		lastSecond = sec
+		s.add(row.Value)
+	}
+	if rg, err = key.TradeRange(mkt, key.Sealed, dayStart, to); err != nil {
+		return 0, err
+	}
+	size, lastStart := 0, to
+	for row, err := range store.ScanReverse(ctx, rg) {
+		if err != nil {
+			return 0, err
+		}
+		k, err := key.ParseTrade(row.Key)
+		if err != nil {
+			return 0, err
+		}
+		h, err := record.TradeHeader(row.Value)
+		if err != nil {
+			return 0, err
+		}
+		if h.Last < from {
+			break
+		}
+		// The segment before may end in the very millisecond in which the last one begins.
+		if size >= s.limit && lastStart+1 < to {
+			return max(from, lastStart+1), nil
+		}
+		lastStart = k.Time
+		s.add(row.Value)
+		size += len(row.Value)
+	}
+	return from, nil
+}
+
+func (s *tradeSlice) add(v []byte) {
+	start := len(s.arena)
+	s.arena = append(s.arena, v...)
+	s.values = append(s.values, [2]int{start, len(s.arena)})
+}
+
+func byTimeAndID(a, b model.Trade) int {
+	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.ID, b.ID))
+}
+
+// decode fills rows with the trades of from <= time < to by (time, id).
+func (s *tradeSlice) decode(from, to int64, columns record.Columns) (err error) {
+	s.rows = s.rows[:0]
+	for _, at := range s.values {
+		if s.rows, err = record.DecodeTrades(s.rows, s.arena[at[0]:at[1]], columns); err != nil {
+			return fmt.Errorf("decode trade block: %w", err)
+		}
+	}
+	sorted, within := true, true
+	for i := range s.rows {
+		t := &s.rows[i]
+		if t.Time < model.Millis(from) || t.Time >= model.Millis(to) {
+			within = false
+		}
+		if i > 0 && sorted {
+			before := &s.rows[i-1]
+			sorted = before.Time < t.Time || before.Time == t.Time && before.ID < t.ID
+		}
+	}
+	if !within {
+		s.rows = slices.DeleteFunc(s.rows, func(t model.Trade) bool {
+			return t.Time < model.Millis(from) || t.Time >= model.Millis(to)
+		})
+	}
+	if !sorted {
+		slices.SortFunc(s.rows, byTimeAndID)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+	"hyperlight/engine/record"
+	"hyperlight/kv"
+	"hyperlight/kv/key"
+)
+
+type candleKey struct {
+	resolution key.Resolution
+	market     uint32
+	time       int64
+}
+
+// candleState is a stored candle in memory.
+type candleState struct {
+	record.Candle
+	key   candleKey
+	dirty bool
+}
+
+// addToCandles adds a new trade to its candles of every stored resolution.
+func (w *Writer) addToCandles(ms *marketState, t *model.Trade) error {
+	for _, res := range key.Resolutions {
+		start := int64(t.Time) - int64(t.Time)%res.Millis()
+		if w.keep.dropped(key.Candles, key.Span(start)) {
+			continue
+		}
+		c := ms.candles[res]
+		if c == nil || c.key.time != start {
+			var err error
+			if c, err = w.candle(candleKey{res, ms.id, start}); err != nil {
+				return err
+			}
+			ms.candles[res] = c
+		}
+		if err := addTrade(&c.Candle, t, model.MarketID(ms.id), w.o.Markets); err != nil {
+			// Two scales of which neither holds the other's digits: the trade is kept, its candle cannot be exact.
+			w.log.Error("trade does not fit its candle", "market", ms.id, "trade", t.ID, "error", err)
+			continue
+		}
+		if !c.dirty {
+			c.dirty = true
+			w.dirtyCandles = append(w.dirtyCandles, c)
+		}
+	}
+	return nil
+}
+
+func (w *Writer) candle(k candleKey) (*candleState, error) {
+	if c := w.candles[k]; c != nil {
+		return c, nil
+	}
+	c := &candleState{key: k}
+	w.keyBuf = key.Candle(w.keyBuf[:0], k.resolution, k.market, k.time)
+	err := w.store.Get(w.keyBuf, func(v []byte) (err error) {
+		c.Candle, err = record.DecodeCandle(v)
+		return err
+	})
+	if err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return nil, fmt.Errorf("read candle: %w", err)
+	}
+	c.Time = model.Millis(k.time)
+	w.candles[k] = c
+	return c, nil
+}
+
+// addTrade adds a trade to a candle. Open and close are those of the smallest and the greatest trade id, so that late rows
+// come out right in any order; sums are exact.
+func addTrade(c *record.Candle, t *model.Trade, id model.MarketID, markets marketsFunc) error {
+	return mergeCandle(c, &record.Candle{
+		Epoch: t.Epoch, Open: t.Price, High: t.Price, Low: t.Price, Close: t.Price,
+		Volume: t.Size, QuoteVolume: t.USD, Trades: 1, FirstID: t.ID, LastID: t.ID,
+	}, id, markets)
+}
+
+type marketsFunc func(model.MarketID) (*model.Market, bool)
+
+// mergeCandle adds o, of the same market, to c and keeps the time of c. The one on the narrower scale is brought to the
+// wider one.
+func mergeCandle(c, o *record.Candle, id model.MarketID, markets marketsFunc) error {
+	if o.Trades == 0 {
+		return nil
+	}
+	if c.Trades == 0 {
+		at := c.Time
+		*c = *o
+		c.Time = at
+		return nil
+	}
+	if c.Epoch != o.Epoch {
+		other := *o
+		o = &other
+		// The newer scale normally has more digits; where it has fewer, the exact one is the older.
+		older, newer := c, o
+		if o.Epoch < c.Epoch {
+			older, newer = o, c
+		}
+		if err := rescaleCandle(older, newer.Epoch, id, markets); err != nil {
+			if rescaleCandle(newer, older.Epoch, id, markets) != nil {
+				return err
+			}
+		}
+	}
+	if o.FirstID < c.FirstID {
+		c.FirstID, c.Open = o.FirstID, o.Open
+	}
+	if o.LastID > c.LastID {
+		c.LastID, c.Close = o.LastID, o.Close
+	}
+	c.High, c.Low = max(c.High, o.High), min(c.Low, o.Low)
+	c.Volume += o.Volume
+	c.QuoteVolume += o.QuoteVolume
+	c.Trades += o.Trades
+	return nil
+}
+
+// rescaleCandle brings a candle to another scale epoch exactly, or leaves it as it is.
+func rescaleCandle(dst *record.Candle, epoch uint8, id model.MarketID, markets marketsFunc) error {
+	c := *dst
+	m, ok := markets(id)
+	if !ok {
+		return fmt.Errorf("bring candle from scale epoch %d to %d: market %d is unknown", c.Epoch, epoch, id)
+	}
+	fromPrice, fromSize := m.ScaleAt(c.Epoch)
+	toPrice, toSize := m.ScaleAt(epoch)
+	for _, p := range []*num.Price{&c.Open, &c.High, &c.Low, &c.Close} {
+		v, err := num.Rescale(int64(*p), fromPrice, toPrice)
+		if err != nil {
+			return fmt.Errorf("bring candle from scale epoch %d to %d: %w", c.Epoch, epoch, err)
+		}
+		*p = num.Price(v)
+	}
+	v, err := num.Rescale(int64(c.Volume), fromSize, toSize)
+	if err != nil {
+		return fmt.Errorf("bring candle from scale epoch %d to %d: %w", c.Epoch, epoch, err)
+	}
+	c.Volume, c.Epoch = num.Size(v), epoch
+	*dst = c
+	return nil
+}

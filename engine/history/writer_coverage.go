@@ -1,0 +1,244 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+
+	"hyperlight/engine/market"
+	"hyperlight/engine/model"
+	"hyperlight/engine/record"
+	"hyperlight/kv"
+	"hyperlight/kv/key"
+)
+
+// abandoned is how far a market's last tick may lie behind the newest one before its intervals end: nobody ticks it
+// any more, and it must not hold the heartbeat back.
+const abandoned = 60 * second
+
+// holding is the state of one kind of record of one market.
+type holding struct {
+	open  bool
+	start model.Micros // of the open interval
+	last  model.Micros // the last row in it; with Import also the last tick at which it was held
+
+	gapOpen bool // we have written a gap row without an end
+	gapFrom model.Micros
+	lost    bool         // the gap is our own: rows were dropped
+	rejoin  model.Micros // start of the interval that the gap ended; 0: none
+
+	written model.Micros // Import: the end that the store knows
+	before  []Interval   // Import: what was held before the import began, ascending
+}
+
+// heldBefore tells whether any of [from, to] was held before the import began.
+func (h *holding) heldBefore(from, to model.Micros) bool {
+	for i := range h.before {
+		if h.before[i].From <= to && from <= h.before[i].To {
+			return true
+		}
+	}
+	return false
+}
+
+// startInterval begins a held interval at its first row. A live one has no end until a gap ends it: until then it reaches
+// to the heartbeat. An imported one always has one, because its clock is not ours.
+func (w *Writer) startInterval(ms *marketState, kind model.Kind, at model.Micros) {
+	h := &ms.held[kind]
+	h.open, h.start, h.last, h.written = true, at, at, 0
+	if !w.o.Import {
+		ms.lastTick = max(ms.lastTick, at.Second())
+		w.setInterval(ms, kind, at, 0)
+	}
+	if h.lost {
+		h.lost = false
+		w.setGap(ms, kind, h.gapFrom, record.Gap{To: at, Cause: model.CauseDowntime})
+		h.gapOpen = false
+	}
+}
+
+// endInterval ends the open interval of a kind at a moment, for a book at the last row if that is later, and returns it.
+func (w *Writer) endInterval(ms *marketState, kind model.Kind, at model.Micros) model.Micros {
+	h := &ms.held[kind]
+	if !h.open {
+		return at
+	}
+	if kind == model.KindBook {
+		w.closeBlock(ms)
+		at = max(at, h.last)
+	}
+	at = max(at, h.start, 1)
+	if w.o.Import {
+		w.extend(ms, kind, at)
+	} else {
+		w.setInterval(ms, kind, h.start, at)
+	}
+	h.open, h.rejoin = false, h.start
+	return at
+}
+
+func (w *Writer) setInterval(ms *marketState, kind model.Kind, start, end model.Micros) {
+	w.keyBuf = key.Held(w.keyBuf[:0], uint8(kind), ms.id, int64(start))
+	w.valBuf = record.AppendInterval(w.valBuf[:0], record.Interval{End: end})
+	w.batch.Set(w.keyBuf, w.valBuf)
+	w.pendingRows++
+}
+
+func (w *Writer) setGap(ms *marketState, kind model.Kind, from model.Micros, g record.Gap) {
+	w.keyBuf = key.Gap(w.keyBuf[:0], ms.id, uint8(kind), int64(from))
+	w.valBuf = record.AppendGap(w.valBuf[:0], g)
+	w.batch.Set(w.keyBuf, w.valBuf)
+	w.pendingRows++
+}
+
+// applyGap notes a hole: one that opens ends the held interval, one that ends gets its row. A trade record that was
+// filled again is one interval as before.
+func (w *Writer) applyGap(e *model.Event, g *model.Gap) error {
+	if e.Market == model.NoMarket || int(g.Kind) >= kindCount {
+		return nil
+	}
+	ms := w.state(e.Market)
+	h := &ms.held[g.Kind]
+	if g.To == 0 {
+		opened := *g
+		if h.open {
+			opened.From = w.endInterval(ms, g.Kind, g.From)
+		}
+		known, err := w.gapKnown(ms, &opened)
+		if err != nil || known {
+			return err
+		}
+		w.openGap(ms, g.Kind, opened)
+		return nil
+	}
+	// A gap that was restored at the start was never opened here; in an import that means that it is known already.
+	if w.o.Import && !h.gapOpen {
+		return nil
+	}
+	from := g.From
+	if h.gapOpen {
+		from = h.gapFrom // not before the last row, where the venue's telling and our clock disagree
+	}
+	h.gapOpen = false
+	w.setGap(ms, g.Kind, from, record.Gap{To: g.To, Cause: g.Cause, Filled: g.Filled})
+	switch {
+	case g.Filled && h.rejoin != 0:
+		w.rejoin(ms, g.Kind)
+	case g.Kind == model.KindTrades && !h.open:
+		w.startInterval(ms, g.Kind, g.To)
+	}
+	return nil
+}
+
+// openGap writes the row of a hole that has no end yet, so that a crash does not lose its cause.
+func (w *Writer) openGap(ms *marketState, kind model.Kind, g model.Gap) {
+	h := &ms.held[kind]
+	h.gapOpen, h.gapFrom = true, g.From
+	w.setGap(ms, kind, g.From, record.Gap{Cause: g.Cause})
+}
+
+// gapKnown tells, for an import, whether the store knows better about a hole: it was recorded before, or what it lacks
+// is held.
+func (w *Writer) gapKnown(ms *marketState, g *model.Gap) (bool, error) {
+	if !w.o.Import {
+		return false, nil
+	}
+	if ms.held[g.Kind].heldBefore(g.From+1, g.From+1) {
+		return true, nil
+	}
+	known := false
+	err := w.store.Get(key.Gap(nil, ms.id, uint8(g.Kind), int64(g.From)), func(v []byte) error {
+		old, err := record.DecodeGap(v)
+		known = old.To != 0
+		return err
+	})
+	if errors.Is(err, kv.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up gap: %w", err)
+	}
+	return known, nil
+}
+
+// rejoin takes back the split that a filled gap had made.
+func (w *Writer) rejoin(ms *marketState, kind model.Kind) {
+	h := &ms.held[kind]
+	if h.open && h.start == h.rejoin {
+		return
+	}
+	if h.open {
+		w.keyBuf = key.Held(w.keyBuf[:0], uint8(kind), ms.id, int64(h.start))
+		w.batch.Delete(w.keyBuf)
+	}
+	last := h.last
+	w.startInterval(ms, kind, h.rejoin)
+	h.last = max(h.last, last)
+}
+
+// beat moves the heartbeat to the last second that every market with an open interval has ticked: on a crash, open
+// intervals end there, so it must not run ahead of a slower shard.
+func (w *Writer) beat() {
+	hb := w.newest
+	for _, ms := range w.markets {
+		open := false
+		for kind := range ms.held {
+			open = open || ms.held[kind].open
+		}
+		if !open {
+			continue
+		}
+		if ms.lastTick < w.newest-abandoned {
+			for kind := range ms.held {
+				w.endInterval(ms, model.Kind(kind), ms.lastTick)
+			}
+			continue
+		}
+		hb = min(hb, ms.lastTick)
+	}
+	if w.o.Import || hb <= w.heartbeat {
+		return
+	}
+	w.heartbeat = hb
+	setMoment(w.batch, metaHeartbeat, hb)
+}
+
+// tickImported extends what an import holds by the recording's clock, never over what was held before.
+func (w *Writer) tickImported(ms *marketState, hd *market.Held, sec model.Micros) {
+	for kind, holds := range [kindCount]bool{model.KindBook: hd.View != nil, model.KindTrades: hd.TradesHeld} {
+		h := &ms.held[kind]
+		if !h.open || !holds || sec <= h.last {
+			continue
+		}
+		if model.Kind(kind) == model.KindBook && h.heldBefore(h.last, sec) {
+			w.endInterval(ms, model.KindBook, h.last)
+			continue
+		}
+		h.last = sec
+	}
+}
+
+// extendImported writes how far the intervals of an import reach.
+func (w *Writer) extendImported() {
+	for _, ms := range w.markets {
+		for kind := range ms.held {
+			if h := &ms.held[kind]; h.open {
+				w.extend(ms, model.Kind(kind), h.last)
+			}
+		}
+	}
+}
+
+// extend writes an imported interval's end unless the store already holds all of it.
+func (w *Writer) extend(ms *marketState, kind model.Kind, end model.Micros) {
+	h := &ms.held[kind]
+	if end <= h.written {
+		return
+	}
+	for _, b := range h.before {
+		if b.From <= h.start && end <= b.To {
+			return
+		}
+	}
+	h.written = end
+	w.setInterval(ms, kind, h.start, end)
+}

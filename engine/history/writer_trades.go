@@ -1,0 +1,228 @@
+package history
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/record"
+	"hyperlight/kv"
+	"hyperlight/kv/key"
+)
+
+// tradeBlock is a hot block in memory: the trades of one market-second and scale epoch, ascending by id.
+type tradeBlock struct {
+	market *marketState
+	time   int64 // of its key
+	rows   []model.Trade
+	dirty  bool
+	// late: the store had trades of this time or later when the block was opened, so a trade may be in a sealed segment.
+	late bool
+}
+
+// tradeBlockTime returns the time in the key of the hot block of a trade. It is the full second plus the epoch, so that
+// the trades of one second on two scales, which no block can mix, have two blocks.
+func tradeBlockTime(ms int64, epoch uint8) int64 { return ms - ms%1000 + int64(epoch) }
+
+// maxTradeBlocks bounds the hot blocks remembered per market: late trades come close together.
+const maxTradeBlocks = 64
+
+// applyTrades merges a batch: a trade that the store has is not counted again and the stored row stays.
+func (w *Writer) applyTrades(e *model.Event, b *model.TradeBatch) error {
+	ms := w.state(e.Market)
+	if h := &ms.held[model.KindTrades]; !h.open && !h.gapOpen && !b.REST {
+		at := e.Recv
+		if len(b.Rows) > 0 {
+			at = b.Rows[0].Time.Micros()
+		}
+		w.startInterval(ms, model.KindTrades, at)
+	}
+	for i := range b.Rows {
+		if err := w.addTrade(ms, &b.Rows[i]); err != nil {
+			return fmt.Errorf("store trade %d of market %d: %w", b.Rows[i].ID, e.Market, err)
+		}
+	}
+	return nil
+}
+
+func (w *Writer) addTrade(ms *marketState, t *model.Trade) error {
+	day := key.Day(int64(t.Time))
+	w.pinDay(day)
+	if t.Time < 0 || w.keep.dropped(key.Trades, day) {
+		rowsRefused.Inc()
+		return nil
+	}
+	block, err := w.tradeBlock(ms, tradeBlockTime(int64(t.Time), t.Epoch))
+	if err != nil {
+		return err
+	}
+	at := len(block.rows)
+	if at > 0 && block.rows[at-1].ID >= t.ID {
+		var known bool
+		at, known = slices.BinarySearchFunc(block.rows, t.ID, func(row model.Trade, id uint64) int { return cmp.Compare(row.ID, id) })
+		if known {
+			return nil
+		}
+	}
+	if block.late {
+		known, err := w.storedElsewhere(ms, t)
+		if err != nil || known {
+			return err
+		}
+	}
+	block.rows = slices.Insert(block.rows, at, *t)
+	if !block.dirty {
+		block.dirty = true
+		w.dirtyTrades = append(w.dirtyTrades, block)
+	}
+	h := &ms.held[model.KindTrades]
+	h.last = max(h.last, t.Time.Micros())
+	if err := w.count(key.Trades, day, ms.id, 1, int64(t.Time), t.ID); err != nil {
+		return err
+	}
+	if t.Kind == model.KindLiquidation || t.Kind == model.KindDeleverage {
+		w.keyBuf = key.Liquidation(w.keyBuf[:0], int64(t.Time), ms.id, t.ID)
+		w.valBuf = record.AppendTradeBlock(w.valBuf[:0], t.Epoch, block.rows[at:at+1])
+		w.batch.Set(w.keyBuf, w.valBuf)
+		if err := w.count(key.Liquidations, day, ms.id, 1, int64(t.Time), t.ID); err != nil {
+			return err
+		}
+	}
+	return w.addToCandles(ms, t)
+}
+
+// tradeBlock returns the hot block with the given key time. Live trades only ever extend the newest block, which needs no
+// read; an older one is read from the store.
+func (w *Writer) tradeBlock(ms *marketState, at int64) (*tradeBlock, error) {
+	if b := ms.trades[at]; b != nil {
+		return b, nil
+	}
+	b := &tradeBlock{market: ms, time: at}
+	if at <= ms.lastTrade {
+		b.late = true
+		w.keyBuf = key.Trade(w.keyBuf[:0], ms.id, key.Hot, at)
+		err := w.store.Get(w.keyBuf, func(v []byte) (err error) {
+			b.rows, err = record.DecodeTrades(nil, v, record.All)
+			return err
+		})
+		if err != nil && !errors.Is(err, kv.ErrNotFound) {
+			return nil, fmt.Errorf("read trade block: %w", err)
+		}
+	}
+	ms.lastTrade = max(ms.lastTrade, at)
+	if len(ms.trades) >= maxTradeBlocks {
+		w.forgetTrades(ms)
+	}
+	ms.trades[at] = b
+	return b, nil
+}
+
+// forgetTrades drops the older half of a market's remembered blocks, except those that wait for a commit.
+func (w *Writer) forgetTrades(ms *marketState) {
+	times := make([]int64, 0, len(ms.trades))
+	for at := range ms.trades {
+		times = append(times, at)
+	}
+	slices.Sort(times)
+	for _, at := range times[:len(times)/2] {
+		if !ms.trades[at].dirty {
+			delete(ms.trades, at)
+		}
+	}
+}
+
+func (w *Writer) writeTrades(b *tradeBlock) {
+	b.dirty = false
+	w.keyBuf = key.Trade(w.keyBuf[:0], b.market.id, key.Hot, b.time)
+	w.valBuf = record.AppendTradeBlock(w.valBuf[:0], b.rows[0].Epoch, b.rows)
+	w.batch.Set(w.keyBuf, w.valBuf)
+	w.touch(key.Trades, b.market.id, b.time/hourMillis)
+}
+
+// storedElsewhere tells whether a trade lies in a sealed segment, or in the hot block of its second on an earlier scale.
+func (w *Writer) storedElsewhere(ms *marketState, t *model.Trade) (bool, error) {
+	for epoch := range t.Epoch {
+		b, err := w.tradeBlock(ms, tradeBlockTime(int64(t.Time), epoch))
+		if err != nil {
+			return false, err
+		}
+		for i := range b.rows {
+			if b.rows[i].ID == t.ID {
+				return true, nil
+			}
+		}
+		if len(b.rows) == 0 && !b.dirty {
+			delete(ms.trades, b.time)
+		}
+	}
+	return ms.sealed.has(w.store, ms.id, t)
+}
+
+// sealedIDs remembers the ids of the sealed segment that was looked into last.
+type sealedIDs struct {
+	start, last int64 // of the segment; start 0: none
+	ids         map[uint64]struct{}
+	rows        []model.Trade
+}
+
+// has tells whether a sealed segment holds the trade. Segments of a day do not overlap except in the millisecond where
+// one ends and the next begins, so the search goes back from the last segment that starts at or before the trade until
+// one ends before it.
+func (s *sealedIDs) has(store *kv.Store, mkt uint32, t *model.Trade) (bool, error) {
+	at := int64(t.Time)
+	if s.start != 0 && s.start < at && at <= s.last {
+		_, ok := s.ids[t.ID]
+		return ok, nil
+	}
+	end := at + 1
+	for dayStart := key.DayStart(key.Day(at)); end > dayStart; {
+		r, err := key.TradeRange(mkt, key.Sealed, dayStart, end)
+		if err != nil {
+			return false, fmt.Errorf("range of sealed trades: %w", err)
+		}
+		covers := false
+		err = store.Last(r, func(k, v []byte) error {
+			parsed, err := key.ParseTrade(k)
+			if err != nil {
+				return err
+			}
+			h, err := record.TradeHeader(v)
+			if err != nil {
+				return err
+			}
+			if covers = h.Last >= at; covers {
+				end = parsed.Time
+				return s.fill(parsed.Time, h.Last, v)
+			}
+			return nil
+		})
+		if errors.Is(err, kv.ErrNotFound) || err == nil && !covers {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("look into sealed trades: %w", err)
+		}
+		if _, ok := s.ids[t.ID]; ok {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (s *sealedIDs) fill(start, last int64, v []byte) (err error) {
+	s.start = 0
+	if s.rows, err = record.DecodeTrades(s.rows[:0], v, record.Core); err != nil {
+		return err
+	}
+	if s.ids == nil {
+		s.ids = make(map[uint64]struct{}, len(s.rows))
+	}
+	clear(s.ids)
+	for i := range s.rows {
+		s.ids[s.rows[i].ID] = struct{}{}
+	}
+	s.start, s.last = start, last
+	return nil
+}
