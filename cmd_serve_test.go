@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// startServer runs serve with a small demo in the background. It returns the
+// serveDemo runs serve with a small demo in the background. It returns the
 // address printed, and a function that ends the server and returns its exit code and its log.
-func startServer(t *testing.T, args ...string) (address string, stop func() (int, string)) {
+func serveDemo(t *testing.T, args ...string) (address string, stop func() (int, string)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	reader, writer := io.Pipe()
@@ -56,7 +56,7 @@ func startServer(t *testing.T, args ...string) (address string, stop func() (int
 
 func TestServe(t *testing.T) {
 	dir := alone(t)
-	address, stop := startServer(t)
+	address, stop := serveDemo(t)
 	ended := false
 	defer func() {
 		if !ended {
