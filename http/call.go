@@ -18,18 +18,18 @@ const contentJSON = "application/json"
 
 // call is one request on its way through the middleware. It is pooled and ends with the request.
 type call struct {
-	server    *Server
-	ctx       *fasthttp.RequestCtx
-	route     *route
-	head      head
-	pathParams   [maxParams][]byte
-	id        [36]byte
-	start     time.Time
-	peer      netip.AddrPort
-	client    netip.Addr
-	principal *access.Principal
-	failed    *model.Error
-	scratch   [64]byte
+	server     *Server
+	ctx        *fasthttp.RequestCtx
+	route      *route
+	head       head
+	pathParams [maxParams][]byte
+	id         [36]byte
+	start      time.Time
+	peer       netip.AddrPort
+	client     netip.Addr
+	principal  *access.Principal
+	failed     *model.Error
+	scratch    [64]byte
 }
 
 // begin fills a pooled call for a request. The head is read later, because it may be refused.
