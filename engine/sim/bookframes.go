@@ -32,6 +32,9 @@ func (x *Exchange) flushBook(m *market) {
 		}
 	}
 	m.dirty = m.dirty[:0]
+	x.counts.LevelChanges += int64(len(kept))
+	x.budget += float64(m.noted - int64(len(kept))) // the rate is that of the changes that clients see
+	m.noted = 0
 	if len(kept) == 0 {
 		return
 	}

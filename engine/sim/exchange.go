@@ -49,8 +49,8 @@ type Exchange struct {
 
 	nonce    int64
 	lastID   int64 // of trades
-	changes  int64 // level changes, for the rate
-	budget   float64
+	changes  int64 // level changes, those that a batch hides among them
+	budget   float64 // level changes that clients have yet to see
 	history  []tapeRow // the exchange's last trades, a ring
 	histHead int
 	counts   Counts
@@ -80,6 +80,7 @@ type market struct {
 	flow              flow
 	premium           premium
 	dirty             []dirtyLevel
+	noted             int64 // changes of the open batch, repeats counted
 	offset            int64
 	sentNonce         int64 // of the last book frame
 	changedAt         int64 // us: last change of the book
@@ -204,15 +205,16 @@ func (x *Exchange) step() {
 	start := x.clock
 	x.steps++
 	x.counts.Steps++
-	x.budget += x.opts.Rate * stepMicros / 1e6
-	goal := x.changes + int64(x.budget)
-	n := int64(x.budget)
-	x.budget -= float64(n)
-	for tries := 2*n + 4; x.changes < goal && tries > 0; tries-- {
-		done := n - (goal - x.changes)
-		x.clock = max(x.clock, start+done*stepMicros/n)
-		x.event(x.pick())
+	perStep := x.opts.Rate * stepMicros / 1e6
+	x.budget = min(x.budget+perStep, 4*perStep+4)
+	first, n := x.changes, int64(x.budget)
+	for tries := 2*n + 4; x.changes-first < n && tries > 0; tries-- {
+		x.clock = max(x.clock, start+(x.changes-first)*stepMicros/n)
+		m := x.pick()
+		x.event(m)
+		x.checkTop(m)
 	}
+	x.budget -= float64(x.changes - first) // what a sweep took too much is missing later
 	x.clock = start + stepMicros
 	for _, m := range x.markets {
 		due := x.steps + int64(m.slot)
@@ -255,7 +257,7 @@ type dirtyLevel struct {
 // note remembers a level that is about to change.
 func (x *Exchange) note(m *market, s model.Side, p num.Price) {
 	x.changes++
-	x.counts.LevelChanges++
+	m.noted++
 	m.changedAt, m.nonce = x.clock, x.nonce
 	for i := len(m.dirty) - 1; i >= 0; i-- {
 		if d := &m.dirty[i]; d.price == p && d.side == s {

@@ -13,17 +13,18 @@ import (
 
 // Calibrated figures.
 const (
-	takerShare     = 0.021 // of all events
-	amendShare     = 0.42  // of the other events: a level stays and changes its size
+	takerShare     = 0.022 // of all events
+	amendShare     = 0.52  // of the other events: a level stays and changes its size
+	staleTaken     = 0.04  // of passed orders: taken rather than pulled
 	sweepShare     = 0.06  // of taker orders: large ones that walk the book
-	takerMedian    = 210   // USD
-	takerSigma     = 1.75
-	sweepMedian    = 9000
+	takerMedian    = 420   // USD
+	takerSigma     = 1.9
+	sweepMedian    = 25000
 	sweepSigma     = 1.5
-	distanceSigma  = 1.45
-	distanceSpread = 3.2   // median distance of a change, in spreads
+	distanceSigma  = 1.6
+	distanceSpread = 5.5   // median distance of a change, in spreads
 	depthMedian    = 150.0 // bps: half of a side's levels are nearer than this
-	dailyMove      = 0.045 // standard deviation of a day's log return
+	dailyMove      = 0.024 // standard deviation of a day's log return
 )
 
 // flow is what steers the orders of one market.
@@ -115,12 +116,15 @@ func (x *Exchange) event(m *market) {
 		if best == nil || s == model.Ask && float64(best.price) >= m.flow.fair || s == model.Bid && float64(best.price) <= m.flow.fair {
 			continue
 		}
-		if x.rng.Float64() < 0.06 {
+		if x.rng.Float64() < staleTaken {
 			x.takerOrder(m, opposite(s), lognormal(x.rng, takerMedian, takerSigma))
-		} else {
-			x.cancel(best.tail)
+			return
 		}
-		return
+		x.cancel(best.tail)
+		if bps := m.flow.spread * (0.4 + 0.8*x.rng.Float64()); x.rng.Uint32N(4) == 0 { // its owner follows on the other side
+			x.rest(m, opposite(s), m.priceAt(opposite(s), bps), bps)
+		}
+		break // the price has moved: the rest of the book is amended meanwhile
 	}
 	if x.rng.Float64() < takerShare {
 		size := lognormal(x.rng, takerMedian, takerSigma)

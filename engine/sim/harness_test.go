@@ -78,7 +78,9 @@ func (c *testClient) send(text string) {
 	}
 }
 
-func (c *testClient) subscribe(channel string) { c.send(`{"type":"subscribe","channel":"` + channel + `"}`) }
+func (c *testClient) subscribe(channel string) {
+	c.send(`{"type":"subscribe","channel":"` + channel + `"}`)
+}
 
 // read returns the next frame.
 func (c *testClient) read() string {

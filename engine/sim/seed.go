@@ -91,7 +91,7 @@ func (x *Exchange) seedMarket(m *market) {
 			x.rest(m, s, price, bps)
 		}
 	}
-	m.dirty = m.dirty[:0]
+	m.dirty, m.noted = m.dirty[:0], 0
 	m.sentNonce = m.nonce
 	x.seedFunding(m)
 }
