@@ -27,7 +27,7 @@ type BookRow struct {
 //	version, epoch, count of updates, count of changed levels, receive time of the first row, that - smallest,
 //	greatest - that
 //
-// A block goes on with its rows. A segment goes on with four sections (streams), in which the keyframe stands before the
+// A block goes on with its rows. A segment goes on with five sections (streams), in which the keyframe stands before the
 // rows.
 
 // bookHead gathers what the head of a block or segment says.
@@ -127,7 +127,7 @@ type BookSegment struct {
 	head  bookHead
 	state bookState
 	start model.Micros // receive time of the keyframe: what a segment without rows gives as its time
-	parts [4][]byte
+	parts [streamCount][]byte
 }
 
 // Begin empties the segment and sets the state of the book before its first row; nothing of k is kept.
@@ -167,29 +167,33 @@ func (s *BookSegment) Finish(dst []byte) []byte {
 }
 
 func (s *BookSegment) streams() streams {
-	return streams{&s.parts[0], &s.parts[1], &s.parts[2], &s.parts[3]}
+	return streams{&s.parts[0], &s.parts[1], &s.parts[2], &s.parts[3], &s.parts[4]}
 }
 
 // streams are where the parts of a row go. A block writes them one after the other into one buffer, a segment keeps like
 // with like, which compresses better.
-type streams struct{ head, time, price, size *[]byte }
+type streams struct{ head, delay, time, price, size *[]byte }
 
-func single(b *[]byte) streams { return streams{b, b, b, b} }
+const streamCount = 5
+
+func single(b *[]byte) streams { return streams{b, b, b, b, b} }
 
 // bookState is what a row is told against: the row before it.
 type bookState struct {
-	recv   model.Micros
 	time   model.Millis
+	delay  model.Micros // receive time - venue time: steadier than the receive time alone
 	age    model.Micros // venue time - engine time
 	seq    uint64
 	offset uint64
 	first  [2]num.Price // of the last change of each side
 }
 
-func startOf(recv model.Micros) bookState { return bookState{recv: recv, time: recv.Millis()} }
+func startOf(recv model.Micros) bookState {
+	return bookState{time: recv.Millis(), delay: recv - recv.Millis().Micros()}
+}
 
 func stateAfter(k *Keyframe) bookState {
-	s := bookState{recv: k.Recv, time: k.Time, seq: k.Seq, offset: k.Offset}
+	s := bookState{time: k.Time, delay: k.Recv - k.Time.Micros(), seq: k.Seq, offset: k.Offset}
 	if k.UpdatedAt != 0 {
 		s.age = k.Time.Micros() - k.UpdatedAt
 	}
@@ -213,7 +217,7 @@ const (
 	rowSameTime  // venue time is that of the row before
 )
 
-// append writes a row: flags, numbers of bids and asks, receive time, venue time, engine time, prev, seq, offset (each
+// append writes a row: flags, numbers of bids and asks, delay, venue time, engine time, prev, seq, offset (each
 // against the row before, and only where the flags do not tell it), then the levels.
 func (s *bookState) append(w streams, u *model.BookUpdate, t model.Millis, recv model.Micros) {
 	f := byte(0)
@@ -230,7 +234,9 @@ func (s *bookState) append(w streams, u *model.BookUpdate, t model.Millis, recv 
 	set(rowUpdatedAt, u.UpdatedAt != 0)
 	set(rowSameTime, t == s.time)
 	*w.head = appendCounts(append(*w.head, f), len(u.Bids), len(u.Asks))
-	b := appendVarint(*w.time, int64(recv-s.recv))
+	delay := recv - t.Micros()
+	*w.delay = appendVarint(*w.delay, int64(delay-s.delay))
+	b := *w.time
 	if f&rowSameTime == 0 {
 		b = appendVarint(b, int64(t-s.time))
 	}
@@ -249,7 +255,7 @@ func (s *bookState) append(w streams, u *model.BookUpdate, t model.Millis, recv 
 		b = appendVarint(b, int64(u.Offset-s.offset))
 	}
 	*w.time = b
-	s.recv, s.time, s.seq, s.offset = recv, t, u.Seq, u.Offset
+	s.time, s.delay, s.seq, s.offset = t, delay, u.Seq, u.Offset
 	for side, levels := range [...][]model.Level{u.Bids, u.Asks} {
 		appendLevels(w, model.Side(side), s.first[side], levels)
 		if len(levels) > 0 {

@@ -5,21 +5,21 @@ import (
 	"hyperlight/engine/num"
 )
 
-// sources are where the parts of a row come from: one reader for a block, four for a segment.
+// sources are where the parts of a row come from: one reader for a block, one for each stream of a segment.
 type sources struct {
-	readers                 [4]reader
-	head, time, price, size *reader
+	readers                        [streamCount]reader
+	head, delay, time, price, size *reader
 }
 
 func (s *sources) open(b []byte) {
 	s.readers[0] = reader{b: b}
 	r := &s.readers[0]
-	s.head, s.time, s.price, s.size = r, r, r, r
+	s.head, s.delay, s.time, s.price, s.size = r, r, r, r, r
 }
 
 // end reports a fault, or bytes left over.
 func (s *sources) end(what string) error {
-	for _, r := range [...]*reader{s.head, s.time, s.price, s.size} {
+	for _, r := range [...]*reader{s.head, s.delay, s.time, s.price, s.size} {
 		if err := r.end(what); err != nil {
 			return err
 		}
@@ -27,7 +27,9 @@ func (s *sources) end(what string) error {
 	return nil
 }
 
-func (s *sources) bad() bool { return s.head.bad || s.time.bad || s.price.bad || s.size.bad }
+func (s *sources) bad() bool {
+	return s.head.bad || s.delay.bad || s.time.bad || s.price.bad || s.size.bad
+}
 
 // BookCursor goes through the rows of a book block, or of a sealed segment after its keyframe. The zero value is ready
 // for Open; a cursor that is opened again reuses its memory and then allocates nothing. It belongs to one goroutine and
@@ -42,7 +44,7 @@ type BookCursor struct {
 
 	key    Keyframe
 	sealed bool
-	bufs   [4][]byte // unpacked streams
+	bufs   [streamCount][]byte // unpacked streams
 }
 
 // Open starts before the first row. b must stay unchanged while the cursor is used.
@@ -82,7 +84,8 @@ func (c *BookCursor) openSegment(r *reader) error {
 		return err
 	}
 	s := &c.src
-	s.head, s.time, s.price, s.size = &s.readers[0], &s.readers[1], &s.readers[2], &s.readers[3]
+	q := &s.readers
+	s.head, s.delay, s.time, s.price, s.size = &q[0], &q[1], &q[2], &q[3], &q[4]
 	c.key.Epoch = c.head.Epoch
 	c.key.read(s)
 	if s.bad() {
@@ -128,7 +131,7 @@ func (c *BookCursor) Next() bool {
 	if asks == 15 {
 		asks += r.head.uvarint()
 	}
-	s.recv += model.Micros(r.time.varint())
+	s.delay += model.Micros(r.delay.varint())
 	if f&rowSameTime == 0 {
 		s.time += model.Millis(r.time.varint())
 	}
@@ -151,7 +154,7 @@ func (c *BookCursor) Next() bool {
 	}
 	s.seq, s.offset = u.Seq, u.Offset
 	u.Snapshot, u.Chained = f&rowSnapshot != 0, f&rowChained != 0
-	c.row.Time, c.row.Recv = s.time, s.recv
+	c.row.Time, c.row.Recv = s.time, s.time.Micros()+s.delay
 	u.Bids = readLevels(r, model.Bid, s.first[model.Bid], bids, u.Bids[:0])
 	u.Asks = readLevels(r, model.Ask, s.first[model.Ask], asks, u.Asks[:0])
 	if len(u.Bids) > 0 {

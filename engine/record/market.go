@@ -19,8 +19,12 @@ func AppendMarket(dst []byte, m *model.Market) []byte {
 	dst = appendString(dst, m.Symbol)
 	dst = appendString(dst, m.Type)
 	dst = appendBool(dst, m.Active)
-	dst = appendUvarint(dst, uint64(len(m.Scales)))
-	for _, s := range m.Scales {
+	scales := m.Scales
+	if len(scales) == 0 { // of a market made by hand
+		scales = []model.Scale{{Price: m.PriceScale, Size: m.SizeScale}}
+	}
+	dst = appendUvarint(dst, uint64(len(scales)))
+	for _, s := range scales {
 		dst = appendVarint(append(dst, s.Price, s.Size), int64(s.From))
 	}
 	for _, v := range [...]int32{m.DefaultInitialMargin, m.MinInitialMargin, m.MaintenanceMargin, m.CloseOutMargin} {
