@@ -51,7 +51,7 @@ func (w *Writer) rewriteBooks(ctx context.Context, k hourKey, batch *kv.Batch, t
 		if iv.To < from || iv.From >= to {
 			continue
 		}
-		if err := s.interval(ctx, iv, from, min(to, iv.To+1), thinned); err != nil {
+		if err := s.interval(ctx, iv, from, min(to-1, iv.To)+1, thinned); err != nil {
 			return 0, err
 		}
 	}
