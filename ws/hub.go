@@ -1,18 +1,178 @@
 package ws
 
 import (
+	"maps"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
 	"hyperlight/engine/book"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
 )
 
-// Hub fans live events out to the subscribers of their channels. It is a market.Listener.
-type Hub struct{}
+// Hub fans live events out to the subscribers of their channels. It is a market.Listener: a market's events come on its
+// shard's goroutine, in order, and none of its methods waits for a client.
+type Hub struct {
+	markets Markets
+	now     func() time.Time
+	limits  Limits
+	budget  *ringBudget
+
+	mu    sync.Mutex // guards adding; taken before any channel's lock
+	feeds atomic.Pointer[map[model.MarketID]*feed]
+}
+
+// feed is the channels of one market.
+type feed struct{ channels [hubFamilies]*channel }
 
 var _ market.Listener = (*Hub)(nil)
 
+func newHub(markets Markets, now func() time.Time, l Limits) *Hub {
+	h := &Hub{markets: markets, now: now, limits: l, budget: &ringBudget{max: l.RingBytes}}
+	h.feeds.Store(&map[model.MarketID]*feed{})
+	return h
+}
+
 // OnEvent publishes an event.
-func (h *Hub) OnEvent(e *model.Event, v *book.View) {}
+func (h *Hub) OnEvent(e *model.Event, v *book.View) {
+	switch p := e.Payload.(type) {
+	case *model.BookUpdate:
+		if v == nil {
+			return
+		}
+	case *model.TradeBatch:
+		if p.History && !p.Recovered {
+			return
+		}
+	case *model.Gap:
+	default:
+		return
+	}
+	m, ok := h.markets.Get(e.Market)
+	if !ok {
+		return
+	}
+	f, now := h.feed(m), h.now()
+	switch p := e.Payload.(type) {
+	case *model.BookUpdate:
+		f.channels[bookFamily.index].book(e, p, v, m, now)
+		h.lag(e, now)
+	case *model.TradeBatch:
+		f.channels[tradeFamily.index].trades(e, p, m, now)
+		h.lag(e, now)
+	case *model.Gap:
+		switch p.Kind {
+		case model.KindBook:
+			f.channels[bookFamily.index].gap(p, now)
+		case model.KindTrades:
+			f.channels[tradeFamily.index].gap(p, now)
+		}
+	}
+}
+
+// lag records how long an event took from its receipt into the queues.
+func (h *Hub) lag(e *model.Event, now time.Time) {
+	if e.Recv > 0 {
+		fanOut.Update(float64(now.UnixMicro()-int64(e.Recv)) / 1e6)
+	}
+}
 
 // OnTick does nothing: the raw channels have no clock of their own.
 func (h *Hub) OnTick(model.Micros, []market.Held) {}
+
+// feed returns the channels of a market and makes them at the first call.
+func (h *Hub) feed(m *model.Market) *feed {
+	if f, ok := (*h.feeds.Load())[m.ID]; ok {
+		return f
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	old := *h.feeds.Load()
+	if f, ok := old[m.ID]; ok {
+		return f
+	}
+	f := &feed{}
+	for _, fam := range families[:hubFamilies] {
+		c := &channel{hub: h, family: fam, name: fam.name + "/" + strconv.FormatInt(m.Native, 10)}
+		c.ring = ring{budget: h.budget, maxFrames: h.limits.RingFrames, maxAge: h.limits.RingAge}
+		c.market.Store(m)
+		f.channels[fam.index] = c
+	}
+	grown := maps.Clone(old)
+	grown[m.ID] = f
+	h.feeds.Store(&grown)
+	return f
+}
+
+// channel finds a channel by its name.
+func (h *Hub) channel(name string) (*channel, bool) {
+	fam, native, ok := parseChannel(name)
+	if !ok {
+		return nil, false
+	}
+	m, ok := h.markets.ByNative(venueLighter, native)
+	if !ok {
+		return nil, false
+	}
+	return h.feed(m).channels[fam.index], true
+}
+
+// venueLighter is the venue whose native ids the channel names hold.
+const venueLighter = 0
+
+// sweep sends heartbeats and lets go of what nobody has listened to for a ring's age. It is called each second.
+func (h *Hub) sweep(now time.Time) {
+	for _, f := range *h.feeds.Load() {
+		for _, c := range f.channels {
+			c.sweep(now)
+		}
+	}
+}
+
+func (c *channel) sweep(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.active {
+		return
+	}
+	if len(c.subs) == 0 && now.Sub(c.left) > c.hub.limits.RingAge {
+		c.active, c.whole, c.scratch = false, nil, nil
+		c.ring.reset()
+		return
+	}
+	c.ring.prune(now)
+	if now.Sub(c.quiet) >= c.hub.limits.HeartbeatTime {
+		c.quiet = now
+		c.beat(now)
+	}
+}
+
+// beat sends a heartbeat to those who asked for one. It repeats the last seq.
+func (c *channel) beat(now time.Time) {
+	var frame []byte
+	for _, sub := range c.subs {
+		if !sub.conn.heartbeats.Load() {
+			continue
+		}
+		if frame == nil {
+			frame = c.heartbeat(now)
+		}
+		sub.conn.send(frame)
+	}
+}
+
+func (c *channel) heartbeat(now time.Time) []byte {
+	b := append(make([]byte, 0, 128), `{"type":"heartbeat","channel":"`...)
+	b = append(b, c.name...)
+	b = append(b, `","seq":`...)
+	b = appendUint(b, c.seq)
+	b = append(b, `,"upstream_age_ms":`...)
+	if c.recv == 0 {
+		b = append(b, "null"...)
+	} else {
+		b = appendInt(b, now.UnixMilli()-int64(c.recv.Millis()))
+	}
+	return newFrame(append(b, '}'))
+}

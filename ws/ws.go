@@ -6,11 +6,10 @@ package ws
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"hyperlight/engine/access"
 	"hyperlight/engine/model"
@@ -99,26 +98,97 @@ type Server struct {
 	limits Limits
 	hub    *Hub
 	quota  *quota
+	ctx    context.Context // ends with Close: replays run under it
+	cancel context.CancelFunc
 
 	mu     sync.Mutex
 	conns  map[*Conn]struct{}
 	closed bool
 	done   sync.WaitGroup // one per connection, and the sweeper
-	stop   context.CancelFunc
-	ctx    context.Context // ends with Close: replays run under it
 }
 
-// New returns a server. Its hub belongs into the listeners of the market registry.
-func New(o Options) *Server { return nil }
+// New returns a server and starts its sweeper, which Close ends. The server's hub belongs into the listeners of the
+// market registry.
+func New(o Options) (*Server, error) {
+	if o.Markets == nil || o.Access == nil {
+		return nil, errors.New("ws needs Markets and Access")
+	}
+	if o.Compression {
+		return nil, errors.New("ws.compression: permessage-deflate is not offered yet")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{o: o, limits: o.Limits.withDefaults(), quota: newQuota(), conns: map[*Conn]struct{}{}}
+	s.hub = newHub(o.Markets, o.Now, s.limits)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.done.Go(s.sweep)
+	return s, nil
+}
 
 // Hub returns the listener that feeds the live channels.
 func (s *Server) Hub() *Hub { return s.hub }
 
-// WS serves a live connection.
-func (s *Server) WS(ctx *fasthttp.RequestCtx) {}
+// sweep runs what the hub does once a second.
+func (s *Server) sweep() {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-t.C:
+			s.hub.sweep(s.o.Now())
+		}
+	}
+}
 
-// Replay serves a replay connection.
-func (s *Server) Replay(ctx *fasthttp.RequestCtx) {}
+// remember counts a connection in; false once the server is closing.
+func (s *Server) remember(c *Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.done.Add(1)
+	return true
+}
 
-// Close refuses new connections, closes all with 1001 after what is queued, and waits for them until ctx ends.
-func (s *Server) Close(ctx context.Context) error { return nil }
+func (s *Server) forget(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// Close refuses new connections and closes all with 1001 after what is queued for them. It waits for them until ctx
+// ends, then cuts those that are left and returns ctx's error.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	for c := range s.conns {
+		c.shut(closeGoing, false)
+	}
+	s.mu.Unlock()
+	s.cancel()
+	gone := make(chan struct{})
+	go func() {
+		s.done.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.conns {
+		c.abort()
+	}
+	s.mu.Unlock()
+	<-gone
+	return ctx.Err()
+}

@@ -1,0 +1,266 @@
+package ws
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hyperlight/engine/book"
+	"hyperlight/engine/model"
+)
+
+// maxMissed is how many gap frames a conflated subscription remembers; of more the oldest go.
+const maxMissed = 16
+
+// channel is one family of one market. Publishing and subscribing hold its lock, so what a new subscriber gets first is
+// followed by exactly the next frame. Without listeners it encodes nothing and only remembers the latest book.
+type channel struct {
+	hub    *Hub
+	family *family
+	name   string
+	market atomic.Pointer[model.Market] // of the last event: names and scales
+
+	mu     sync.Mutex
+	active bool   // somebody listens, or left less than the ring's age ago
+	epoch  string // new with each activation
+	seq    uint64 // of the last frame; the book as it was at the activation counts as the first
+	subs   []*subscription
+	left   time.Time // when the last subscriber went
+	ring   ring
+
+	view    *book.View   // published last; nil while the book is out of sync
+	whole   *Frame       // the view as a frame of the present seq, nil until somebody needs it
+	recv    model.Micros // receive time of the last event
+	quiet   time.Time    // the last frame or heartbeat
+	scratch []byte
+}
+
+// subscription is one connection's hold of a channel. The channel's lock guards it.
+type subscription struct {
+	channel *channel
+	conn    *Conn
+	index   int // place in channel.subs
+	dead    bool
+	// conflated says that data frames are left out until the writer comes for the newest state.
+	conflated bool
+	missed    []*Frame // gap frames since then
+}
+
+func newEpoch() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// activate begins a new epoch.
+func (c *channel) activate() {
+	c.active, c.epoch, c.seq = true, newEpoch(), 1
+	c.ring.reset()
+	c.whole, c.quiet = nil, c.hub.now()
+}
+
+// subscribe puts the acknowledgement, and what the subscriber has missed or the whole book, into the connection's queue
+// and adds the subscription. old is the one it replaces, nil if none.
+func (c *channel) subscribe(conn *Conn, old *subscription, s *since) *subscription {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.active {
+		c.activate()
+	}
+	if old != nil {
+		c.remove(old)
+	}
+	sub := &subscription{channel: c, conn: conn, index: len(c.subs)}
+	c.subs = append(c.subs, sub)
+
+	var missed []byte
+	recovered := false
+	if s != nil && s.Epoch == c.epoch {
+		missed, recovered = c.since(s.Seq, format(conn.as.Load()))
+	}
+	switch {
+	case recovered:
+		conn.send(c.acknowledge(s.Seq, s, true))
+		if len(missed) > 0 {
+			conn.send(missed)
+		}
+	case c.view != nil:
+		// The whole book is the state after frame seq and carries its number.
+		conn.send(c.acknowledge(c.seq-1, s, false))
+		f := c.wholeBook()
+		conn.push(item{frame: f, sub: sub, size: f.size})
+	default:
+		conn.send(c.acknowledge(c.seq, s, false))
+	}
+	return sub
+}
+
+// acknowledge makes the subscribed message; the next frame has seq + 1.
+func (c *channel) acknowledge(seq uint64, s *since, recovered bool) []byte {
+	b := append(make([]byte, 0, 128), `{"type":"subscribed","channel":"`...)
+	b = append(b, c.name...)
+	b = append(b, `","epoch":"`...)
+	b = append(b, c.epoch...)
+	b = append(b, `","seq":`...)
+	b = appendUint(b, seq)
+	switch {
+	case recovered:
+		b = append(b, `,"recovered":true`...)
+	case s != nil:
+		b = append(b, `,"recovered":false`...)
+	}
+	return newFrame(append(b, '}'))
+}
+
+// since joins the frames after seq; false where one is gone, or where they would fill most of a queue.
+func (c *channel) since(seq uint64, as format) ([]byte, bool) {
+	frames, ok := c.ring.after(seq, c.seq)
+	if !ok {
+		return nil, false
+	}
+	var out []byte
+	for _, f := range frames {
+		out = append(out, f.bytes(as)...)
+		if len(out) > c.hub.limits.QueueBytes/2 {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// unsubscribe removes a subscription; ack, if not nil, follows its last frame.
+func (c *channel) unsubscribe(sub *subscription, ack []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(sub)
+	if len(c.subs) == 0 {
+		c.left = c.hub.now()
+	}
+	if ack != nil {
+		sub.conn.send(ack)
+	}
+}
+
+func (c *channel) remove(sub *subscription) {
+	last := len(c.subs) - 1
+	c.subs[sub.index] = c.subs[last]
+	c.subs[sub.index].index = sub.index
+	c.subs[last] = nil
+	c.subs = c.subs[:last]
+	sub.dead, sub.missed = true, nil
+}
+
+// publish gives a frame to the ring and to every subscriber.
+func (c *channel) publish(f *Frame, now time.Time) {
+	framesEncoded.Inc()
+	c.quiet = now
+	c.ring.add(f, c.seq, now)
+	for _, sub := range c.subs {
+		c.deliver(sub, f)
+	}
+}
+
+func (c *channel) deliver(sub *subscription, f *Frame) {
+	if sub.conflated {
+		if f.lasting {
+			sub.missed = append(sub.missed, f)
+			if len(sub.missed) > maxMissed {
+				sub.missed = sub.missed[1:]
+			}
+		}
+		return
+	}
+	n := sub.conn.push(item{frame: f, sub: sub, size: f.size})
+	if c.family.book && !f.lasting && n >= c.hub.limits.ConflateAt {
+		sub.conflated = true
+		conflations.Inc()
+		sub.conn.queue.conflate(sub)
+	}
+}
+
+// catchUp ends the conflation of a subscription: it returns the gaps it has missed and the newest state, to be written
+// before anything that is queued from now on. It is called by the connection's writer.
+func (c *channel) catchUp(sub *subscription) []*Frame {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if sub.dead || !sub.conflated {
+		return nil
+	}
+	frames := sub.missed
+	sub.conflated, sub.missed = false, nil
+	if c.view != nil {
+		frames = append(frames, c.wholeBook())
+	}
+	return frames
+}
+
+// wholeBook returns the present view as a frame with the present seq, encoded by whoever needs its bytes first.
+func (c *channel) wholeBook() *Frame {
+	if c.whole == nil {
+		size := 256 + levelBytes*(c.view.Len(model.Bid)+c.view.Len(model.Ask))
+		c.whole = &Frame{channel: c, view: c.view, seq: c.seq, at: model.Millis(c.hub.now().UnixMilli()), size: size}
+	}
+	return c.whole
+}
+
+// book publishes a book event; v is the book after it.
+func (c *channel) book(e *model.Event, u *model.BookUpdate, v *book.View, m *model.Market, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.market.Store(m)
+	synced := c.view != nil
+	c.view, c.whole, c.recv = v, nil, e.Recv
+	if !c.active {
+		return
+	}
+	c.seq++
+	if u.Snapshot || !synced {
+		c.publish(c.wholeBook(), now)
+		return
+	}
+	f := bookFrame{update: u, epoch: e.Epoch, seq: c.seq, at: model.Millis(now.UnixMilli())}
+	var shared int
+	c.scratch, shared = appendBookFrame(c.scratch[:0], c.name, m, f)
+	c.publish(c.frame(shared, false), now)
+}
+
+// trades publishes one frame per trade.
+func (c *channel) trades(e *model.Event, b *model.TradeBatch, m *model.Market, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.market.Store(m)
+	c.recv = e.Recv
+	if !c.active {
+		return
+	}
+	for i := range b.Rows {
+		c.seq++
+		f := tradeFrame{trade: &b.Rows[i], seq: c.seq, at: model.Millis(now.UnixMilli()), recovered: b.Recovered}
+		var shared int
+		c.scratch, shared = appendTradeFrame(c.scratch[:0], c.name, m, f)
+		c.publish(c.frame(shared, false), now)
+	}
+}
+
+// gap follows a hole: the book is unknown from its begin on, and at its end the subscribers are told.
+func (c *channel) gap(g *model.Gap, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.family.book {
+		c.view, c.whole = nil, nil
+	}
+	if g.To == 0 || g.Filled || !c.active {
+		return
+	}
+	c.seq++
+	c.scratch = appendGapFrame(c.scratch[:0], c.name, g, c.seq, model.Millis(now.UnixMilli()))
+	c.publish(c.frame(0, true), now)
+}
+
+// frame copies the scratch buffer into a frame.
+func (c *channel) frame(shared int, lasting bool) *Frame {
+	b := newFrame(c.scratch)
+	return &Frame{typed: b, shared: shared, channel: c, size: len(b), lasting: lasting}
+}

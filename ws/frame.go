@@ -1,0 +1,164 @@
+package ws
+
+import (
+	"encoding/binary"
+	"strconv"
+	"sync"
+
+	"hyperlight/engine/book"
+	"hyperlight/engine/model"
+)
+
+// Opcodes and limits of RFC 6455.
+const (
+	opText  = 0x1
+	opClose = 0x8
+	opPing  = 0x9
+	opPong  = 0xA
+
+	finBit        = 0x80
+	maxHeader     = 10  // an unmasked server frame
+	maxControl    = 125 // payload of a control frame
+	payload16     = 126
+	payload64     = 127
+	maxPayload16  = 1<<16 - 1
+	maxCloseWords = maxControl - 2
+)
+
+// format is how data frames of raw channels look to a connection.
+type format uint8
+
+const (
+	typed   format = iota // trade_update, order_book_update
+	wrapped               // {"type":"data",...}, asked for with "format":"data"
+)
+
+// putHeader writes the header of an unmasked final frame so that it ends at b[end] and returns where it begins.
+func putHeader(b []byte, end int, opcode byte, payload int) int {
+	switch {
+	case payload < payload16:
+		b[end-1] = byte(payload)
+		b[end-2] = finBit | opcode
+		return end - 2
+	case payload <= maxPayload16:
+		binary.BigEndian.PutUint16(b[end-2:], uint16(payload))
+		b[end-3] = payload16
+		b[end-4] = finBit | opcode
+		return end - 4
+	default:
+		binary.BigEndian.PutUint64(b[end-8:], uint64(payload))
+		b[end-9] = payload64
+		b[end-10] = finBit | opcode
+		return end - 10
+	}
+}
+
+// newFrame copies a text payload behind its header.
+func newFrame(payload []byte) []byte {
+	b := make([]byte, maxHeader+len(payload))
+	copy(b[maxHeader:], payload)
+	return b[putHeader(b, maxHeader, opText, len(payload)):]
+}
+
+// controlFrame returns a control frame; the payload is cut to what one may hold.
+func controlFrame(opcode byte, payload []byte) []byte {
+	payload = payload[:min(len(payload), maxControl)]
+	return append([]byte{finBit | opcode, byte(len(payload))}, payload...)
+}
+
+// closeFrame returns a close frame.
+func closeFrame(code closeCode, reason string) []byte {
+	p := binary.BigEndian.AppendUint16(make([]byte, 0, maxControl), uint16(code))
+	return controlFrame(opClose, append(p, reason[:min(len(reason), maxCloseWords)]...))
+}
+
+// Frame is one message of a channel as finished server frames, shared by all its receivers. The typed form is encoded
+// when the frame is made; the wrapped form, and a whole book, when the first receiver's writer needs them.
+type Frame struct {
+	typed   []byte // header and payload; of a lazy frame set by once
+	shared  int    // offset in the typed payload from which both forms are the same; 0: there is one form only
+	channel *channel
+	once    sync.Once
+
+	wrapOnce sync.Once
+	wrapped  []byte
+
+	view *book.View // lazy: the book to encode
+	seq  uint64
+	at   model.Millis
+	size int // bytes, an estimate while the frame is lazy
+	// lasting frames survive conflation: gaps are told in any case.
+	lasting bool
+}
+
+// bytes returns the finished frame of a format. It may be called from any goroutine.
+func (f *Frame) bytes(as format) []byte {
+	if f.view != nil {
+		f.once.Do(f.encodeBook)
+	}
+	if as == typed || f.shared == 0 {
+		return f.typed
+	}
+	f.wrapOnce.Do(f.wrap)
+	return f.wrapped
+}
+
+// wrap makes the "data" form: only the words before the shared part differ.
+func (f *Frame) wrap() {
+	head := len(f.typed) - payloadLen(f.typed)
+	rest := f.typed[head+f.shared:]
+	b := make([]byte, maxHeader, maxHeader+len(rest)+64)
+	b = append(b, `{"type":"data","channel":"`...)
+	b = append(b, f.channel.name...)
+	b = append(b, `","data":`...)
+	b = append(b, rest...)
+	f.wrapped = b[putHeader(b, maxHeader, opText, len(b)-maxHeader):]
+}
+
+// payloadLen reads the payload's length from a frame's header.
+func payloadLen(frame []byte) int {
+	switch n := frame[1]; n {
+	case payload16:
+		return int(binary.BigEndian.Uint16(frame[2:]))
+	case payload64:
+		return int(binary.BigEndian.Uint64(frame[2:]))
+	default:
+		return int(n)
+	}
+}
+
+// encodeBook encodes the whole book of a lazy frame.
+func (f *Frame) encodeBook() {
+	m := f.channel.market.Load()
+	b := make([]byte, maxHeader, maxHeader+f.size)
+	b, f.shared = appendBookFrame(b, f.channel.name, m, bookFrame{view: f.view, seq: f.seq, at: f.at})
+	f.shared -= maxHeader
+	f.typed = b[putHeader(b, maxHeader, opText, len(b)-maxHeader):]
+}
+
+// errorFrame returns an error message; channel may be empty.
+func errorFrame(code, message, channel string) []byte {
+	b := append(make([]byte, 0, 128), `{"type":"error","code":"`...)
+	b = append(b, code...)
+	b = append(b, `","message":`...)
+	b = model.AppendString(b, message)
+	if channel != "" {
+		b = append(b, `,"channel":`...)
+		b = model.AppendString(b, channel)
+	}
+	return newFrame(append(b, '}'))
+}
+
+// typeFrame returns a message that is its type alone.
+func typeFrame(name string) []byte { return newFrame([]byte(`{"type":"` + name + `"}`)) }
+
+// channelFrame returns an acknowledgement of a channel.
+func channelFrame(name, channel string) []byte {
+	return newFrame([]byte(`{"type":"` + name + `","channel":"` + channel + `"}`))
+}
+
+// appendInt is strconv.AppendInt in base 10 for the integer types of the wire.
+func appendInt[T ~int | ~int64](b []byte, v T) []byte { return strconv.AppendInt(b, int64(v), 10) }
+
+// appendUint is its unsigned twin.
+func appendUint[T ~uint64](b []byte, v T) []byte { return strconv.AppendUint(b, uint64(v), 10) }

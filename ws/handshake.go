@@ -1,0 +1,132 @@
+package ws
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/fasthttp/websocket"
+	"github.com/google/uuid"
+	"github.com/valyala/fasthttp"
+
+	"hyperlight/engine/access"
+	"hyperlight/engine/model"
+)
+
+// The paths, as metrics and logs name them.
+const (
+	pathLive   = "/ws"
+	pathReplay = "/ws/replay"
+)
+
+// readBuffer is how much of a client message is read at once; clients send little.
+const readBuffer = 1024
+
+// writeBuffers serve the library's own close frames only; everything else goes through our writer.
+var writeBuffers sync.Pool
+
+// WS serves a live connection: it answers the handshake, and the connection runs on after the handler has returned.
+func (s *Server) WS(ctx *fasthttp.RequestCtx) { s.upgrade(ctx, pathLive, newLive) }
+
+// Replay serves a replay connection in the same way.
+func (s *Server) Replay(ctx *fasthttp.RequestCtx) { s.upgrade(ctx, pathReplay, newReplaySession) }
+
+func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn) session) {
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		s.refuseHandshake(ctx, fasthttp.StatusServiceUnavailable, model.CodeServiceUnavailable, "server is shutting down")
+		return
+	}
+	shown := credentials(ctx)
+	u := websocket.FastHTTPUpgrader{
+		// Keys and tokens work from anywhere; a caller without one is local only if its Origin is ours (package access).
+		CheckOrigin:     func(*fasthttp.RequestCtx) bool { return true },
+		ReadBufferSize:  readBuffer,
+		WriteBufferSize: readBuffer,
+		WriteBufferPool: &writeBuffers,
+		Error: func(ctx *fasthttp.RequestCtx, status int, _ error) {
+			ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
+			s.refuseHandshake(ctx, status, model.CodeBadRequest, "this path takes a WebSocket handshake")
+		},
+	}
+	_ = u.Upgrade(ctx, func(conn *websocket.Conn) { // an error was answered by Error
+		c := &Conn{
+			server: s, path: path, ws: conn, raw: realConn(conn), shown: shown,
+			queue:   newQueue(s.limits.QueueFrames, s.limits.QueueBytes),
+			written: make(chan struct{}),
+			rate:    bucket{perSecond: s.limits.MessageRate, burst: s.limits.MessageBurst},
+		}
+		c.session = open(c)
+		if s.remember(c) {
+			c.serve()
+		}
+	})
+}
+
+// realConn returns the socket itself: the wrapper that the server hands over would write each buffer by itself.
+func realConn(conn *websocket.Conn) net.Conn {
+	nc := conn.NetConn()
+	if w, ok := nc.(interface{ UnsafeConn() net.Conn }); ok {
+		return w.UnsafeConn()
+	}
+	return nc
+}
+
+// credentials collects what a handshake shows, copied from the request's memory.
+func credentials(ctx *fasthttp.RequestCtx) access.Request {
+	h := &ctx.Request.Header
+	r := access.Request{
+		APIKey: string(h.Peek("X-Api-Key")),
+		Query:  string(ctx.QueryArgs().Peek("api_key")),
+		Host:   string(h.Host()),
+		Origin: string(h.Peek("Origin")),
+	}
+	if scheme, token, ok := strings.Cut(string(h.Peek("Authorization")), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		r.Bearer = strings.TrimSpace(token)
+	}
+	if a, ok := ctx.RemoteAddr().(*net.TCPAddr); ok {
+		r.Peer = a.AddrPort()
+	} else if p, err := netip.ParseAddrPort(ctx.RemoteAddr().String()); err == nil {
+		r.Peer = p
+	}
+	for name := range h.All() {
+		if forwards(string(name)) {
+			r.Forwarded = true
+		}
+	}
+	return r
+}
+
+// forwards tells whether a header says that somebody stands between the caller and us.
+func forwards(header string) bool {
+	header = strings.ToLower(header)
+	return header == "forwarded" || header == "via" || strings.HasPrefix(header, "x-forwarded-")
+}
+
+// refuseHandshake answers a request that does not become a socket, in the form of the REST side.
+func (s *Server) refuseHandshake(ctx *fasthttp.RequestCtx, status int, code model.Code, message string) {
+	id := string(ctx.Response.Header.Peek("X-Request-Id"))
+	if id == "" {
+		id = uuid.NewString()
+		ctx.Response.Header.Set("X-Request-Id", id)
+	}
+	if status == fasthttp.StatusMethodNotAllowed {
+		code = model.CodeMethodNotAllowed
+		ctx.Response.Header.Set("Allow", fasthttp.MethodGet)
+	}
+	b := append(make([]byte, 0, 256), `{"success":false,"data":{"code":"`...)
+	b = append(b, code...)
+	b = append(b, `","message":`...)
+	b = model.AppendString(b, message)
+	b = append(b, `},"meta":{"request_id":`...)
+	b = model.AppendString(b, id)
+	b = append(b, `,"timestamp":`...)
+	b = strconv.AppendInt(b, s.o.Now().UnixMilli(), 10)
+	ctx.SetStatusCode(status)
+	ctx.SetContentType("application/json")
+	ctx.SetBody(append(b, `}}`...))
+}

@@ -1,0 +1,75 @@
+package ws
+
+import "hyperlight/engine/access"
+
+// live is the session of /ws: subscriptions to live channels. Its methods run on the connection's reader goroutine.
+type live struct {
+	c    *Conn
+	subs map[*channel]*subscription
+}
+
+func newLive(c *Conn) session { return &live{c: c, subs: map[*channel]*subscription{}} }
+
+func (l *live) greet(b []byte, _ *access.Principal) []byte { return b }
+
+func (l *live) handle(m *message) {
+	switch m.Type {
+	case "subscribe":
+		l.subscribe(m)
+	case "unsubscribe":
+		l.unsubscribe(m)
+	default:
+		l.c.fail(codeBadRequest, "unknown message type", "")
+	}
+}
+
+func (l *live) subscribe(m *message) {
+	ch, ok := l.c.server.hub.channel(m.Channel)
+	if !ok {
+		l.c.fail(codeInvalidChannel, "unknown channel or market", m.Channel)
+		return
+	}
+	old := l.subs[ch]
+	if old == nil {
+		if !l.c.server.quota.take(l.c.principal, slotSubscription) {
+			l.c.fail(codeSubscriptionLimit, "subscription limit reached", ch.name)
+			return
+		}
+		subscriptions(ch.family.name).Inc()
+	}
+	l.subs[ch] = ch.subscribe(l.c, old, m.Since)
+}
+
+func (l *live) unsubscribe(m *message) {
+	ch, ok := l.c.server.hub.channel(m.Channel)
+	if !ok {
+		l.c.fail(codeInvalidChannel, "unknown channel or market", m.Channel)
+		return
+	}
+	sub := l.subs[ch]
+	if sub == nil {
+		l.c.fail(codeNotSubscribed, "channel is not subscribed", ch.name)
+		return
+	}
+	l.drop(ch, sub, channelFrame("unsubscribed", ch.name))
+}
+
+func (l *live) drop(ch *channel, sub *subscription, ack []byte) {
+	ch.unsubscribe(sub, ack)
+	delete(l.subs, ch)
+	l.c.server.quota.give(l.c.principal, slotSubscription)
+	subscriptions(ch.family.name).Dec()
+}
+
+func (l *live) moved(from, to *access.Principal) {
+	for range l.subs {
+		l.c.server.quota.give(from, slotSubscription)
+		l.c.server.quota.force(to, slotSubscription)
+	}
+}
+
+func (l *live) end() {
+	for ch, sub := range l.subs {
+		l.drop(ch, sub, nil)
+	}
+}

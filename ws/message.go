@@ -1,0 +1,58 @@
+package ws
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// message is a client message of any type. Members that a type does not know are ignored.
+type message struct {
+	Type    string `json:"type"`
+	Channel string `json:"channel"`
+
+	// auth
+	APIKey     string `json:"api_key"`
+	Token      string `json:"token"`
+	Format     string `json:"format"` // also of replay
+	Heartbeats bool   `json:"heartbeats"`
+
+	// subscribe
+	Since *since `json:"since"`
+
+	// replay and its controls; their forms vary and are parsed by the replay session
+	MarketID  *int64          `json:"market_id"`
+	MarketIDs []int64         `json:"market_ids"`
+	Start     json.RawMessage `json:"start"`
+	End       json.RawMessage `json:"end"`
+	To        json.RawMessage `json:"to"`
+	Speed     json.RawMessage `json:"speed"`
+	Include   []string        `json:"include"`
+	Depth     *int            `json:"depth"`
+}
+
+// since names the last frame of a channel that a client has.
+type since struct {
+	Epoch string `json:"epoch"`
+	Seq   uint64 `json:"seq"`
+}
+
+var (
+	errNotJSON = errors.New("message must be one JSON object")
+	errNoType  = errors.New("type must be a string")
+)
+
+// parseMessage reads a client message. The error's text may be shown to the client.
+func parseMessage(text []byte) (*message, error) {
+	var m message
+	if err := json.Unmarshal(text, &m); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) && wrong.Field != "" {
+			return nil, errors.New(wrong.Field + " has the wrong type")
+		}
+		return nil, errNotJSON
+	}
+	if m.Type == "" {
+		return nil, errNoType
+	}
+	return &m, nil
+}

@@ -1,0 +1,55 @@
+package ws
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+var (
+	messagesIn    = metrics.NewCounter(`hyperlight_ws_messages_total{direction="in"}`)
+	messagesOut   = metrics.NewCounter(`hyperlight_ws_messages_total{direction="out"}`)
+	bytesOut      = metrics.NewCounter(`hyperlight_ws_bytes_total{direction="out"}`)
+	framesEncoded = metrics.NewCounter(`hyperlight_ws_frames_encoded_total`)
+	panics        = metrics.NewCounter(`hyperlight_ws_panics_total`)
+	conflations   = metrics.NewCounter(`hyperlight_ws_conflations_total`)
+	replaysActive = metrics.NewGauge(`hyperlight_replays_active`, nil)
+	replayEvents  = metrics.NewCounter(`hyperlight_replay_events_total`)
+	queuedBytes   = gauge{metrics.NewGauge(`hyperlight_ws_queue_bytes`, nil)}
+	ringBytes     = gauge{metrics.NewGauge(`hyperlight_ws_ring_bytes`, nil)}
+	// fanOut is from an event's receive time to its frame in every subscriber's queue.
+	fanOut = metrics.NewSummaryExt(`hyperlight_ws_fanout_seconds`, time.Minute, []float64{0.5, 0.9, 0.99, 0.999})
+)
+
+// gauge adds integers to a gauge.
+type gauge struct{ *metrics.Gauge }
+
+// Add adds n, which may be negative.
+func (g gauge) Add(n int64) { g.Gauge.Add(float64(n)) }
+
+// Why a frame or a message was not delivered.
+const (
+	dropSlow = "slow_client"  // a connection closed with 4011
+	dropRate = "message_rate" // a client message above the rate
+)
+
+func dropped(reason string) *metrics.Counter {
+	return metrics.GetOrCreateCounter(`hyperlight_ws_dropped_total{reason="` + reason + `"}`)
+}
+
+func connections(path string) *metrics.Gauge {
+	return metrics.GetOrCreateGauge(`hyperlight_ws_connections{path="`+path+`"}`, nil)
+}
+
+func subscriptions(family string) *metrics.Gauge {
+	return metrics.GetOrCreateGauge(`hyperlight_ws_subscriptions{family="`+family+`"}`, nil)
+}
+
+// closes counts a close code. A client may send any code: those that are not ours share one label.
+func closes(code closeCode) *metrics.Counter {
+	if _, ours := closeReasons[code]; !ours {
+		return metrics.GetOrCreateCounter(`hyperlight_ws_closes_total{code="other"}`)
+	}
+	return metrics.GetOrCreateCounter(fmt.Sprintf(`hyperlight_ws_closes_total{code="%d"}`, code))
+}

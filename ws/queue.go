@@ -1,0 +1,176 @@
+package ws
+
+import "sync"
+
+// item is one entry of a connection's queue.
+type item struct {
+	frame *Frame        // a channel's frame; nil for raw
+	raw   []byte        // finished bytes: acknowledgements, errors, a resumed run of frames
+	sub   *subscription // whose frame it is; nil for what belongs to no channel
+	// newest marks the place where a conflated book goes: the writer asks the channel for its state of that moment.
+	newest bool
+	size   int
+}
+
+// queue holds what waits for a connection's writer. Many goroutines push, one takes. It is bounded in frames and bytes:
+// a push that would pass a bound fails, and the connection closes with 4011.
+type queue struct {
+	maxFrames, maxBytes int
+
+	mu     sync.Mutex
+	items  []item // ring buffer
+	head   int
+	n      int
+	bytes  int
+	urgent []byte // the latest pong or ping to send before anything else; nil if none
+	sealed bool   // nothing more is taken in
+	idle   bool   // the writer waits for wake
+	wake   chan struct{}
+}
+
+// smallQueue is the largest ring that an idle connection keeps.
+const smallQueue = 64
+
+func newQueue(maxFrames, maxBytes int) *queue {
+	return &queue{maxFrames: maxFrames, maxBytes: maxBytes, wake: make(chan struct{}, 1)}
+}
+
+// pushResult says what became of a pushed item.
+type pushResult uint8
+
+const (
+	pushed   pushResult = iota
+	pushFull            // a bound is passed: the connection must close
+	pushDead            // the queue was sealed before: the connection is closing
+)
+
+// push appends an item and returns how many wait now.
+func (q *queue) push(it item) (pushResult, int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.sealed {
+		return pushDead, q.n
+	}
+	if q.n >= q.maxFrames || q.bytes+it.size > q.maxBytes && q.n > 0 {
+		return pushFull, q.n
+	}
+	q.put(it)
+	q.signal()
+	return pushed, q.n
+}
+
+func (q *queue) put(it item) {
+	if q.n == len(q.items) {
+		q.grow()
+	}
+	q.items[(q.head+q.n)&(len(q.items)-1)] = it
+	q.n++
+	q.bytes += it.size
+	queuedBytes.Add(int64(it.size))
+}
+
+// grow doubles the ring, whose length is a power of two.
+func (q *queue) grow() {
+	ring := make([]item, max(8, 2*len(q.items)))
+	for i := range q.n {
+		ring[i] = q.items[(q.head+i)&(len(q.items)-1)]
+	}
+	q.items, q.head = ring, 0
+}
+
+func (q *queue) signal() {
+	if !q.idle {
+		return
+	}
+	q.idle = false
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// poke wakes the writer without adding an item.
+func (q *queue) poke() {
+	q.mu.Lock()
+	q.signal()
+	q.mu.Unlock()
+}
+
+// pushUrgent sends a control frame before what waits; of several only the latest is sent, as RFC 6455 allows for pongs.
+func (q *queue) pushUrgent(frame []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.sealed {
+		return
+	}
+	q.urgent = frame
+	q.signal()
+}
+
+// seal takes nothing more in; with drop it also forgets what waits.
+func (q *queue) seal(drop bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sealed = true
+	if drop {
+		queuedBytes.Add(-int64(q.bytes))
+		q.items, q.head, q.n, q.bytes = nil, 0, 0, 0
+	}
+	q.signal()
+}
+
+// conflate removes the waiting data frames of a subscription and puts one item in their stead at the end.
+func (q *queue) conflate(sub *subscription) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.sealed {
+		return
+	}
+	kept, mask := 0, len(q.items)-1
+	for i := range q.n {
+		it := q.items[(q.head+i)&mask]
+		if it.sub == sub && it.frame != nil && !it.frame.lasting {
+			q.bytes -= it.size
+			queuedBytes.Add(-int64(it.size))
+			continue
+		}
+		q.items[(q.head+kept)&mask] = it
+		kept++
+	}
+	for i := kept; i < q.n; i++ {
+		q.items[(q.head+i)&mask] = item{}
+	}
+	q.n = kept
+	q.put(item{sub: sub, newest: true})
+	q.signal()
+}
+
+// take moves waiting items into dst until it is full or holds about maxBytes, and returns it with the urgent frame. It
+// returns none when nothing waits; the writer then waits for wake.
+func (q *queue) take(dst []item, maxBytes int) (items []item, urgent []byte, sealed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	urgent, q.urgent = q.urgent, nil
+	for q.n > 0 && len(dst) < cap(dst) && maxBytes > 0 {
+		it := &q.items[q.head]
+		dst = append(dst, *it)
+		maxBytes -= it.size
+		q.bytes -= it.size
+		queuedBytes.Add(-int64(it.size))
+		*it = item{}
+		q.head = (q.head + 1) & (len(q.items) - 1)
+		q.n--
+	}
+	if q.n == 0 && len(q.items) > smallQueue {
+		q.items, q.head = nil, 0
+	}
+	q.idle = len(dst) == 0 && urgent == nil && !q.sealed
+	return dst, urgent, q.sealed
+}
+
+// waiting returns how many items wait.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.n
+}

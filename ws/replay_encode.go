@@ -1,0 +1,257 @@
+package ws
+
+import (
+	"strconv"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+	"hyperlight/engine/replay"
+)
+
+// replayEncoder writes events in a replay's format. It is used by the player's goroutine.
+type replayEncoder struct {
+	req   *replayRequest
+	seqs  map[string]uint64 // format live: frames sent per channel
+	names map[model.MarketID]*liveNames
+}
+
+// liveNames are a market's channel names in format live.
+type liveNames struct{ book, trade string }
+
+func newReplayEncoder(req *replayRequest) *replayEncoder {
+	e := &replayEncoder{req: req, seqs: map[string]uint64{}, names: map[model.MarketID]*liveNames{}}
+	for _, m := range req.source.Markets {
+		id := strconv.FormatInt(m.Native, 10)
+		e.names[m.ID] = &liveNames{book: bookFamily.name + "/" + id, trade: tradeFamily.name + "/" + id}
+	}
+	return e
+}
+
+// append writes an event as one message.
+func (e *replayEncoder) append(b []byte, ev *replay.Event, now model.Millis) []byte {
+	if e.req.format == formatLive {
+		b = e.appendLive(b, ev)
+	} else {
+		b = e.appendEvent(b, ev)
+	}
+	b = append(b, `,"ts":`...)
+	b = strconv.AppendInt(b, int64(ev.TS.Millis()), 10)
+	b = append(b, `,"replay_ts":`...)
+	b = strconv.AppendInt(b, int64(now), 10)
+	return append(b, '}')
+}
+
+// appendEvent writes a replay_event up to its data.
+func (e *replayEncoder) appendEvent(b []byte, ev *replay.Event) []byte {
+	switch ev.Kind {
+	case replay.Trade:
+		b = append(b, `{"type":"replay_event","event_type":"trade","data":{"market_id":`...)
+		b = appendReplayTrade(b, ev.Market, ev.Trade)
+	case replay.Liquidation:
+		b = append(b, `{"type":"replay_event","event_type":"liquidation","data":{"liquidation_id":"`...)
+		b = appendLiquidation(b, ev.Market, ev.Trade)
+	case replay.BookUpdate:
+		b = append(b, `{"type":"replay_event","event_type":"order_book","data":{"market_id":`...)
+		b = appendReplayUpdate(b, ev)
+	case replay.Snapshot:
+		b = e.appendSnapshot(b, ev)
+	case replay.Gap:
+		b = append(b, `{"type":"replay_event","event_type":"gap","data":{"market_id":`...)
+		b = strconv.AppendInt(b, ev.Market.Native, 10)
+		b = append(b, `,"kind":"`...)
+		b = append(b, ev.Gap.Kind.String()...)
+		b = append(b, `","from":`...)
+		b = strconv.AppendInt(b, int64(ev.Gap.From.Millis()), 10)
+		b = append(b, `,"to":`...)
+		b = appendEnd(b, ev.Gap.To)
+		b = append(b, `,"reason":"`...)
+		b = append(b, ev.Gap.Cause.String()...)
+		b = append(b, `"}`...)
+	}
+	return b
+}
+
+func appendReplayTrade(b []byte, m *model.Market, t *model.Trade) []byte {
+	ps, ss := m.ScaleAt(t.Epoch)
+	b = strconv.AppendInt(b, m.Native, 10)
+	b = append(b, `,"trade_id":`...)
+	b = strconv.AppendUint(b, t.ID, 10)
+	b = append(b, `,"price":"`...)
+	b = num.Append(b, int64(t.Price), ps)
+	b = append(b, `","size":"`...)
+	b = num.Append(b, int64(t.Size), ss)
+	if t.TakerBuys() {
+		b = append(b, `","side":"buy","type":"`...)
+	} else {
+		b = append(b, `","side":"sell","type":"`...)
+	}
+	b = append(b, t.Kind.String()...)
+	b = append(b, `","usd_amount":"`...)
+	b = num.Append(b, int64(t.USD), num.USDScale)
+	b = append(b, `","ask_account_id":`...)
+	b = strconv.AppendUint(b, uint64(t.AskAccount), 10)
+	b = append(b, `,"bid_account_id":`...)
+	b = strconv.AppendUint(b, uint64(t.BidAccount), 10)
+	b = append(b, `,"recv_ts":`...)
+	return append(appendRecv(b, t.Recv), '}')
+}
+
+// appendRecv writes a receive time, null for rows that were fetched later.
+func appendRecv(b []byte, recv model.Micros) []byte {
+	if recv == 0 {
+		return append(b, "null"...)
+	}
+	return strconv.AppendInt(b, int64(recv), 10)
+}
+
+// appendLiquidation writes the Liquidation object of the contract, section 2.0, from inside its first member on: the
+// closed account is the taker.
+func appendLiquidation(b []byte, m *model.Market, t *model.Trade) []byte {
+	ps, ss := m.ScaleAt(t.Epoch)
+	closed, other, side := t.AskAccount, t.BidAccount, "long"
+	if t.MakerAsk {
+		closed, other, side = t.BidAccount, t.AskAccount, "short"
+	}
+	b = strconv.AppendInt(b, m.Native, 10)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, t.ID, 10)
+	b = append(b, `","trade_id":`...)
+	b = strconv.AppendUint(b, t.ID, 10)
+	b = append(b, `,"market_id":`...)
+	b = strconv.AppendInt(b, m.Native, 10)
+	b = append(b, `,"symbol":`...)
+	b = model.AppendString(b, m.Symbol)
+	b = append(b, `,"type":"`...)
+	b = append(b, t.Kind.String()...)
+	b = append(b, `","account_index":`...)
+	b = strconv.AppendUint(b, uint64(closed), 10)
+	b = append(b, `,"side":"`...)
+	b = append(b, side...)
+	b = append(b, `","price":"`...)
+	b = num.Append(b, int64(t.Price), ps)
+	b = append(b, `","size":"`...)
+	b = num.Append(b, int64(t.Size), ss)
+	b = append(b, `","usd_amount":"`...)
+	b = num.Append(b, int64(t.USD), num.USDScale)
+	b = append(b, `","counterparty_account_index":`...)
+	b = strconv.AppendUint(b, uint64(other), 10)
+	b = append(b, `,"timestamp":`...)
+	return append(strconv.AppendInt(b, int64(t.Time), 10), '}')
+}
+
+func appendReplayUpdate(b []byte, ev *replay.Event) []byte {
+	u := &ev.Row.Update
+	ps, ss := ev.Market.ScaleAt(ev.Row.Epoch)
+	b = strconv.AppendInt(b, ev.Market.Native, 10)
+	b = append(b, `,"bids":[`...)
+	b = appendPairs(b, u.Bids, ps, ss)
+	b = append(b, `],"asks":[`...)
+	b = appendPairs(b, u.Asks, ps, ss)
+	b = append(b, `],"nonce":`...)
+	b = strconv.AppendUint(b, u.Seq, 10)
+	b = append(b, `,"begin_nonce":`...)
+	b = strconv.AppendUint(b, u.Prev, 10)
+	b = append(b, `,"timestamp":`...)
+	if ev.Row.Time == 0 {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, int64(ev.Row.Time), 10)
+	}
+	b = append(b, `,"recv_ts":`...)
+	return append(appendRecv(b, ev.Row.Recv), '}')
+}
+
+// appendPairs writes the levels of an update; size "0" removes.
+func appendPairs(b []byte, levels []model.Level, ps, ss uint8) []byte {
+	for i, l := range levels {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if l.Size != 0 {
+			b = l.AppendPair(b, ps, ss)
+			continue
+		}
+		b = append(b, `["`...)
+		b = num.Append(b, int64(l.Price), ps)
+		b = append(b, `","0"]`...)
+	}
+	return b
+}
+
+// appendSnapshot writes an orderbook_snapshot. The marks of a start state and of a book received again stand on the event
+// and in its data: whoever keeps only the data needs them too.
+func (e *replayEncoder) appendSnapshot(b []byte, ev *replay.Event) []byte {
+	mark, depth := "", e.req.depth
+	switch {
+	case ev.Initial:
+		mark, depth = `"initial":true,`, e.req.fullDepth
+	case ev.Resync:
+		mark, depth = `"resync":true,`, 0
+	}
+	v := ev.View
+	ps, ss := ev.Market.ScaleAt(v.Epoch)
+	b = append(b, `{"type":"replay_event","event_type":"orderbook_snapshot",`...)
+	b = append(b, mark...)
+	b = append(b, `"data":{"market_id":`...)
+	b = strconv.AppendInt(b, ev.Market.Native, 10)
+	b = append(b, ',')
+	b = append(b, mark...)
+	b = append(b, `"bids":[`...)
+	b = appendViewPairs(b, ev, model.Bid, depth, ps, ss)
+	b = append(b, `],"asks":[`...)
+	b = appendViewPairs(b, ev, model.Ask, depth, ps, ss)
+	b = append(b, `],"best_bid":`...)
+	bid, hasBid := v.Best(model.Bid)
+	b = appendPrice(b, bid.Price, ps, hasBid)
+	b = append(b, `,"best_ask":`...)
+	ask, hasAsk := v.Best(model.Ask)
+	b = appendPrice(b, ask.Price, ps, hasAsk)
+	b = append(b, `,"spread":`...)
+	b = appendPrice(b, ask.Price-bid.Price, ps, hasBid && hasAsk)
+	b = append(b, `,"nonce":`...)
+	b = strconv.AppendUint(b, v.Seq, 10)
+	return append(b, '}')
+}
+
+func appendViewPairs(b []byte, ev *replay.Event, s model.Side, n int, ps, ss uint8) []byte {
+	first := true
+	for l := range ev.View.Levels(s, n) {
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = l.AppendPair(b, ps, ss)
+	}
+	return b
+}
+
+func appendPrice(b []byte, p num.Price, ps uint8, known bool) []byte {
+	if !known {
+		return append(b, "null"...)
+	}
+	b = append(b, '"')
+	b = num.Append(b, int64(p), ps)
+	return append(b, '"')
+}
+
+// appendLive writes the frame that /ws sends for the event, without its last brace.
+func (e *replayEncoder) appendLive(b []byte, ev *replay.Event) []byte {
+	names := e.names[ev.Market.ID]
+	name := names.book
+	if ev.Kind == replay.Trade || ev.Kind == replay.Gap && ev.Gap.Kind == model.KindTrades {
+		name = names.trade
+	}
+	e.seqs[name]++
+	seq, at := e.seqs[name], ev.TS.Millis()
+	switch ev.Kind {
+	case replay.Trade:
+		b, _ = appendTradeFrame(b, name, ev.Market, tradeFrame{trade: ev.Trade, seq: seq, at: at})
+	case replay.BookUpdate:
+		b, _ = appendBookFrame(b, name, ev.Market, bookFrame{update: &ev.Row.Update, epoch: ev.Row.Epoch, seq: seq, at: at})
+	case replay.Snapshot:
+		b, _ = appendBookFrame(b, name, ev.Market, bookFrame{view: ev.View, depth: e.req.fullDepth, seq: seq, at: at})
+	case replay.Gap:
+		b = appendGapFrame(b, name, ev.Gap, seq, at)
+	}
+	return b[:len(b)-1]
+}

@@ -1,0 +1,308 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"strconv"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"hyperlight/engine/access"
+	"hyperlight/engine/model"
+	"hyperlight/engine/replay"
+)
+
+// replaySession is the session of /ws/replay: at most one replay at a time. Its methods run on the connection's reader
+// goroutine; the replay itself on one of its own.
+type replaySession struct {
+	c  *Conn
+	wg sync.WaitGroup
+
+	mu     sync.Mutex
+	active *playing
+}
+
+func newReplaySession(c *Conn) session {
+	c.pipe = newPipe(c.server.limits.ReplayBuffer, c.queue.poke)
+	return &replaySession{c: c}
+}
+
+// playing is one running replay.
+type playing struct {
+	s      *replaySession
+	id     string
+	req    *replayRequest
+	owner  *access.Principal // whose slot it holds
+	src    *replay.MergedSource
+	player *replay.Player
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	// On the player's goroutine.
+	enc   *replayEncoder
+	speed float64
+	sent  uint64
+	now   model.Millis
+}
+
+func (r *replaySession) greet(b []byte, p *access.Principal) []byte {
+	b = append(b, `,"max_replay_window_days":`...)
+	b = strconv.AppendInt(b, int64(p.Plan.ReplayWindowDays), 10)
+	b = append(b, `,"max_concurrent_replays":`...)
+	return strconv.AppendInt(b, int64(p.Plan.ConcurrentReplays), 10)
+}
+
+func (r *replaySession) handle(m *message) {
+	var err error
+	switch m.Type {
+	case "replay":
+		err = r.start(m)
+	case "pause", "resume", "stop", "seek", "scrub", "set_speed":
+		err = r.control(m)
+	default:
+		err = badRequest("unknown message type")
+	}
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		r.c.fail(refused.code, refused.message, "")
+	case err != nil:
+		r.c.server.o.Logger.Error("replay message failed", "type", m.Type, "err", err)
+		r.c.fail(codeInternal, "internal error", "")
+	}
+}
+
+// start checks a request and begins to play it.
+func (r *replaySession) start(m *message) error {
+	c := r.c
+	if r.current() != nil {
+		return &refusal{codeReplayActive, "a replay is active on this connection"}
+	}
+	req, err := c.server.parseReplay(m, c.principal.Plan)
+	if err != nil {
+		return err
+	}
+	if c.server.o.History == nil {
+		return &refusal{codeNoData, "nothing is recorded"}
+	}
+	if !c.server.quota.take(c.principal, slotReplay) {
+		return &refusal{codeReplayLimit, "too many replays are active"}
+	}
+	p := &playing{s: r, id: uuid.NewString(), req: req, owner: c.principal, speed: req.speed, enc: newReplayEncoder(req)}
+	p.src = replay.NewSource(c.server.o.History, req.source)
+	p.player = replay.NewPlayer(p.src, replay.PlayerOptions{Speed: req.speed, Now: c.server.o.Now, Applied: p.applied})
+	p.ctx, p.cancel = context.WithCancel(c.server.ctx)
+	r.mu.Lock()
+	r.active = p
+	r.mu.Unlock()
+	replaysActive.Inc()
+	r.wg.Go(p.run)
+	return nil
+}
+
+func (r *replaySession) current() *playing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.active
+}
+
+// control hands a control to the player, which acknowledges it in its place among the events.
+func (r *replaySession) control(m *message) error {
+	p := r.current()
+	if p == nil {
+		return &refusal{codeNoActiveReplay, "no replay is active"}
+	}
+	var c replay.Control
+	switch m.Type {
+	case "pause":
+		c.Action = replay.ActionPause
+	case "resume":
+		c.Action = replay.ActionResume
+	case "stop":
+		c.Action = replay.ActionStop
+	case "seek", "scrub":
+		c.Action = replay.ActionSeek
+		to, err := parseTime(m.To)
+		if err != nil {
+			return badRequest("to " + err.Error())
+		}
+		if to < p.req.source.From || to >= p.req.source.To {
+			return badRequest("to must lie in the replayed range")
+		}
+		c.To = to
+	case "set_speed":
+		c.Action = replay.ActionSpeed
+		if m.Speed == nil {
+			return badRequest("speed is required")
+		}
+		speed, err := parseSpeed(m.Speed, r.c.principal.Plan)
+		if err != nil {
+			return err
+		}
+		c.Speed = speed
+	}
+	if p.player.Do(c) != nil {
+		return &refusal{codeRateLimit, "too many controls wait for the replay"}
+	}
+	return nil
+}
+
+func (r *replaySession) moved(_, _ *access.Principal) {} // a running replay keeps the slot that it was started with
+
+func (r *replaySession) end() {
+	if p := r.current(); p != nil {
+		p.cancel()
+	}
+	r.wg.Wait()
+}
+
+// run plays and tells the end.
+func (p *playing) run() {
+	var last []byte
+	defer func() {
+		if v := recover(); v != nil {
+			panics.Inc()
+			p.s.c.server.o.Logger.Error("replay panicked", "panic", v, "stack", string(debug.Stack()))
+			last = errorFrame(codeInternal, "internal error", "")
+		}
+		p.finish(last)
+	}()
+	err := p.play()
+	var refused *refusal
+	switch {
+	case err == nil:
+		b := append(make([]byte, 0, 64), `{"type":"replay_complete","events_sent":`...)
+		last = newFrame(append(strconv.AppendUint(b, p.sent, 10), '}'))
+	case errors.Is(err, replay.ErrStopped):
+		last = typeFrame("replay_stopped")
+	case errors.As(err, &refused):
+		last = errorFrame(refused.code, refused.message, "")
+	case p.ctx.Err() != nil || errors.Is(err, errPipeClosed):
+		// The connection is closing.
+	default:
+		p.s.c.server.o.Logger.Error("replay failed", "replay_id", p.id, "err", err)
+		last = errorFrame(codeInternal, "the replay cannot go on", "")
+	}
+}
+
+// finish frees the slot and sends the last message, in this order for whoever answers it with the next replay.
+func (p *playing) finish(last []byte) {
+	p.cancel()
+	p.src.Close()
+	replaysActive.Dec()
+	replayEvents.Add(int(p.sent % reportEvery))
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.s.active = nil
+	p.s.c.server.quota.give(p.owner, slotReplay)
+	if last != nil {
+		p.s.c.pipe.send(last)
+	}
+}
+
+func (p *playing) play() error {
+	switch some, err := p.src.HasData(p.ctx); {
+	case err != nil:
+		return err
+	case !some:
+		return &refusal{codeNoData, "nothing is recorded in that range"}
+	}
+	total, known, err := p.src.Total(p.ctx)
+	if err != nil {
+		return err
+	}
+	p.s.c.pipe.send(p.started(total, known))
+	return p.player.Run(p.ctx, p.send)
+}
+
+// started makes the message that opens the replay.
+func (p *playing) started(total uint64, known bool) []byte {
+	r := p.req
+	b := append(make([]byte, 0, 256), `{"type":"replay_started","replay_id":"`...)
+	b = append(b, p.id...)
+	b = append(b, '"')
+	if r.several {
+		b = append(b, `,"market_ids":[`...)
+		for i, m := range r.source.Markets {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendInt(b, m.Native, 10)
+		}
+		b = append(b, ']')
+	} else {
+		b = append(b, `,"market_id":`...)
+		b = strconv.AppendInt(b, r.source.Markets[0].Native, 10)
+	}
+	b = append(b, `,"start":`...)
+	b = appendInt(b, r.source.From)
+	b = append(b, `,"end":`...)
+	b = appendInt(b, r.end)
+	b = append(b, `,"speed":`...)
+	b = appendSpeed(b, r.speed)
+	b = append(b, `,"format":"`...)
+	b = append(b, r.format...)
+	b = append(b, `","events_total":`...)
+	if known {
+		b = strconv.AppendUint(b, total, 10)
+	} else {
+		b = append(b, "null"...)
+	}
+	return newFrame(append(b, '}'))
+}
+
+const (
+	// reportEvery is how many events are counted at once in the metric.
+	reportEvery = 1024
+	// clockEvery is how many events at "max" share one reading of the clock for replay_ts.
+	clockEvery = 64
+	// firstEvents are sent at once even at "max": a client waits for them.
+	firstEvents = 64
+)
+
+// send encodes one event into the pipe and waits while it is full.
+func (p *playing) send(ev *replay.Event) error {
+	b, err := p.s.c.pipe.open(p.ctx, p.src.Release)
+	if err != nil {
+		return err
+	}
+	if p.speed != 0 || p.sent%clockEvery == 0 {
+		p.now = model.Millis(p.s.c.server.o.Now().UnixMilli())
+	}
+	b, start := beginFrame(b)
+	b = endFrame(p.enc.append(b, ev, p.now), start)
+	p.s.c.pipe.commit(b, p.speed != 0 || p.sent < firstEvents)
+	p.sent++
+	if p.sent%reportEvery == 0 {
+		replayEvents.Add(reportEvery)
+		messagesOut.Add(reportEvery)
+	}
+	return nil
+}
+
+// applied acknowledges a control; it is called by the player between two events.
+func (p *playing) applied(c replay.Control, err error) {
+	var frame []byte
+	switch c.Action {
+	case replay.ActionPause:
+		frame = typeFrame("replay_paused")
+	case replay.ActionResume:
+		frame = typeFrame("replay_resumed")
+	case replay.ActionSeek:
+		if err != nil {
+			frame = errorFrame(codeBadRequest, "to must lie in the replayed range", "")
+			break
+		}
+		b := append(make([]byte, 0, 64), `{"type":"replay_seeked","ts":`...)
+		frame = newFrame(append(appendInt(b, c.To), '}'))
+	case replay.ActionSpeed:
+		p.speed = c.Speed
+		b := append(make([]byte, 0, 64), `{"type":"replay_speed","speed":`...)
+		frame = newFrame(append(appendSpeed(b, c.Speed), '}'))
+	case replay.ActionStop:
+		return // told by the replay's last message
+	}
+	p.s.c.pipe.send(frame)
+}

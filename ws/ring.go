@@ -1,0 +1,113 @@
+package ws
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// kept is a published frame that a client may still ask for with `since`.
+type kept struct {
+	frame atomic.Pointer[Frame] // nil once the frame had to make room
+	size  int
+	at    time.Time
+}
+
+// ringBudget bounds the bytes that all rings keep together; the oldest frame makes room, whose ever it is. It is a leaf:
+// no lock is taken while its own is held.
+type ringBudget struct {
+	max int
+
+	mu    sync.Mutex
+	bytes int
+	queue []*kept // oldest first; entries without a frame were dropped by their ring already
+}
+
+// add counts a frame in and drops the oldest ones of all rings beyond the bound.
+func (b *ringBudget) add(k *kept) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue = append(b.queue, k)
+	b.bytes += k.size
+	ringBytes.Add(int64(k.size))
+	for len(b.queue) > 0 && (b.bytes > b.max || b.queue[0].frame.Load() == nil) {
+		b.clear(b.queue[0])
+		b.queue[0] = nil
+		b.queue = b.queue[1:]
+	}
+}
+
+// drop counts a frame out that its ring no longer wants.
+func (b *ringBudget) drop(k *kept) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.clear(k)
+}
+
+func (b *ringBudget) clear(k *kept) {
+	if k.frame.Swap(nil) != nil {
+		b.bytes -= k.size
+		ringBytes.Add(-int64(k.size))
+	}
+}
+
+// ring holds the latest frames of a channel, without a hole in seq. The channel's lock guards it.
+type ring struct {
+	budget    *ringBudget
+	maxFrames int
+	maxAge    time.Duration
+	entries   []*kept
+	next      uint64 // seq of the frame after the last entry
+}
+
+// add keeps a frame under its seq, which follows the one before.
+func (r *ring) add(f *Frame, seq uint64, now time.Time) {
+	k := &kept{size: f.size, at: now}
+	k.frame.Store(f)
+	r.entries = append(r.entries, k)
+	r.next = seq + 1
+	r.budget.add(k)
+	r.prune(now)
+}
+
+// prune drops what is too old or too many.
+func (r *ring) prune(now time.Time) {
+	i := 0
+	for i < len(r.entries) && (len(r.entries)-i > r.maxFrames || now.Sub(r.entries[i].at) > r.maxAge) {
+		r.budget.drop(r.entries[i])
+		r.entries[i] = nil
+		i++
+	}
+	r.entries = r.entries[i:]
+	if len(r.entries) == 0 {
+		r.entries = nil
+	}
+}
+
+// reset empties the ring.
+func (r *ring) reset() {
+	for _, k := range r.entries {
+		r.budget.drop(k)
+	}
+	r.entries = nil
+}
+
+// after returns every frame after seq, oldest first; false where one of them is gone.
+func (r *ring) after(seq, last uint64) ([]*Frame, bool) {
+	if seq > last {
+		return nil, false
+	}
+	missing := int(last - seq)
+	if missing > len(r.entries) || missing > 0 && r.next != last+1 {
+		return nil, false
+	}
+	frames := make([]*Frame, 0, missing)
+	for _, k := range r.entries[len(r.entries)-missing:] {
+		f := k.frame.Load()
+		if f == nil {
+			return nil, false
+		}
+		frames = append(frames, f)
+	}
+	return frames, true
+}
