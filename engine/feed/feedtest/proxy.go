@@ -72,6 +72,7 @@ type Proxy struct {
 	log    []Record
 	conns  map[int]*link
 	opened int
+	closed bool
 }
 
 // NewProxy starts a proxy on a loopback port. streamURL is the venue's ws URL, restURL its REST base URL ("" where the
@@ -107,6 +108,9 @@ func (p *Proxy) RESTURL() string { return "http://" + p.ln.Addr().String() }
 
 // Close ends all connections and waits for their goroutines.
 func (p *Proxy) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
 	p.cancel()
 	_ = p.server.Close()
 	p.DisconnectAll()
@@ -193,7 +197,22 @@ func (l *link) close() {
 	_ = l.upstream.Close()
 }
 
+// enter counts a handler that Close must wait for; false where the proxy is closed.
+func (p *Proxy) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.links.Add(1)
+	return true
+}
+
 func (p *Proxy) serveStream(w http.ResponseWriter, r *http.Request) {
+	if !p.enter() {
+		return
+	}
+	defer p.links.Done()
 	up, _, err := websocket.DefaultDialer.DialContext(p.ctx, p.stream, http.Header{"User-Agent": r.Header["User-Agent"]})
 	if err != nil {
 		http.Error(w, "venue is down", http.StatusBadGateway)
@@ -209,21 +228,30 @@ func (p *Proxy) serveStream(w http.ResponseWriter, r *http.Request) {
 	l := &link{p: p, number: p.opened, client: client, upstream: up, mute: make(chan struct{})}
 	p.conns[l.number] = l
 	p.mu.Unlock()
-	p.links.Add(1)
-	defer p.links.Done()
 	defer func() {
 		p.mu.Lock()
 		delete(p.conns, l.number)
 		p.mu.Unlock()
 		l.close()
 	}()
+	// A muted link answers no pings either; otherwise they go on to the venue, which closes idle connections.
+	client.SetPingHandler(func(data string) error {
+		select {
+		case <-l.mute:
+			return nil
+		default:
+		}
+		_ = up.WriteControl(websocket.PingMessage, []byte(data), time.Now().Add(time.Second))
+		return client.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(time.Second))
+	})
 	if p.ctx.Err() != nil {
 		return
 	}
 	var back sync.WaitGroup
 	back.Go(l.requests)
-	l.frames()
-	l.close()
+	if l.frames(); !l.muted {
+		l.close()
+	}
 	back.Wait()
 }
 
@@ -251,9 +279,6 @@ func (l *link) frames() {
 	for {
 		_, msg, err := l.upstream.ReadMessage()
 		if err != nil {
-			if l.muted {
-				<-l.p.ctx.Done() // the client must not notice
-			}
 			return
 		}
 		if l.muted {
@@ -287,8 +312,6 @@ func (l *link) pass(msg []byte) error {
 	case HalfOpen:
 		l.muted = true
 		close(l.mute)
-		// Pings must stay without an answer too.
-		l.client.SetPingHandler(func(string) error { return nil })
 		return nil
 	case Reorder:
 		if l.held == nil {
