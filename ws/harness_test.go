@@ -24,10 +24,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The metrics library keeps one goroutine per summary window for the life of the process, fasthttp one for its date.
+	// The metrics library keeps one goroutine per summary window for the life of the process, fasthttp one for its date;
+	// the cleaner of its workers ends some seconds after the server.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/VictoriaMetrics/metrics.summariesSwapCron"),
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 }
 
 // testMarkets are the markets 0 to 9.

@@ -1,0 +1,147 @@
+package ws
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"hyperlight/engine/book"
+	"hyperlight/engine/history"
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+	"hyperlight/engine/record"
+)
+
+// taped is a record of market 0 in memory: an update each 100 ms and a trade each 250 ms from second 1000 on, with one
+// hole. Market 1 holds nothing.
+type taped struct {
+	trades []model.Trade
+	rows   []record.BookRow
+	held   []history.Interval
+	gap    model.Gap
+}
+
+const (
+	tapeStart  = model.Millis(1_700_000_000_000)
+	tapeHole   = tapeStart + 20_000
+	tapeResync = tapeStart + 80_000
+	tapeEnd    = tapeStart + 100_000
+)
+
+func newTape() *taped {
+	h := &taped{}
+	seq := uint64(1000)
+	row := func(t model.Millis, whole bool, levels ...model.Level) {
+		u := model.BookUpdate{Snapshot: whole, Prev: seq, Seq: seq + 7, Bids: levels}
+		if whole {
+			u.Asks = []model.Level{{Price: 20_000, Size: 5}}
+		}
+		seq += 7
+		h.rows = append(h.rows, record.BookRow{Update: u, Time: t - 30, Recv: t.Micros()})
+	}
+	for t := tapeStart; t < tapeEnd; t += 50 {
+		if t >= tapeHole && t < tapeResync {
+			continue
+		}
+		if t%100 == 0 {
+			whole := t == tapeStart || t == tapeResync
+			row(t, whole, model.Level{Price: num.Price(10_000 + t/100%50), Size: num.Size(t / 100 % 7)}, model.Level{Price: 9_000, Size: num.Size(seq)})
+		}
+		if t%250 == 0 {
+			n := uint64(len(h.trades) + 1)
+			kind := model.KindTrade
+			if n%10 == 0 {
+				kind = model.KindLiquidation
+			}
+			h.trades = append(h.trades, model.Trade{ID: n, Time: t, Recv: t.Micros() + 40_000, Kind: kind, Price: 320_050, Size: 25_000,
+				USD: 8_001_250_000, MakerAsk: n%2 == 0, AskAccount: 42, BidAccount: 99, TxHash: "ab"})
+		}
+	}
+	last := tapeHole - 100
+	h.held = []history.Interval{{From: tapeStart.Micros(), To: last.Micros()}, {From: tapeResync.Micros(), To: tapeEnd.Micros()}}
+	h.gap = model.Gap{From: last.Micros(), To: tapeResync.Micros(), Cause: model.CauseDisconnect}
+	return h
+}
+
+func (h *taped) Trades(_ context.Context, m model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[*model.Trade, error] {
+	return func(yield func(*model.Trade, error) bool) {
+		for i := range h.trades {
+			t := h.trades[i]
+			if m == 0 && t.Time >= sp.From && t.Time < sp.To && (q.After == nil || t.ID > q.After.ID) && !yield(&t, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (h *taped) CountTrades(ctx context.Context, m model.MarketID, sp history.Span) (n uint64, exact bool, err error) {
+	for range h.Trades(ctx, m, sp, history.TradeQuery{}) {
+		n++
+	}
+	return n, true, nil
+}
+
+func (h *taped) Updates(_ context.Context, m model.MarketID, from, to model.Micros) iter.Seq2[*record.BookRow, error] {
+	return func(yield func(*record.BookRow, error) bool) {
+		for i := range h.rows {
+			if r := h.rows[i]; m == 0 && r.Recv >= from && r.Recv < to && !yield(&r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (h *taped) BookAt(_ context.Context, m model.MarketID, t model.Micros) (*book.View, error) {
+	if !h.holds(m, t) {
+		return nil, history.ErrNoData
+	}
+	b := book.New()
+	for i := range h.rows {
+		if r := &h.rows[i]; r.Recv < t {
+			if err := b.Apply(&r.Update, r.Time, r.Recv); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b.View(), nil
+}
+
+func (h *taped) holds(m model.MarketID, t model.Micros) bool {
+	for _, iv := range h.held {
+		if m == 0 && iv.From < t && t <= iv.To {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *taped) BookTimes(_ context.Context, m model.MarketID, sp history.Span, every time.Duration, _ bool) iter.Seq2[model.Millis, error] {
+	return func(yield func(model.Millis, error) bool) {
+		for t := (sp.From + 999) / 1000 * 1000; t < sp.To; t += 1000 {
+			if h.holds(m, t.Micros()) && !yield(t, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (h *taped) Coverage(_ context.Context, _ model.Kind, m model.MarketID, sp history.Span) ([]history.Interval, error) {
+	var out []history.Interval
+	for _, iv := range h.held {
+		if m == 0 && iv.From < sp.To.Micros() && iv.To > sp.From.Micros() {
+			out = append(out, iv)
+		}
+	}
+	return out, nil
+}
+
+func (h *taped) Gaps(_ context.Context, kinds []model.Kind, ids []model.MarketID, sp history.Span) ([]history.GapRow, error) {
+	var out []history.GapRow
+	for _, k := range kinds {
+		if g := h.gap; ids[0] == 0 && g.From < sp.To.Micros() && g.To > sp.From.Micros() {
+			g.Kind = k
+			out = append(out, history.GapRow{Market: 0, Gap: g})
+		}
+	}
+	return out, nil
+}
