@@ -6,8 +6,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// maxRatio bounds what a decoder allocates by what it was given: a section that would shrink more is stored as it is.
-const maxRatio = 1024
+// A compressed section may claim to hold no more than this, so that a damaged length cannot make a decoder allocate at
+// will. What is beyond is stored as it is; segments stay far below.
+const (
+	maxRaw   = 4 << 20
+	maxRatio = 1024
+)
 
 // The coder and the decoder are shared: EncodeAll and DecodeAll are safe for concurrent use and keep no state. Blocks
 // have checksums in the store, so the frames carry none.
@@ -35,7 +39,7 @@ var (
 
 // appendSection writes a section, compressed where asked and where that makes it smaller.
 func appendSection(dst, raw []byte, compress bool) []byte {
-	if compress && len(raw) > 16 {
+	if compress && len(raw) > 16 && len(raw) <= maxRaw {
 		start := len(dst)
 		packed := zstdEncoder().EncodeAll(raw, nil)
 		if len(packed) < len(raw) && len(raw) <= maxRatio*len(packed) {
@@ -62,8 +66,9 @@ func (r *reader) section() section {
 	}
 	s := section{raw: r.uvarint()}
 	s.stored = r.bytes(n >> 1)
-	if s.raw == 0 || s.raw > maxRatio*uint64(len(s.stored)) {
+	if s.raw == 0 || s.raw > min(maxRaw, maxRatio*uint64(len(s.stored))) {
 		r.fail()
+		return section{} // whose unpacking allocates nothing
 	}
 	return s
 }

@@ -25,6 +25,9 @@ const (
 	minCore = 8
 )
 
+// MaxSegmentTrades is the most that a sealed segment may hold. It bounds what a damaged one can make a reader allocate.
+const MaxSegmentTrades = 1 << 16
+
 // A trade value, of either form, is
 //
 //	version, epoch, count, time of the first row, first row's time - smallest, greatest - first row's,
@@ -39,9 +42,12 @@ func AppendTradeBlock(dst []byte, epoch uint8, rows []model.Trade) []byte {
 	return appendTrades(dst, tradeVersion, epoch, rows, false)
 }
 
-// AppendTradeSegment encodes a sealed segment: trades ascending by (time, id). About 4,096 of them is a good size; more
-// are allowed, so that rows of the same time need not be torn apart.
+// AppendTradeSegment encodes a sealed segment: trades ascending by (time, id). About 4,096 of them is a good size; up to
+// MaxSegmentTrades are allowed, so that rows of the same time need not be torn apart. It panics beyond.
 func AppendTradeSegment(dst []byte, epoch uint8, rows []model.Trade) []byte {
+	if len(rows) > MaxSegmentTrades {
+		panic(fmt.Sprintf("record: segment of %d trades", len(rows)))
+	}
 	return appendTrades(dst, tradeVersion|sealedBit, epoch, rows, true)
 }
 
@@ -168,7 +174,7 @@ func (g *group) rows() uint64 {
 	}
 	peek := g.r
 	first := peek.section()
-	return max(first.raw, uint64(len(first.stored)))
+	return min(max(first.raw, uint64(len(first.stored))), MaxSegmentTrades)
 }
 
 // growTrades appends n trades that are zero but for their epoch.
