@@ -19,9 +19,9 @@ type item struct {
 // shard's queue is full. A gap of model.NoMarket concerns all markets. Events of one market are applied in the order of
 // the calls. Listeners must not call it. It returns ctx's error, or ErrStopped once Run has ended.
 func (r *Registry) Deliver(ctx context.Context, e model.Event) error {
-	r.gate.RLock()
-	defer r.gate.RUnlock()
-	if r.stopped {
+	r.delivering.Add(1)
+	defer r.delivered()
+	if r.stopped.Load() {
 		return ErrStopped
 	}
 	if e.Market != model.NoMarket {
@@ -36,6 +36,15 @@ func (r *Registry) Deliver(ctx context.Context, e model.Event) error {
 		}
 	}
 	return nil
+}
+
+func (r *Registry) delivered() {
+	if r.delivering.Add(-1) == 0 && r.stopped.Load() {
+		select {
+		case r.idle <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // put waits for room in a queue and counts the time, while it passes, so that a stuck shard is seen.
@@ -82,10 +91,10 @@ func (r *Registry) Run(ctx context.Context) error {
 	clock.Go(func() { r.clock(ctx) })
 	<-ctx.Done()
 	clock.Wait()
-	// Waits for the calls of Deliver in progress, which the shards still make room for.
-	r.gate.Lock()
-	r.stopped = true
-	r.gate.Unlock()
+	r.stopped.Store(true)
+	for r.delivering.Load() != 0 {
+		<-r.idle // the shards still make room for the calls in progress
+	}
 	for _, q := range r.queues {
 		close(q)
 	}

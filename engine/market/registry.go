@@ -21,9 +21,11 @@ type Registry struct {
 
 	queues  []chan item
 	started atomic.Bool
-	// gate is read-locked while an event is put into a queue, and locked once, to stop that.
-	gate    sync.RWMutex
-	stopped bool
+	// Deliver counts itself in before it looks at stopped, and Run sets stopped before it looks at the count: once that is
+	// 0, nobody puts anything into a queue any more. idle wakes Run.
+	delivering atomic.Int64
+	stopped    atomic.Bool
+	idle       chan struct{}
 
 	importing bool // an Importer's: what the store held elsewhere in time does not bound a recording
 }
@@ -70,7 +72,7 @@ func NewRegistry(o Options) *Registry {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Registry{o: o, queues: make([]chan item, o.Shards)}
+	r := &Registry{o: o, queues: make([]chan item, o.Shards), idle: make(chan struct{}, 1)}
 	for i := range r.queues {
 		r.queues[i] = make(chan item, o.Queue)
 	}
