@@ -101,9 +101,6 @@ type spaceWatch struct {
 }
 
 func (w *spaceWatch) check(o Options) error {
-	if o.MinFree < 0 {
-		return nil
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if now := o.Now(); w.at.IsZero() || now.Sub(w.at) >= checkEvery {
@@ -126,7 +123,7 @@ func (w *spaceWatch) measure(o Options) {
 		w.left, w.low = 0, false
 		return
 	}
-	limit := uint64(o.MinFree)
+	limit := uint64(max(o.MinFree, 0))
 	if w.low {
 		limit += limit / 8
 	}
