@@ -64,7 +64,9 @@ func TestPacing(t *testing.T) {
 		markets = append(markets, market(int64(i), int64(1000-i)))
 	}
 	run(t, feed.Limits{}, markets, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+		v.mu.Lock()
 		v.delay = 700 * time.Millisecond
+		v.mu.Unlock()
 		settle(20 * time.Second)
 		if n := s.Status().Subscribed; n < 150 || n > 200 {
 			t.Errorf("%d subscribed after 20 s", n)
@@ -120,11 +122,11 @@ func TestResync(t *testing.T) {
 		pair := []string{"unsubscribe order_book/5", "subscribe order_book/5"}
 		equal(t, "first resync", v.asked(), pair)
 		// A book that breaks each time its snapshot comes is not allowed to eat the allowance.
-		out.hook = func(e model.Event) {
+		out.onEvent(func(e model.Event) {
 			if u, ok := e.Payload.(*model.BookUpdate); ok && u.Snapshot {
 				s.Resync(5)
 			}
-		}
+		})
 		v.forget()
 		s.Resync(5)
 		settle(10 * time.Minute)
@@ -132,7 +134,7 @@ func TestResync(t *testing.T) {
 		if n < 20 || n > 60 {
 			t.Errorf("%d messages in 10 minutes for a book that never holds", n)
 		}
-		out.hook = nil
+		out.onEvent(nil)
 		settle(5 * time.Minute)
 		v.forget()
 		s.Resync(5)
@@ -256,7 +258,8 @@ func TestHandshakeRefused(t *testing.T) {
 // everything is subscribed in the end.
 func TestTooManyMessages(t *testing.T) {
 	markets := []model.Market{market(1, 0), market(2, 0), market(3, 0)}
-	run(t, feed.Limits{}, markets, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+	run(t, feed.Limits{}, nil, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+		settle(time.Second)
 		refused := 0
 		v.mu.Lock()
 		v.refuse = func(_ int, m message) (int, string, bool) {
@@ -267,6 +270,7 @@ func TestTooManyMessages(t *testing.T) {
 			return 0, "", false
 		}
 		v.mu.Unlock()
+		s.SetMarkets(markets)
 		settle(2 * time.Second)
 		n := len(v.asked())
 		settle(5 * time.Second)
@@ -282,7 +286,8 @@ func TestTooManyMessages(t *testing.T) {
 
 func TestRefusedChannels(t *testing.T) {
 	markets := []model.Market{market(1, 9), market(2, 8), market(3, 7)}
-	run(t, feed.Limits{}, markets, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+	run(t, feed.Limits{}, nil, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+		settle(time.Second)
 		duplicate := false
 		v.mu.Lock()
 		v.refuse = func(_ int, m message) (int, string, bool) {
@@ -296,6 +301,7 @@ func TestRefusedChannels(t *testing.T) {
 			return 0, "", false
 		}
 		v.mu.Unlock()
+		s.SetMarkets(markets)
 		settle(30 * time.Second)
 		if st := s.Status(); st.Subscribed != st.Wanted-1 || st.Reconnects != 0 {
 			t.Errorf("status %+v", st)
@@ -317,7 +323,8 @@ func TestRefusedChannels(t *testing.T) {
 
 // TestLostSnapshot drops the answer to a subscribe: the channel is let go and taken again.
 func TestLostSnapshot(t *testing.T) {
-	run(t, feed.Limits{}, []model.Market{market(1, 0)}, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+	run(t, feed.Limits{}, nil, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+		settle(time.Second)
 		lost := false
 		v.mu.Lock()
 		v.silent = func(m message) bool {
@@ -329,6 +336,7 @@ func TestLostSnapshot(t *testing.T) {
 			return false
 		}
 		v.mu.Unlock()
+		s.SetMarkets([]model.Market{market(1, 0)})
 		settle(12 * time.Second)
 		equal(t, "messages", v.asked()[4:], []string{"unsubscribe order_book/1", "subscribe order_book/1"})
 		if st := s.Status(); st.Subscribed != st.Wanted {
@@ -342,12 +350,14 @@ func TestTooManySubscriptions(t *testing.T) {
 	for i := range 10 {
 		markets = append(markets, market(int64(i), 0))
 	}
-	run(t, feed.Limits{}, markets, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+	run(t, feed.Limits{}, nil, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+		settle(time.Second)
 		v.mu.Lock()
 		v.refuse = func(conn int, m message) (int, string, bool) {
 			return 23001, "Too Many Subscriptions!", m.Type == "subscribe" && len(v.conns[conn].held) >= 8
 		}
 		v.mu.Unlock()
+		s.SetMarkets(markets)
 		settle(5 * time.Minute)
 		if st := s.Status(); st.Subscribed != st.Wanted || st.Reconnects != 0 || st.Sockets < 3 {
 			t.Errorf("status %+v", st)

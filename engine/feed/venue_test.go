@@ -310,6 +310,12 @@ func (s *sink) Deliver(ctx context.Context, e model.Event) error {
 	return ctx.Err()
 }
 
+func (s *sink) onEvent(hook func(model.Event)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hook = hook
+}
+
 // gaps returns the gaps as "order_book 3 stale", and forgets all events.
 func (s *sink) gaps() []string {
 	s.mu.Lock()
