@@ -289,7 +289,8 @@ func lintStandardBans(t reporter, files []*source) {
 	}{
 		{"C", nil, false, "the binary is static: no cgo"},
 		{"math/rand", nil, true, "use math/rand/v2 with a seed that is passed in, or crypto/rand"},
-		{"math/rand/v2", []string{"engine/sim", "engine/feed", "http/call.go", "bench"}, true, "keys, tokens and ids come from crypto/rand (request ids are no secrets)"},
+		{"math/rand/v2", []string{"engine/sim", "engine/feed", "http/call.go", "http/server.go", "bench"}, true,
+			"keys, tokens and ids come from crypto/rand (request ids and the choice of a counter's shard are no secrets)"},
 		{"net/http", []string{"main", "engine/signal", "engine/billing", "engine/feed/socket.go", "bench"}, true,
 			"servers and venue clients use fasthttp (the dialer of fasthttp/websocket alone takes an http.Header)"},
 		{"log", nil, false, "log with log/slog"},
