@@ -16,7 +16,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/VictoriaMetrics/metrics.summariesSwapCron"))
+}
 
 // startVenue serves n numbered book updates to each connection, then waits; its REST answers {}.
 func startVenue(t *testing.T, n int) (streamURL, restURL string) {
