@@ -259,7 +259,7 @@ func TestSlowClientsHurtOnlyThemselves(t *testing.T) {
 	for _, c := range clients[:3] {
 		reading[c.conn.LocalAddr().String()] = true
 	}
-	const n = 60_000
+	const n = 30_000
 	var wg sync.WaitGroup
 	for _, c := range clients[:3] {
 		wg.Go(func() {
@@ -327,7 +327,7 @@ func TestConflationKeepsTradesAndGaps(t *testing.T) {
 	if err := book.take(c.expect("subscribed")); err != nil {
 		t.Fatal(err)
 	}
-	wide := make([]model.Level, 400)
+	wide := make([]model.Level, 200)
 	fill := func(n int) {
 		for i := range n {
 			for j := range wide {
@@ -339,9 +339,9 @@ func TestConflationKeepsTradesAndGaps(t *testing.T) {
 			}
 		}
 	}
-	fill(1500)
+	fill(700)
 	k.hole(level(99_00, 1))
-	fill(500)
+	fill(200)
 	k.trades(1, model.TradeBatch{})
 	last := k.trade
 

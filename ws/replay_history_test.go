@@ -117,7 +117,7 @@ func (h *taped) holds(m model.MarketID, t model.Micros) bool {
 
 func (h *taped) BookTimes(_ context.Context, m model.MarketID, sp history.Span, every time.Duration, _ bool) iter.Seq2[model.Millis, error] {
 	return func(yield func(model.Millis, error) bool) {
-		for t := (sp.From + 999) / 1000 * 1000; t < sp.To; t += 1000 {
+		for t := max(sp.From+999, tapeStart) / 1000 * 1000; t < min(sp.To, tapeEnd+1); t += 1000 {
 			if h.holds(m, t.Micros()) && !yield(t, nil) {
 				return
 			}
