@@ -27,10 +27,19 @@ func (x *Exchange) touch(a *account) {
 
 // orderChanged tells the owner's order channels about one order.
 func (x *Exchange) orderChanged(o *order) {
-	if len(x.hub.subs) == 0 {
+	if x.hub.private == 0 { // the common case: no names are made for nobody
 		return
 	}
 	a := strconv.FormatInt(o.owner.index, 10)
+	if key := o.market.key("account_orders") + ":" + a; len(x.hub.subs[key]) > 0 {
+		b := appendInt(x.buf[:0], `{"account":`, o.owner.index)
+		b = appendInt(b, `,"channel":"account_orders:`, o.market.id)
+		b = appendInt(b, `","nonce":`, x.nonce)
+		b = appendInt(b, `,"orders":{"`, o.market.id)
+		b = append(x.appendOrder(append(b, `":[`...), o, "0"), `]},"type":"update/account_orders"}`...)
+		x.hub.publish(key, b)
+		x.buf = b
+	}
 	if key := "account_all_orders:" + a; len(x.hub.subs[key]) > 0 {
 		b := append(append(x.buf[:0], `{"channel":"`...), key...)
 		b = appendInt(b, `","orders":{"`, o.market.id)

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"testing"
 	"text/tabwriter"
 	"time"
+
+	"hyperlight/engine/num"
 )
 
 // figures are what the calibration compares. Binary floats are good enough for statistics.
@@ -25,27 +28,36 @@ type figures struct {
 	reduced, traded  float64   // USD
 	span             time.Duration
 
-	book [2]map[float64]float64
-	tick float64
+	book [2][]heldLevel // bids, asks, best first
 }
 
+func (l heldLevel) floats() (price, size float64) { return number(l.text[0]), number(l.text[1]) }
+
 func (f *figures) best(s int) float64 {
-	best := math.NaN()
-	for p := range f.book[s] {
-		if math.IsNaN(best) || (s == 0) == (p > best) {
-			best = p
-		}
+	p, _ := f.book[s][0].floats()
+	return p
+}
+
+// old returns the size held at a price.
+func (f *figures) old(s int, price string) float64 {
+	p, _ := num.ParseDecimal([]byte(price))
+	order := 2*s - 1 // bids descend
+	i := sort.Search(len(f.book[s]), func(i int) bool { return f.book[s][i].price.Cmp(p)*order >= 0 })
+	if i == len(f.book[s]) || f.book[s][i].price.Cmp(p) != 0 {
+		return 0
 	}
-	return best
+	_, z := f.book[s][i].floats()
+	return z
 }
 
 // take measures one frame of the market.
 func (f *figures) take(frame []byte) {
 	var v struct {
-		Type      string `json:"type"`
-		OrderBook struct{ Asks, Bids []struct{ Price, Size string } }
-		Book      struct{ Asks, Bids []struct{ Price, Size string } } `json:"order_book"`
-		Trades    []struct {
+		Type string `json:"type"`
+		Book struct {
+			Asks, Bids []struct{ Price, Size string }
+		} `json:"order_book"`
+		Trades []struct {
 			USD string `json:"usd_amount"`
 		} `json:"trades"`
 	}
@@ -55,35 +67,32 @@ func (f *figures) take(frame []byte) {
 	lists := [2][]struct{ Price, Size string }{v.Book.Bids, v.Book.Asks}
 	switch v.Type {
 	case "subscribed/order_book":
-		f.book = [2]map[float64]float64{{}, {}}
+		f.book = [2][]heldLevel{}
 		for s, list := range lists {
 			f.levels[s] = len(list)
 			for _, l := range list {
-				f.book[s][number(l.Price)] = number(l.Size)
+				f.book[s] = setLevel(f.book[s], l.Price, l.Size, 2*s-1)
 			}
 		}
 		f.profile()
 	case "update/order_book":
-		bid, ask := f.best(0), f.best(1)
-		mid := (bid + ask) / 2
+		best := [2]float64{f.best(0), f.best(1)}
+		mid := (best[0] + best[1]) / 2
 		for s, list := range lists {
 			for _, l := range list {
-				p, z := number(l.Price), number(l.Size)
-				old := f.book[s][p]
-				f.distance = append(f.distance, math.Abs(p-[2]float64{bid, ask}[s])/mid*1e4)
+				p, z, old := number(l.Price), number(l.Size), f.old(s, l.Price)
+				f.distance = append(f.distance, math.Abs(p-best[s])/mid*1e4)
 				switch {
 				case z == 0:
 					f.removed++
-					delete(f.book[s], p)
 				case old == 0:
 					f.added++
 					f.sizes = append(f.sizes, p*z)
-					f.book[s][p] = z
 				default:
 					f.changed++
-					f.book[s][p] = z
 				}
 				f.reduced += max(0, old-z) * p
+				f.book[s] = setLevel(f.book[s], l.Price, l.Size, 2*s-1)
 			}
 		}
 		f.spread = append(f.spread, (f.best(1)-f.best(0))/mid*1e4)
@@ -104,12 +113,8 @@ func (f *figures) profile() {
 	mid := (f.best(0) + f.best(1)) / 2
 	for _, n := range []int{10, 50, 200, 1000} {
 		for s := range f.book {
-			var all []float64
-			for p := range f.book[s] {
-				all = append(all, math.Abs(p-mid)/mid*1e4)
-			}
-			slices.Sort(all)
-			f.depth[n] += all[min(n, len(all)-1)] / 2
+			p, _ := f.book[s][min(n, len(f.book[s])-1)].floats()
+			f.depth[n] += math.Abs(p-mid) / mid * 1e4 / 2
 		}
 	}
 }
@@ -191,10 +196,10 @@ func TestCalibration(t *testing.T) {
 			}
 		}
 	}
-	const seconds = 120
+	const seconds = 60
 	own := [2]*figures{{span: seconds * time.Second}, {span: seconds * time.Second}}
 	x := New(Options{Seed: 1, Markets: 2, Rate: 461, Start: testStart})
-	x.AdvanceBy(time.Minute) // let the seeded books settle
+	x.AdvanceBy(30 * time.Second) // let the seeded books settle
 	for id, f := range own {
 		ch, _ := parseChannel(fmt.Sprintf("order_book/%d", id))
 		f.take(x.snapshot(nil, ch))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,9 +41,7 @@ func TestCaptureIsByteIdentical(t *testing.T) {
 	}
 	late := dial(t, addr)
 	late.read()
-	var texts []string
-	joined := false
-	for n := 0; n < len(want["order_book:1"])+len(want["trade:1"]); n++ {
+	for n := range len(want["order_book:1"]) + len(want["trade:1"]) {
 		f := early.read()
 		var head frameHead
 		if err := json.Unmarshal([]byte(f), &head); err != nil {
@@ -53,47 +52,32 @@ func TestCaptureIsByteIdentical(t *testing.T) {
 			t.Fatalf("%s frame %d:\n got %.300s\nwant %.300s", head.Channel, n, f, list[0])
 		}
 		want[head.Channel] = list[1:]
-		if n == 900 && !joined {
-			joined = true
+		if n == 900 {
 			late.subscribe("order_book/1")
 		}
 	}
 	<-c.Done()
-	last := lines[len(lines)-1]
-	for i := len(lines) - 1; last.channel != "order_book:1"; i-- {
-		last = lines[i]
-	}
-	for {
-		f := late.read()
-		texts = append(texts, f)
-		if f == string(last.frame) {
-			break
+	last := ""
+	for _, l := range lines {
+		if l.channel == "order_book:1" {
+			last = string(l.frame)
 		}
 	}
-	for _, source := range [][]string{texts} {
-		s := newHeldState()
-		for _, f := range source {
-			l, ok := parseLine([]byte(f))
-			if !ok {
-				t.Fatalf("frame %.100s", f)
-			}
-			s.apply(&l)
+	own := newHeldState()
+	for f := ""; f != last; {
+		f = late.read()
+		l, ok := parseLine([]byte(f))
+		if !ok {
+			t.Fatalf("frame %.100s", f)
 		}
-		bids, asks, ok := c.Book(1)
-		if !ok || len(bids) < 3000 || len(asks) < 3000 {
-			t.Fatalf("final book: %d bids, %d asks", len(bids), len(asks))
-		}
-		for side, list := range map[model.Side][]model.Level{model.Bid: bids, model.Ask: asks} {
-			own := s.books[1].levels(side)
-			if len(own) != len(list) {
-				t.Fatalf("%v: %d levels, the capture holds %d", side, len(own), len(list))
-			}
-			for i := range list {
-				if own[i] != list[i] {
-					t.Fatalf("%v level %d: %v, the capture holds %v", side, i, own[i], list[i])
-				}
-			}
-		}
+		own.apply(&l)
+	}
+	bids, asks, ok := c.Book(1)
+	if !ok || len(bids) < 3000 || len(asks) < 3000 {
+		t.Fatalf("final book: %d bids, %d asks", len(bids), len(asks))
+	}
+	if !slices.Equal(own.books[1].levels(model.Bid), bids) || !slices.Equal(own.books[1].levels(model.Ask), asks) {
+		t.Error("the late client's book is not the capture's")
 	}
 }
 

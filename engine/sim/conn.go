@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -134,33 +135,43 @@ func (c *conn) serve() {
 	c.ws.SetPongHandler(func(string) error { idle(); return nil })
 	c.ws.SetCloseHandler(func(int, string) error { return nil })
 
-	c.sendText(appendGreeting(nil))
 	d := newDialogue(c)
+	defer func() {
+		if r := recover(); r != nil { // the library's connection goroutine would end the process
+			c.srv.log.Error("connection failed", "client", c.ip, "panic", fmt.Sprint(r))
+			c.leave(websocket.CloseInternalServerErr, "")
+		}
+		d.stop()
+		h := c.srv.src.stream()
+		h.mu.Lock()
+		for key := range c.held {
+			h.leave(key, c)
+		}
+		h.mu.Unlock()
+		writer.Wait()
+	}()
+	c.sendText(appendGreeting(nil))
 	for {
 		idle()
 		_, msg, err := c.ws.ReadMessage()
 		if err != nil {
-			var closed *websocket.CloseError
-			switch {
-			case errors.As(err, &closed):
-				c.leave(websocket.CloseNormalClosure, "")
-			case errors.Is(err, os.ErrDeadlineExceeded):
-				c.leave(websocket.CloseNormalClosure, "i/o timeout")
-			case errors.Is(err, websocket.ErrReadLimit):
-				c.leave(websocket.CloseMessageTooBig, "")
-			default:
-				c.leave(websocket.CloseGoingAway, "")
-			}
-			break
+			c.leave(closeReason(err))
+			return
 		}
 		d.receive(msg)
 	}
-	d.stop()
-	h := c.srv.src.stream()
-	h.mu.Lock()
-	for key := range c.held {
-		h.leave(key, c)
+}
+
+// closeReason is how the venue ends a connection whose reading failed.
+func closeReason(err error) (code uint16, reason string) {
+	var closed *websocket.CloseError
+	switch {
+	case errors.As(err, &closed):
+		return websocket.CloseNormalClosure, ""
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return websocket.CloseNormalClosure, "i/o timeout"
+	case errors.Is(err, websocket.ErrReadLimit):
+		return websocket.CloseMessageTooBig, ""
 	}
-	h.mu.Unlock()
-	writer.Wait()
+	return websocket.CloseGoingAway, ""
 }

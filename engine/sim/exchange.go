@@ -48,9 +48,9 @@ type Exchange struct {
 	touched  []*account
 
 	nonce    int64
-	lastID   int64 // of trades
-	changes  int64 // level changes, those that a batch hides among them
-	budget   float64 // level changes that clients have yet to see
+	lastID   int64     // of trades
+	changes  int64     // level changes, those that a batch hides among them
+	budget   float64   // level changes that clients have yet to see
 	history  []tapeRow // the exchange's last trades, a ring
 	histHead int
 	counts   Counts
@@ -177,11 +177,12 @@ func (x *Exchange) now() time.Time {
 	return time.UnixMicro(x.clock)
 }
 
-// run drives the clock by the wall clock. A delay is caught up step by step, up to maxCatchUp.
+// run drives the clock by the wall clock. A delay is caught up step by step; of a longer one than maxCatchUp the rest is
+// left out, so that neither a slow host nor a long preparation lets the venue's times fall behind.
 func (x *Exchange) run(ctx context.Context) error {
 	tick := time.NewTicker(stepMicros * time.Microsecond)
 	defer tick.Stop()
-	shift := x.opts.Now().Sub(x.now()) // what is left between wall and logical clock
+	shift := x.opts.Now().Sub(x.now()) // a start that was asked for stays as far away as it was
 	if abs(shift) < time.Minute {
 		shift = 0
 	}
@@ -192,11 +193,23 @@ func (x *Exchange) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		target := x.opts.Now().Add(-shift)
-		if late := target.Sub(x.now()); late > maxCatchUp {
-			shift += late - maxCatchUp
-			target = target.Add(maxCatchUp - late)
-		}
+		x.skipTo(target.Add(-maxCatchUp))
 		x.Advance(target)
+	}
+}
+
+// skipTo moves the clock without any flow where it is behind t; funding of a full hour on the way is settled.
+func (x *Exchange) skipTo(t time.Time) {
+	x.hub.mu.Lock()
+	defer x.hub.mu.Unlock()
+	us := t.UnixMicro() / stepMicros * stepMicros
+	if us <= x.clock {
+		return
+	}
+	before := x.clock
+	x.clock = us
+	if us/hourMicros != before/hourMicros {
+		x.settleFunding()
 	}
 }
 

@@ -107,10 +107,9 @@ func (x *Exchange) appendOrderMap(b []byte, a *account, only *market) []byte {
 // appendOrder writes an order row. The integrator texts are "" in a snapshot and "0" in an update, as recorded.
 func (x *Exchange) appendOrder(b []byte, o *order, integrator string) []byte {
 	m := o.market
-	filled := o.initial - o.left
-	status := "open"
-	if o.left == 0 {
-		status = "filled"
+	status := o.ended
+	if status == "" {
+		status = "open"
 	}
 	b = appendInt(b, `{"order_index":`, o.index)
 	b = appendInt(b, `,"client_order_index":`, o.client)
@@ -125,8 +124,8 @@ func (x *Exchange) appendOrder(b []byte, o *order, integrator string) []byte {
 	b = strconv.AppendBool(append(b, `","is_ask":`...), o.side == model.Ask)
 	b = appendInt(b, `,"base_size":`, int64(o.left))
 	b = appendInt(b, `,"base_price":`, int64(o.price))
-	b = m.appendSize(append(b, `,"filled_base_amount":"`...), filled)
-	b = appendUSD(append(b, `","filled_quote_amount":"`...), worth(o.price, filled))
+	b = m.appendSize(append(b, `,"filled_base_amount":"`...), o.filled)
+	b = appendUSD(append(b, `","filled_quote_amount":"`...), worth(o.price, o.filled))
 	b = append(b, `","side":"","type":"limit","time_in_force":"post-only","reduce_only":false,"trigger_price":"`...)
 	b = num.Append(b, 0, m.priceDecimals())
 	b = appendInt(b, `","order_expiry":`, o.expiry)

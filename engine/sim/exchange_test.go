@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -13,20 +14,40 @@ var testStart = time.Date(2026, 11, 1, 11, 59, 30, 0, time.UTC)
 
 // TestInvariants runs a lively exchange and checks the ledgers again and again; liquidations of every kind happen.
 func TestInvariants(t *testing.T) {
-	x := New(Options{Seed: 3, Markets: 12, Accounts: 800, Rate: 3000, Volatility: 14, Start: testStart})
+	x := New(Options{Seed: 3, Markets: 12, Accounts: 800, Rate: 1500, Volatility: 60, Start: testStart})
 	if err := x.Check(); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 120 {
-		x.AdvanceBy(500 * time.Millisecond)
+	for i := range 80 {
+		x.AdvanceBy(430 * time.Millisecond)
 		if err := x.Check(); err != nil {
-			t.Fatalf("after %d half seconds: %v", i, err)
+			t.Fatalf("check %d: %v", i, err)
 		}
 	}
 	c := x.Totals()
 	t.Logf("%+v", c)
 	if c.Liquidations == 0 || c.PoolTakeovers == 0 || c.Trades == 0 || c.FundingRounds != 1 {
 		t.Errorf("too little happened: %+v", c)
+	}
+}
+
+// TestDeleverage takes the pool's money away: positions that it would have taken go to the best-placed holders instead.
+func TestDeleverage(t *testing.T) {
+	x := New(Options{Seed: 3, Markets: 6, Accounts: 600, Rate: 800, Volatility: 60, Start: testStart})
+	x.fund.collateral += x.pool.collateral
+	x.pool.collateral = 0
+	forced := 0
+	x.Tap(func(channel string, frame []byte) {
+		forced += bytes.Count(frame, []byte(`"type":"deleverage"`))
+	})
+	for range 20 {
+		x.AdvanceBy(time.Second)
+		if err := x.Check(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := x.Totals(); c.Deleverages == 0 || forced == 0 || c.PoolTakeovers > 0 {
+		t.Errorf("%+v, %d deleverage trades told", c, forced)
 	}
 }
 

@@ -120,7 +120,7 @@ func (x *Exchange) event(m *market) {
 			x.takerOrder(m, opposite(s), lognormal(x.rng, takerMedian, takerSigma))
 			return
 		}
-		x.cancel(best.tail)
+		x.cancel(best.tail, "canceled")
 		if bps := m.flow.spread * (0.4 + 0.8*x.rng.Float64()); x.rng.Uint32N(4) == 0 { // its owner follows on the other side
 			x.rest(m, opposite(s), m.priceAt(opposite(s), bps), bps)
 		}
@@ -216,7 +216,7 @@ func (x *Exchange) quote(m *market) {
 		return
 	}
 	if o := lonely(book, i); o != nil {
-		x.cancel(o)
+		x.cancel(o, "canceled")
 	}
 }
 
@@ -278,7 +278,7 @@ func (x *Exchange) amend(m *market, s model.Side, book *side, i int) {
 	l := &book.levels[i]
 	switch o := l.tail; {
 	case l.count > 1 && (l.count > 3 || x.rng.Uint32()&1 == 0):
-		x.cancel(o)
+		x.cancel(o, "canceled")
 	case x.rng.Uint32N(3) == 0 && o.left > 2*m.minSize:
 		x.act()
 		x.take(o, num.Size(1+x.rng.Int64N(int64(o.left/2))))

@@ -1,12 +1,17 @@
 package sim
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // hub is a source's registry of channels and their subscribers. Its mutex guards the whole source: a snapshot is made
 // and queued under the same lock as the updates, so that the update behind a snapshot is exactly the next one.
 type hub struct {
 	mu   sync.Mutex
 	subs map[string][]*conn // by channel key
+	// private counts the subscriptions of order channels.
+	private int
 	// tap sees every published frame (tests): with it set, frames are made even when nobody has subscribed.
 	tap func(key string, frame []byte)
 }
@@ -32,7 +37,16 @@ func (h *hub) publish(key string, text []byte) {
 }
 
 // join adds a subscriber. The mutex must be held.
-func (h *hub) join(key string, c *conn) { h.subs[key] = append(h.subs[key], c) }
+func (h *hub) join(key string, c *conn) {
+	h.subs[key] = append(h.subs[key], c)
+	if isOrders(key) {
+		h.private++
+	}
+}
+
+func isOrders(key string) bool {
+	return strings.HasPrefix(key, "account_orders:") || strings.HasPrefix(key, "account_all_orders:")
+}
 
 // leave removes a subscriber. The mutex must be held.
 func (h *hub) leave(key string, c *conn) {
@@ -42,6 +56,9 @@ func (h *hub) leave(key string, c *conn) {
 			list[i] = list[len(list)-1]
 			list[len(list)-1] = nil
 			list = list[:len(list)-1]
+			if isOrders(key) {
+				h.private--
+			}
 			break
 		}
 	}

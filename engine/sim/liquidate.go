@@ -35,7 +35,7 @@ func (x *Exchange) checkCross(a *account) {
 		return
 	}
 	for len(a.orders) > 0 {
-		x.cancel(a.orders[len(a.orders)-1])
+		x.cancel(a.orders[len(a.orders)-1], "canceled-liquidation")
 	}
 	if h.value >= h.closeOut {
 		// Positions are closed one at a time, the largest requirement first, until the account is healthy.
@@ -61,7 +61,7 @@ func (x *Exchange) checkIsolated(p *position) {
 	}
 	for i := len(p.owner.orders) - 1; i >= 0; i-- {
 		if o := p.owner.orders[i]; o.market == p.market {
-			x.cancel(o)
+			x.cancel(o, "canceled-liquidation")
 		}
 	}
 	if h.value >= h.closeOut {

@@ -65,9 +65,10 @@ func (x *Exchange) place(m *market, a *account, s model.Side, p num.Price, size 
 
 const maxOrders = 1_000_000 // the venue allows 1500; the makers here stand for many accounts each
 
-// cancel takes a resting order out.
-func (x *Exchange) cancel(o *order) {
+// cancel takes a resting order out; why is the status that its owner is told.
+func (x *Exchange) cancel(o *order, why string) {
 	x.act()
+	o.ended = why
 	x.take(o, o.left)
 }
 
@@ -119,6 +120,7 @@ func (x *Exchange) execute(m *market, t taking) num.Size {
 		}
 		maker := best.head
 		if maker.owner == t.account { // a self-trade is prevented: the resting order goes
+			maker.ended = "canceled-self-trade"
 			x.take(maker, maker.left)
 			continue
 		}
@@ -127,6 +129,9 @@ func (x *Exchange) execute(m *market, t taking) num.Size {
 			taker: t.account, maker: maker.owner, takerSide: t.side, takerOrder: t.index, takerClient: t.client,
 			makerOrder: maker.index, makerClient: maker.client, price: maker.price, size: size, kind: t.kind, zero: t.zero,
 		})
+		if maker.filled += size; maker.left == size {
+			maker.ended = "filled"
+		}
 		x.take(maker, size)
 		t.left -= size
 		filled += size

@@ -15,6 +15,8 @@ type order struct {
 	price   num.Price
 	initial num.Size
 	left    num.Size
+	filled  num.Size
+	ended   string  // why it left, in the venue's words; "" while it rests
 	reserve num.USD // initial margin held for what is left
 	expiry  int64   // ms
 	created int64   // us
