@@ -122,7 +122,7 @@ func (s *Store) stretch(ctx context.Context, r key.Range, d direction, yield fun
 		return r, false, err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	until := s.o.Now().Add(reopenAfter)
+	age := newAging(s.o.Now)
 	rows := 0
 	for ok := d.first(it); ok; ok = d.next(it) {
 		if err := s.goOn(ctx); err != nil {
@@ -135,12 +135,42 @@ func (s *Store) stretch(ctx context.Context, r key.Range, d direction, yield fun
 		if !yield(KV{Key: it.Key(), Value: v}, nil) {
 			return r, false, nil
 		}
-		if rows++; rows >= reopenRows || s.o.Now().After(until) {
+		if rows++; rows >= reopenRows || age.old() {
 			last := append([]byte(nil), it.Key()...)
 			return d.rest(r, last), true, nil
 		}
 	}
 	return r, false, it.Error()
+}
+
+// aging tells when an iterator is too old. Reading the clock costs as much as half a row, so a consumer that takes rows
+// quickly is looked at every 64 rows only; a slow one after each.
+type aging struct {
+	now         func() time.Time
+	last, until time.Time
+	stride, row int
+}
+
+const maxStride = 64
+
+func newAging(now func() time.Time) aging {
+	t := now()
+	return aging{now: now, last: t, until: t.Add(reopenAfter), stride: 1}
+}
+
+// old is called once a row.
+func (a *aging) old() bool {
+	if a.row++; a.row < a.stride {
+		return false
+	}
+	t := a.now()
+	if t.Sub(a.last) > time.Millisecond {
+		a.stride = 1
+	} else {
+		a.stride = min(2*a.stride, maxStride)
+	}
+	a.row, a.last = 0, t
+	return !t.Before(a.until)
 }
 
 func (s *Store) goOn(ctx context.Context) error {

@@ -162,14 +162,14 @@ func TestScanReopensByTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		got = append(got, string(row.Key))
+		mu.Lock()
+		now = now.Add(600 * time.Millisecond)
+		mu.Unlock()
 		switch string(row.Key) {
 		case "Ta":
 			set(t, s, map[string]string{"Tab": ""}) // unseen: the iterator is younger than a second
 		case "Tb":
 			set(t, s, map[string]string{"Tc": ""})
-			mu.Lock()
-			now = now.Add(1500 * time.Millisecond)
-			mu.Unlock()
 		}
 	}
 	if fmt.Sprint(got) != "[Ta Tb Tc Td]" {
