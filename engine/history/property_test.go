@@ -292,7 +292,7 @@ func (g *rig) compareCandles(n *naiveMarket) {
 	for resolution := range resolutions {
 		sp := g.span()
 		var want []record.Candle
-		for _, c := range naiveCandles(n.sortedTrades(Span{0, 1 << 60}), n.m, resolution) {
+		for _, c := range naiveCandles(n.sortedTrades(Span{0, 1 << 45}), n.m, resolution) {
 			if c.Time >= sp.From && c.Time < sp.To {
 				want = append(want, c)
 			}

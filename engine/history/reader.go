@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -33,6 +34,37 @@ func (r *Reader) keep() (*keepState, error) {
 	return k, k.load(r.store)
 }
 
+// extent cuts a range of milliseconds to the days that the family has rows of, of whatever market, so that a query from
+// the beginning of time costs nothing.
+func (r *Reader) extent(ctx context.Context, f key.Family, from, to int64) (int64, int64, error) {
+	for row, err := range r.store.Scan(ctx, key.All(f)) {
+		if err != nil {
+			return 0, 0, fmt.Errorf("look for the first row: %w", err)
+		}
+		from = max(from, key.DayStart(dayOfKey(row.Key)))
+		break
+	}
+	err := r.store.Last(key.All(f), func(k, _ []byte) error {
+		to = min(to, key.DayStart(dayOfKey(k))+key.DayMillis)
+		return nil
+	})
+	if errors.Is(err, kv.ErrNotFound) {
+		return from, from, nil
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("look for the last row: %w", err)
+	}
+	return from, to, nil
+}
+
+// dayOfKey returns the bucket of a row of a family that is bucketed by day.
+func dayOfKey(k []byte) uint32 {
+	if len(k) < 5 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(k[1:])
+}
+
 // Stats goes through the stored statistics of one market by receive time, at most one row each 10 s.
 func (r *Reader) Stats(ctx context.Context, m model.MarketID, sp Span) iter.Seq2[*StatsRow, error] {
 	return func(yield func(*StatsRow, error) bool) {
@@ -42,9 +74,14 @@ func (r *Reader) Stats(ctx context.Context, m model.MarketID, sp Span) iter.Seq2
 			return
 		}
 		var out StatsRow
-		for from := max(int64(sp.From), 0); from < int64(sp.To); {
+		from, to, err := r.extent(ctx, key.Stats, max(int64(sp.From), 0), int64(sp.To))
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for from < to {
 			day := key.Day(from)
-			end := min(key.DayStart(day+1), int64(sp.To))
+			end := min(key.DayStart(day+1), to)
 			if !keep.dropped(key.Stats, day) {
 				rg, err := key.StatRange(uint32(m), from, end)
 				if err != nil {

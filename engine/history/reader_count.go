@@ -16,11 +16,10 @@ func (r *Reader) CountTrades(ctx context.Context, m model.MarketID, sp Span) (n 
 	if err != nil {
 		return 0, false, err
 	}
-	from, to := max(int64(sp.From), 0), int64(sp.To)
-	if from >= to {
-		return 0, true, nil
+	from, to, err := r.extent(ctx, key.Trades, max(int64(sp.From), 0), int64(sp.To))
+	if err != nil {
+		return 0, false, err
 	}
-	// Days before the first trade and after the last one cost a look-up each; a span of years is still some thousand.
 	for from < to {
 		if keep.skip(key.Trades, &from, &to, false) {
 			continue

@@ -32,7 +32,11 @@ func (r *Reader) Trades(ctx context.Context, m model.MarketID, sp Span, q TradeQ
 		}
 		q.narrow(&sp)
 		slice := tradeSlice{reverse: q.Reverse}
-		from, to := max(int64(sp.From), 0), int64(sp.To)
+		from, to, err := r.extent(ctx, key.Trades, max(int64(sp.From), 0), int64(sp.To))
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		for from < to {
 			if err := ctx.Err(); err != nil {
 				yield(nil, fmt.Errorf("read trades: %w", err))

@@ -56,6 +56,7 @@ type Writer struct {
 	running atomic.Bool
 	ended   chan struct{}
 	failure error // why Run ended; read after ended is closed
+	stored  storedCounts
 
 	// Everything below belongs to the writer goroutine.
 	batch   *kv.Batch

@@ -20,6 +20,7 @@ func (w *Writer) applyBook(e *model.Event, u *model.BookUpdate, v *book.View) er
 	w.pinDay(key.DayOfMicros(int64(recv)))
 	if w.keep.dropped(key.Books, key.DayOfMicros(int64(recv))) || h.heldBefore(recv, recv) {
 		rowsRefused.Inc()
+		w.stored.knownUpdates.Add(1)
 		w.endInterval(ms, model.KindBook, h.last)
 		return nil
 	}
@@ -33,6 +34,7 @@ func (w *Writer) applyBook(e *model.Event, u *model.BookUpdate, v *book.View) er
 		}
 		if h.heldBefore(recv, recv) {
 			rowsRefused.Inc()
+			w.stored.knownUpdates.Add(1)
 			return nil
 		}
 		w.closeBlock(ms)
@@ -45,6 +47,7 @@ func (w *Writer) applyBook(e *model.Event, u *model.BookUpdate, v *book.View) er
 		recv = w.openBlock(ms, e.Epoch, recv)
 	}
 	ms.block.Add(u, e.Time, recv)
+	w.stored.updates.Add(1)
 	ms.lastRecv = recv
 	h.last = max(h.last, recv)
 	w.markBlock(ms)

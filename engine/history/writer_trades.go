@@ -52,6 +52,7 @@ func (w *Writer) addTrade(ms *marketState, t *model.Trade) error {
 	w.pinDay(day)
 	if t.Time < 0 || w.keep.dropped(key.Trades, day) {
 		rowsRefused.Inc()
+		w.stored.knownTrades.Add(1)
 		return nil
 	}
 	block, err := w.tradeBlock(ms, tradeBlockTime(int64(t.Time), t.Epoch))
@@ -63,15 +64,21 @@ func (w *Writer) addTrade(ms *marketState, t *model.Trade) error {
 		var known bool
 		at, known = slices.BinarySearchFunc(block.rows, t.ID, func(row model.Trade, id uint64) int { return cmp.Compare(row.ID, id) })
 		if known {
+			w.stored.knownTrades.Add(1)
 			return nil
 		}
 	}
 	if block.late {
 		known, err := w.storedElsewhere(ms, t)
-		if err != nil || known {
+		if err != nil {
 			return err
 		}
+		if known {
+			w.stored.knownTrades.Add(1)
+			return nil
+		}
 	}
+	w.stored.trades.Add(1)
 	block.rows = slices.Insert(block.rows, at, *t)
 	if !block.dirty {
 		block.dirty = true
