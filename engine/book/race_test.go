@@ -60,7 +60,7 @@ func TestReadersBesideTheOwner(t *testing.T) {
 			sizes[s][i] = unit
 		}
 	}
-	for seq := uint64(2); seq < 20_000; seq++ {
+	for seq := uint64(2); seq < 5_000; seq++ {
 		u := &model.BookUpdate{Prev: seq - 1, Seq: seq}
 		for s := range sizes {
 			from, to := r.IntN(levels), r.IntN(levels)

@@ -13,7 +13,7 @@ import (
 // TestLongWalk fills and drains regions of a deep book again and again, so that chunks split, join and vanish in every
 // way, and compares with the map model as it goes. HYPERLIGHT_SOAK makes it longer.
 func TestLongWalk(t *testing.T) {
-	rounds := 120
+	rounds := 80
 	if os.Getenv("HYPERLIGHT_SOAK") != "" {
 		rounds = 20_000
 	}
