@@ -3,8 +3,8 @@
 // store.
 //
 // Fields are only ever added at the end under a new version; a decoder knows all old versions and refuses unknown ones
-// with ErrVersion. Every decoder takes any bytes without panicking and allocates no more than a small multiple of what
-// the bytes can really hold.
+// with ErrVersion. Every decoder takes any bytes without panicking, and no count inside makes it allocate more than the
+// bytes, or the limits of a segment, can hold.
 package record
 
 import "errors"
