@@ -1,0 +1,239 @@
+// Package engine is the facade of everything that knows markets: it opens the store, wires feed, registry, history and
+// access together, and answers what the servers ask. It is the only engine package that main constructs. It must not
+// know of HTTP or sockets to clients.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hyperlight/config"
+	"hyperlight/engine/access"
+	"hyperlight/engine/book"
+	"hyperlight/engine/history"
+	"hyperlight/engine/market"
+	"hyperlight/engine/model"
+	"hyperlight/kv"
+)
+
+// Options configures an Engine.
+type Options struct {
+	Store     kv.Options
+	Lighter   config.Lighter
+	History   config.History
+	LocalPlan string // access.local_plan
+	PublicURL string
+	Version   string
+	Shards    int              // 0: one per core
+	Now       func() time.Time // nil: the wall clock
+	Logger    *slog.Logger     // nil: discard
+}
+
+// Engine is a running appliance without its servers. Its methods may be called from any goroutine.
+type Engine struct {
+	o       Options
+	now     func() time.Time
+	log     *slog.Logger
+	started time.Time
+
+	store    *kv.Store
+	access   *access.Access
+	registry *market.Registry
+	writer   *history.Writer
+	reader   *history.Reader
+	lighter  *lighterVenue // nil where the venue is switched off
+	gate     gate
+	probe    storeProbe
+
+	running   atomic.Bool
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// Open opens the store and restores what it knows. Nothing is followed or recorded before Run.
+func Open(o Options) (*Engine, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Store.Now, o.Store.Logger = o.Now, o.Logger
+	a, err := access.New(access.Options{LocalPlan: o.LocalPlan, PublicURL: o.PublicURL})
+	if err != nil {
+		return nil, err
+	}
+	store, err := kv.Open(o.Store)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	e := &Engine{o: o, now: o.Now, log: o.Logger, started: o.Now(), store: store, access: a}
+	if err := e.wire(); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return e, nil
+}
+
+func (e *Engine) wire() error {
+	recovered, err := history.Recover(context.Background(), e.store)
+	if err != nil {
+		return fmt.Errorf("recover history: %w", err)
+	}
+	e.gate = newGate(2 * runtime.GOMAXPROCS(0))
+	e.probe = storeProbe{store: e.store, now: e.now}
+	if e.o.Lighter.Enabled {
+		e.lighter = newLighterVenue(e)
+	}
+	opts := market.Options{
+		Shards: e.o.Shards, Now: e.now, Logger: e.log.With("component", "market"),
+		// Queued before the first row of the new state, so it is committed with or before it.
+		Save: func(ms []*model.Market) error {
+			for _, m := range ms {
+				e.writer.SaveMarket(m)
+			}
+			return nil
+		},
+	}
+	if e.lighter != nil {
+		opts.Resync = e.lighter.resync
+		opts.NeedTrades = e.lighter.needTrades
+	}
+	e.registry = market.NewRegistry(opts)
+	for _, m := range recovered.Markets {
+		e.registry.Restore(m, recovered.Starts[m.ID])
+	}
+	e.writer, err = history.NewWriter(history.WriterOptions{
+		Store: e.store, Now: e.now, Logger: e.log.With("component", "history"),
+		Markets: e.registry.Get, Retention: retention(e.o.History.Retention),
+	})
+	if err != nil {
+		return fmt.Errorf("start history: %w", err)
+	}
+	e.reader = history.NewReader(e.store, e.registry.Get)
+	if e.lighter != nil {
+		e.lighter.wire(e.registry)
+	}
+	return nil
+}
+
+// Listen adds a listener of market events. Listeners are told in the order added, before the history writer. It must
+// be called before Run.
+func (e *Engine) Listen(l market.Listener) { e.registry.Listen(l) }
+
+// Run follows the venue and records until ctx ends, then stops in order: feed, shards, last commit. It returns the
+// first failure of a part; it can be called once.
+func (e *Engine) Run(ctx context.Context) error {
+	if !e.running.CompareAndSwap(false, true) {
+		return errors.New("engine runs already")
+	}
+	e.registry.Listen(e.writer)
+	feed := newStage(ctx, "feed")
+	shards := newStage(context.WithoutCancel(ctx), "shards")
+	writer := newStage(context.WithoutCancel(ctx), "history")
+	failed := make(chan error, 3)
+	writer.run(failed, e.writer.Run)
+	shards.run(failed, e.registry.Run)
+	if e.lighter != nil {
+		feed.run(failed, e.lighter.run)
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	return errors.Join(err, feed.stop(), shards.stop(), writer.stop())
+}
+
+// Close closes the store. Call it after Run has returned and the servers have finished.
+func (e *Engine) Close() error {
+	e.closeOnce.Do(func() {
+		if e.lighter != nil {
+			e.lighter.close()
+		}
+		e.closeErr = e.store.Close()
+	})
+	return e.closeErr
+}
+
+// stage is one part of the pipeline with a context of its own, so that parts stop one after another.
+type stage struct {
+	name   string
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+func newStage(parent context.Context, name string) *stage {
+	ctx, cancel := context.WithCancel(parent)
+	done := make(chan struct{})
+	close(done)
+	return &stage{name: name, ctx: ctx, cancel: cancel, done: done}
+}
+
+// run starts the part; a failure before its stop is reported to failed.
+func (s *stage) run(failed chan<- error, f func(context.Context) error) {
+	s.done = make(chan struct{})
+	go func() {
+		defer close(s.done)
+		err := f(s.ctx)
+		if err != nil && s.ctx.Err() == nil {
+			failed <- fmt.Errorf("%s ended: %w", s.name, err)
+			return
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			s.err = fmt.Errorf("stop %s: %w", s.name, err)
+		}
+	}()
+}
+
+// stop ends the part and waits for it.
+func (s *stage) stop() error {
+	s.cancel()
+	<-s.done
+	return s.err
+}
+
+// Now returns the engine's clock.
+func (e *Engine) Now() time.Time { return e.now() }
+
+// Access returns who may call what.
+func (e *Engine) Access() *access.Access { return e.access }
+
+// History returns the reader of the record. Callers that serve clients hold Enter's place while they read.
+func (e *Engine) History() *history.Reader { return e.reader }
+
+// Registry returns the live markets.
+func (e *Engine) Registry() *market.Registry { return e.registry }
+
+// Markets returns every market, active or not, by ascending id. The slice is shared: it must not be changed.
+func (e *Engine) Markets() []*model.Market { return e.registry.All() }
+
+// Market returns a market by the venue's own id.
+func (e *Engine) Market(native int64) (*model.Market, bool) { return e.registry.ByNative(0, native) }
+
+// Book returns the current book. While the market is out of sync the venue is asked once over REST, which gives at
+// most 250 orders a side; an upstream_error where that fails too.
+func (e *Engine) Book(ctx context.Context, m *model.Market) (*book.View, error) {
+	if v, fresh := e.registry.View(m.ID); fresh {
+		return v, nil
+	}
+	if e.lighter == nil {
+		return nil, &model.Error{Code: model.CodeUpstream, Message: "the venue is not followed, there is no current book"}
+	}
+	return e.lighter.fetchBook(ctx, m)
+}
+
+// retention turns the configuration's map into the writer's durations.
+func retention(r config.Retention) history.Retention {
+	d := func(name string) time.Duration { return time.Duration(r[name]) }
+	return history.Retention{
+		Books: d("books"), Stats: d("stats"), Trades: d("trades"), Candles: d("candles"), Funding: d("funding"),
+	}
+}

@@ -1,0 +1,427 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"hyperlight/config"
+	"hyperlight/engine/book"
+	"hyperlight/engine/feed"
+	"hyperlight/engine/feed/lighter"
+	"hyperlight/engine/history"
+	"hyperlight/engine/market"
+	"hyperlight/engine/model"
+	"hyperlight/kv"
+)
+
+const (
+	// longestLine bounds one recorded line: a whole book of ten thousand levels a side is about 1 MB.
+	longestLine = 64 << 20
+	// progressEvery is how many lines lie between two reports of progress.
+	progressEvery = 4096
+	// zoneLines is how many lines are searched for a venue time to compare a zoneless clock with.
+	zoneLines = 10_000
+)
+
+// ImportOptions configures an Import.
+type ImportOptions struct {
+	Store   kv.Options
+	History config.History
+	Files   []string
+	// Markets is an orderBooks or orderBookDetails reply that tells symbols and decimals of markets the store does not
+	// know; nil: they are inferred from the frames.
+	Markets  []byte
+	Progress func(ImportProgress) // may be nil; called from the importing goroutine
+	Now      func() time.Time     // nil: the wall clock
+	Logger   *slog.Logger         // nil: discard
+}
+
+// ImportProgress says how far an import is. Bytes are those of the files as they lie on disk.
+type ImportProgress struct {
+	File           string
+	Done, Total    int64 // over all files
+	Frames, Trades uint64
+}
+
+// ImportReport is what an import did.
+type ImportReport struct {
+	Files          int               `json:"files"`
+	Lines          uint64            `json:"lines"`
+	Frames         uint64            `json:"frames"`
+	Updates        uint64            `json:"updates"`       // book frames stored
+	Trades         uint64            `json:"trades"`        // trades stored
+	KnownUpdates   uint64            `json:"known_updates"` // book frames left out: their time was held already
+	KnownTrades    uint64            `json:"known_trades"`  // trades left out: stored already
+	Gaps           uint64            `json:"gaps"`          // holes found in the recording
+	Ignored        uint64            `json:"ignored"`       // frames of types that are not recorded
+	Rejected       uint64            `json:"rejected"`      // lines that were not understood
+	Reasons        map[string]uint64 `json:"reasons"`       // why, with counts
+	Markets        int               `json:"markets"`       // markets seen
+	From           int64             `json:"from"`          // first receive time, ms
+	To             int64             `json:"to"`            // last receive time, ms
+	ElapsedSeconds float64           `json:"elapsed_seconds"`
+}
+
+// Import loads recordings into a store that no server has open, through the same decoder, books and writer as live
+// data, with each recording's own clock. Trades that are stored already are merged by id, book data is added only
+// where nothing was held, so a second import of a file adds nothing. A damaged line is counted and left out.
+func Import(ctx context.Context, o ImportOptions) (report *ImportReport, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Store.Now, o.Store.Logger = o.Now, o.Logger
+	store, err := kv.Open(o.Store)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	im := &importer{o: o, store: store, began: o.Now(), seen: map[model.MarketID]bool{}}
+	im.report.Reasons = map[string]uint64{}
+	for _, f := range o.Files {
+		if info, err := os.Stat(f); err == nil {
+			im.total += info.Size()
+		}
+	}
+	for _, f := range o.Files {
+		if err := im.file(ctx, f); err != nil {
+			return nil, fmt.Errorf("import %s: %w", f, err)
+		}
+		im.report.Files++
+	}
+	im.report.Markets = len(im.seen)
+	im.report.ElapsedSeconds = o.Now().Sub(im.began).Seconds()
+	return &im.report, nil
+}
+
+// importer carries an import over its files. Each file gets a registry and a writer of its own: recordings may lie
+// in any order, and what one of them holds is known data to the next.
+type importer struct {
+	o      ImportOptions
+	store  *kv.Store
+	began  time.Time
+	report ImportReport
+	seen   map[model.MarketID]bool
+	total  int64
+	done   int64 // bytes of the files before this one
+}
+
+func (im *importer) file(ctx context.Context, name string) error {
+	recovered, err := history.Recover(ctx, im.store)
+	if err != nil {
+		return fmt.Errorf("recover history: %w", err)
+	}
+	var writer *history.Writer
+	var target *market.Importer
+	writer, err = history.NewWriter(history.WriterOptions{
+		Store: im.store, Now: im.o.Now, Logger: im.o.Logger, Import: true, Pin: true,
+		Markets: func(id model.MarketID) (*model.Market, bool) { return target.Registry().Get(id) },
+	})
+	if err != nil {
+		return fmt.Errorf("start history: %w", err)
+	}
+	target = market.NewImporter(market.Options{
+		Now: im.o.Now, Logger: im.o.Logger, Listeners: []market.Listener{im, writer},
+		Save: func(ms []*model.Market) error {
+			for _, m := range ms {
+				writer.SaveMarket(m)
+			}
+			return nil
+		},
+	})
+	writing := newStage(context.WithoutCancel(ctx), "history")
+	failed := make(chan error, 1)
+	writing.run(failed, writer.Run)
+	err = im.load(ctx, name, target, recovered.Markets)
+	if err == nil {
+		target.Flush()
+		if err = writer.Flush(ctx); err == nil {
+			err = writer.SealNow(ctx, im.o.Now())
+		}
+	}
+	stopped := writing.stop()
+	select {
+	case broken := <-failed:
+		err = broken // the cause of whatever Flush said
+	default:
+	}
+	stored := writer.Stored()
+	im.report.Updates += stored.Updates
+	im.report.KnownUpdates += stored.KnownUpdates
+	im.report.Trades += stored.Trades
+	im.report.KnownTrades += stored.KnownTrades
+	return errors.Join(err, stopped)
+}
+
+// load sends every frame of a file through a decoder and a shard.
+func (im *importer) load(ctx context.Context, name string, target *market.Importer, known []*model.Market) error {
+	registry := target.Registry()
+	for _, m := range known {
+		registry.Restore(m, market.Start{})
+	}
+	if im.o.Markets != nil {
+		list, err := lighter.ParseMarkets(im.o.Markets)
+		if err != nil {
+			return fmt.Errorf("read markets: %w", err)
+		}
+		if _, err := registry.Upsert(list); err != nil {
+			return fmt.Errorf("register markets: %w", err)
+		}
+	}
+	file, err := openRecording(name)
+	if err != nil {
+		return err
+	}
+	defer file.close()
+	decoder := lighter.NewDecoder(registry.Resolver(lighterID, true))
+	run := importRun{im: im, target: target, decoder: decoder}
+	emit := run.emit
+	for n := 1; ; n++ {
+		line, err := file.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			// What was read so far is good: a recording cut short still loads up to its end.
+			im.reject("file ends inside a compressed block or a line is too long")
+			im.o.Logger.Warn("recording is cut short", "error", err)
+			break
+		}
+		if n%progressEvery == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			im.progress(name, file.position())
+		}
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		im.report.Lines++
+		run.line(line, name, emit)
+	}
+	im.done += file.size
+	im.progress(name, 0)
+	return nil
+}
+
+func (im *importer) progress(name string, position int64) {
+	if im.o.Progress != nil {
+		im.o.Progress(ImportProgress{
+			File: name, Done: im.done + position, Total: im.total, Frames: im.report.Frames, Trades: im.report.Trades,
+		})
+	}
+}
+
+func (im *importer) reject(reason string) {
+	im.report.Rejected++
+	im.report.Reasons[reason]++
+}
+
+// OnEvent implements market.Listener: it counts what the recording holds.
+func (im *importer) OnEvent(e *model.Event, _ *book.View) {
+	if g, ok := e.Payload.(*model.Gap); ok && g.To == 0 {
+		im.report.Gaps++
+	}
+	if e.Market != model.NoMarket {
+		im.seen[e.Market] = true
+	}
+	ms := int64(e.Recv.Millis())
+	if im.report.From == 0 || ms < im.report.From {
+		im.report.From = ms
+	}
+	im.report.To = max(im.report.To, ms)
+}
+
+// OnTick implements market.Listener.
+func (im *importer) OnTick(model.Micros, []market.Held) {}
+
+// importRun is the state of one file's decoding.
+type importRun struct {
+	im      *importer
+	target  *market.Importer
+	decoder *lighter.Decoder
+
+	recv    model.Micros // of the line at hand, 0 where it has none
+	last    model.Micros // the last receive time handed on
+	zone    model.Micros
+	zoneSet bool
+}
+
+var errNoTime = errors.New("no receive time and no venue time before it")
+
+func (r *importRun) line(line []byte, name string, emit func(*model.Event) error) {
+	l, err := parseRecordedLine(line)
+	if err != nil {
+		r.im.reject(err.Error())
+		return
+	}
+	if l.localTime {
+		if !r.zoneSet {
+			r.zone, r.zoneSet = recordingZone(name), true
+		}
+		l.recv -= r.zone
+	}
+	r.recv = l.recv
+	if err := r.decoder.Decode(l.frame, l.recv, emit); err != nil {
+		r.im.reject(reason(err))
+		return
+	}
+	if r.decoder.Last().Kind == feed.FrameUnknown {
+		r.im.report.Ignored++
+	}
+	r.im.report.Frames++
+}
+
+// emit hands an event to the shard. A frame without a receive time counts as received at its venue time, or with the
+// frame before it.
+func (r *importRun) emit(e *model.Event) error {
+	recv := r.recv
+	if recv == 0 {
+		if recv = e.Time.Micros(); recv < r.last {
+			recv = r.last
+		}
+		if recv == 0 {
+			return errNoTime
+		}
+	}
+	r.last = recv
+	e.Recv = recv
+	if b, ok := e.Payload.(*model.TradeBatch); ok {
+		for i := range b.Rows {
+			b.Rows[i].Recv = recv
+		}
+	}
+	r.target.Handle(e)
+	return nil
+}
+
+// reason shortens a decoder's error to what counts lines of one kind together.
+func reason(err error) string {
+	for _, known := range []error{lighter.ErrMalformed, lighter.ErrUnknownMarket, lighter.ErrDigits, lighter.ErrValue, errNoTime} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "other: " + err.Error()
+}
+
+// recordingFile reads the lines of a recording, plain or gzip.
+type recordingFile struct {
+	file  *os.File
+	size  int64
+	read  atomic.Int64
+	lines *bufio.Reader
+	buf   []byte
+}
+
+func openRecording(name string) (*recordingFile, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	r := &recordingFile{file: f}
+	if info, err := f.Stat(); err == nil {
+		r.size = info.Size()
+	}
+	counted := io.TeeReader(f, countingWriter{&r.read})
+	head := bufio.NewReaderSize(counted, 256<<10)
+	var body io.Reader = head
+	if magic, _ := head.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
+		z, err := gzip.NewReader(head)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open gzip: %w", err), f.Close())
+		}
+		body = z
+	}
+	r.lines = bufio.NewReaderSize(body, 1<<20)
+	return r, nil
+}
+
+type countingWriter struct{ n *atomic.Int64 }
+
+func (c countingWriter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// next returns the next line without its end; it is valid until the next call.
+func (r *recordingFile) next() ([]byte, error) {
+	line, err := r.lines.ReadSlice('\n')
+	if err == nil {
+		return line[:len(line)-1], nil
+	}
+	r.buf = append(r.buf[:0], line...)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		if len(r.buf) > longestLine {
+			return nil, fmt.Errorf("line is longer than %d bytes", longestLine)
+		}
+		line, err = r.lines.ReadSlice('\n')
+		r.buf = append(r.buf, line...)
+	}
+	if err == io.EOF && len(r.buf) > 0 {
+		return r.buf, nil
+	}
+	return bytes.TrimSuffix(r.buf, []byte{'\n'}), err
+}
+
+func (r *recordingFile) position() int64 { return r.read.Load() }
+
+func (r *recordingFile) close() { _ = r.file.Close() } // only read from
+
+// recordingZone compares the zoneless clock of a recording with the venue's own time in its first book or statistics
+// frame; 0, which means UTC, where there is none.
+func recordingZone(name string) model.Micros {
+	f, err := openRecording(name)
+	if err != nil {
+		return 0
+	}
+	defer f.close()
+	for range zoneLines {
+		line, err := f.next()
+		if err != nil {
+			return 0
+		}
+		l, err := parseRecordedLine(line)
+		if err != nil || !l.localTime {
+			continue
+		}
+		if t, ok := frameTime(l.frame); ok {
+			return zoneOffset(l.recv, t)
+		}
+	}
+	return 0
+}
+
+// frameTime finds the venue's time of a frame whose last timestamp member is the frame's own.
+func frameTime(frame []byte) (model.Millis, bool) {
+	if !bytes.Contains(frame, []byte(`"channel":"order_book`)) && !bytes.Contains(frame, []byte(`"channel":"market_stats`)) {
+		return 0, false
+	}
+	i := bytes.LastIndex(frame, []byte(`"timestamp":`))
+	if i < 0 {
+		return 0, false
+	}
+	digits := strings.TrimLeft(string(frame[i+len(`"timestamp":`):]), " ")
+	var t model.Millis
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			break
+		}
+		if t = t*10 + model.Millis(c-'0'); t > 1e15 {
+			return 0, false
+		}
+	}
+	return t, t > 1e12
+}
