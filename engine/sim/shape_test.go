@@ -160,7 +160,7 @@ func framesByType(t *testing.T, name string) map[string]string {
 
 // TestStreamShapes compares frames of every family with recorded ones.
 func TestStreamShapes(t *testing.T) {
-	x := New(Options{Seed: 2, Markets: 4, Accounts: 300, Rate: 3000, Volatility: 10, Start: testStart})
+	x := New(Options{Seed: 2, Markets: 4, Accounts: 300, Rate: 1500, Volatility: 10, Start: testStart})
 	own := map[string]string{}
 	x.Tap(func(channel string, frame []byte) {
 		var head struct{ Type, Channel string }
@@ -172,7 +172,7 @@ func TestStreamShapes(t *testing.T) {
 		}
 		own[head.Type] = string(frame)
 	})
-	x.AdvanceBy(20 * time.Second)
+	x.AdvanceBy(8 * time.Second)
 	x.Tap(nil)
 	busy := x.accounts[firstTrader]
 	for _, a := range x.accounts[firstTrader:] {
