@@ -34,20 +34,24 @@ var (
 	})
 )
 
+// packBuffers hold what was compressed until its length is known and written. They stay below maxRaw.
+var packBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // A section is a run of bytes with its length before it: uvarint(stored length x 2 + compressed), then, if compressed,
 // uvarint(raw length), then the bytes.
 
 // appendSection writes a section, compressed where asked and where that makes it smaller.
 func appendSection(dst, raw []byte, compress bool) []byte {
 	if compress && len(raw) > 16 && len(raw) <= maxRaw {
-		start := len(dst)
-		packed := zstdEncoder().EncodeAll(raw, nil)
+		scratch := packBuffers.Get().(*[]byte)
+		defer packBuffers.Put(scratch)
+		packed := zstdEncoder().EncodeAll(raw, (*scratch)[:0])
+		*scratch = packed
 		if len(packed) < len(raw) && len(raw) <= maxRatio*len(packed) {
 			dst = appendUvarint(dst, uint64(len(packed))<<1|1)
 			dst = appendUvarint(dst, uint64(len(raw)))
 			return append(dst, packed...)
 		}
-		dst = dst[:start]
 	}
 	dst = appendUvarint(dst, uint64(len(raw))<<1)
 	return append(dst, raw...)
