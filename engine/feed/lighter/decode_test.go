@@ -92,6 +92,9 @@ func TestRecordings(t *testing.T) {
 			if _, err := decodeAll(d, frame, 1); err != nil { // the first pass teaches the markets
 				t.Fatalf("%s: frame %d: %v", filepath.Base(file), i, err)
 			}
+			if raceDetector && i > 100 && i%10 != 0 {
+				continue
+			}
 			if !compare(t, d, frame, known) {
 				t.Errorf("%s: frame %d could not be compared", filepath.Base(file), i)
 			}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package lighter
+
+const raceDetector = false
