@@ -92,13 +92,7 @@ func (e *Engine) wire() error {
 	}
 	opts := market.Options{
 		Shards: e.o.Shards, Now: e.now, Logger: e.log.With("component", "market"),
-		// Queued before the first row of the new state, so it is committed with or before it.
-		Save: func(ms []*model.Market) error {
-			for _, m := range ms {
-				e.writer.SaveMarket(m)
-			}
-			return nil
-		},
+		Save: func(ms []*model.Market) error { return history.SaveMarkets(e.store, ms) },
 	}
 	if e.lighter != nil {
 		opts.Resync = e.lighter.resync

@@ -119,9 +119,10 @@ type importer struct {
 }
 
 func (im *importer) file(ctx context.Context, name string) error {
-	recovered, err := history.Recover(ctx, im.store)
+	// Not Recover: an import ends its own intervals and must leave those of the last run as they are.
+	known, err := history.Markets(ctx, im.store)
 	if err != nil {
-		return fmt.Errorf("recover history: %w", err)
+		return err
 	}
 	var writer *history.Writer
 	var target *market.Importer
@@ -134,17 +135,12 @@ func (im *importer) file(ctx context.Context, name string) error {
 	}
 	target = market.NewImporter(market.Options{
 		Now: im.o.Now, Logger: im.o.Logger, Listeners: []market.Listener{im, writer},
-		Save: func(ms []*model.Market) error {
-			for _, m := range ms {
-				writer.SaveMarket(m)
-			}
-			return nil
-		},
+		Save: func(ms []*model.Market) error { return history.SaveMarkets(im.store, ms) },
 	})
 	writing := newStage(context.WithoutCancel(ctx), "history")
 	failed := make(chan error, 1)
 	writing.run(failed, writer.Run)
-	err = im.load(ctx, name, target, recovered.Markets)
+	err = im.load(ctx, name, target, known)
 	if err == nil {
 		target.Flush()
 		if err = writer.Flush(ctx); err == nil {

@@ -45,12 +45,12 @@ func openReader(t testing.TB, dir string) (*history.Reader, *kv.Store) {
 			t.Error(err)
 		}
 	})
-	rec, err := history.Recover(context.Background(), store)
+	known, err := history.Markets(context.Background(), store)
 	if err != nil {
 		t.Fatal(err)
 	}
 	markets := map[model.MarketID]*model.Market{}
-	for _, m := range rec.Markets {
+	for _, m := range known {
 		markets[m.ID] = m
 	}
 	return history.NewReader(store, func(id model.MarketID) (*model.Market, bool) { m, ok := markets[id]; return m, ok }), store

@@ -22,7 +22,7 @@ func TestCrash(t *testing.T) {
 	for range runs {
 		g := newRig(t, kvtest.Open(t), testSeed(t), 2)
 		for _, n := range g.markets {
-			if err := SaveMarket(g.store, n.m); err != nil {
+			if err := SaveMarkets(g.store, []*model.Market{n.m}); err != nil {
 				t.Fatal(err)
 			}
 		}

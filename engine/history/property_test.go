@@ -23,7 +23,7 @@ func TestRandomHistory(t *testing.T) {
 		seed := testSeed(t)
 		g := newRig(t, kvtest.Open(t), seed, 2)
 		for _, n := range g.markets {
-			if err := SaveMarket(g.store, n.m); err != nil {
+			if err := SaveMarkets(g.store, []*model.Market{n.m}); err != nil {
 				t.Fatal(err)
 			}
 		}

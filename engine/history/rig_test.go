@@ -38,6 +38,7 @@ type naiveMarket struct {
 	rows     []naiveRow
 	held     []Interval // To 0: open
 	trades   map[uint64]model.Trade
+	order    []uint64      // ids in the order delivered
 	withheld []model.Trade // happened, not yet delivered
 	gap      *model.Gap    // the open book gap
 	gaps     []model.Gap
@@ -53,6 +54,7 @@ type rig struct {
 	rnd       *rand.Rand
 	store     *kv.Store
 	w         *Writer
+	sink      market.Listener // w, or what records the calls
 	r         *Reader
 	markets   []*naiveMarket
 	now       model.Micros
@@ -60,6 +62,8 @@ type rig struct {
 	stop      func()
 	heartbeat model.Micros
 	options   WriterOptions
+	// exactCopies makes trades that come again equal to the first ones.
+	exactCopies bool
 }
 
 // testSeed returns a random seed, or that of $HYPERLIGHT_SEED to repeat a failed run.
@@ -109,7 +113,7 @@ func (g *rig) start() {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.w = w
+	g.w, g.sink = w, w
 	g.stop = runWriter(g.t, w)
 }
 
@@ -133,7 +137,7 @@ func runWriter(t testing.TB, w *Writer) (stop func()) {
 }
 
 func (g *rig) event(n *naiveMarket, p model.Payload, at model.Millis, v *book.View) {
-	g.w.OnEvent(&model.Event{Market: n.m.ID, Epoch: n.m.Epoch, Time: at, Recv: g.now, Payload: p}, v)
+	g.sink.OnEvent(&model.Event{Market: n.m.ID, Epoch: n.m.Epoch, Time: at, Recv: g.now, Payload: p}, v)
 }
 
 // advance moves the clock and ticks the full seconds passed, all of them or, after long, only the last one.
@@ -152,7 +156,7 @@ func (g *rig) advance(d model.Micros) {
 			}
 			held = append(held, h)
 		}
-		g.w.OnTick(next, held)
+		g.sink.OnTick(next, held)
 		g.tick = next
 	}
 	g.now = to
@@ -229,7 +233,7 @@ func (g *rig) rescale(n *naiveMarket) {
 	m.Scales = append(slices.Clone(m.Scales), model.Scale{Price: m.PriceScale + 1, Size: m.SizeScale})
 	m.PriceScale++
 	m.Epoch++
-	if err := SaveMarket(g.store, &m); err != nil {
+	if err := SaveMarkets(g.store, []*model.Market{&m}); err != nil {
 		g.t.Fatal(err)
 	}
 	n.m = &m
@@ -260,9 +264,12 @@ func (g *rig) deliverTrades(n *naiveMarket) {
 	}
 	if g.rnd.IntN(4) == 0 {
 		b.History = true
-		for _, t := range n.trades {
+		for _, id := range n.order {
+			t := n.trades[id]
 			if g.rnd.IntN(8) == 0 {
-				t.Recv = 0 // another copy: the stored one must stay
+				if !g.exactCopies {
+					t.Recv = 0 // another copy: the stored one must stay
+				}
 				b.Rows = append(b.Rows, t)
 			}
 			if len(b.Rows) > 12 {
@@ -278,6 +285,7 @@ func (g *rig) deliverTrades(n *naiveMarket) {
 	for _, t := range b.Rows {
 		if _, ok := n.trades[t.ID]; !ok {
 			n.trades[t.ID] = t
+			n.order = append(n.order, t.ID)
 		}
 	}
 	g.event(n, b, g.now.Millis(), nil)

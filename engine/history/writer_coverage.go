@@ -64,13 +64,23 @@ func (w *Writer) endInterval(ms *marketState, kind model.Kind, at model.Micros) 
 	}
 	if kind == model.KindBook {
 		w.closeBlock(ms)
-		at = max(at, h.last)
+		at = max(at, ms.lastRecv)
 	}
 	at = max(at, h.start, 1)
-	if w.o.Import {
-		w.extend(ms, kind, at)
-	} else {
+	switch {
+	case !w.o.Import:
 		w.setInterval(ms, kind, h.start, at)
+	case at < h.written:
+		// A commit has taken in ticks that came before it was known that the record had ended.
+		end := at
+		for _, b := range h.before {
+			if b.From == h.start {
+				end = max(end, b.To)
+			}
+		}
+		w.setInterval(ms, kind, h.start, end)
+	default:
+		w.extend(ms, kind, at)
 	}
 	h.open, h.rejoin = false, h.start
 	return at

@@ -88,15 +88,14 @@ func (w *Writer) applyFunding(e *model.Event, f *model.Funding) error {
 	return w.count(key.Funding, bucket, ms.id, 1, int64(f.Time), 0)
 }
 
-// SaveMarket makes a market's metadata durable. It may be called from any goroutine.
-func SaveMarket(store *kv.Store, m *model.Market) error {
+// SaveMarkets makes the metadata of markets durable: the registry's Save. It may be called from any goroutine.
+func SaveMarkets(store *kv.Store, ms []*model.Market) error {
 	b := store.NewBatch()
-	b.Set(key.Market(nil, uint32(m.ID)), record.AppendMarket(nil, m))
+	for _, m := range ms {
+		b.Set(key.Market(nil, uint32(m.ID)), record.AppendMarket(nil, m))
+	}
 	if err := store.Commit(b, kv.Sync); err != nil {
-		return fmt.Errorf("save market %d: %w", m.ID, err)
+		return fmt.Errorf("save markets: %w", err)
 	}
 	return nil
 }
-
-// SaveMarket makes a market's metadata durable: the registry's Save.
-func (w *Writer) SaveMarket(m *model.Market) error { return SaveMarket(w.store, m) }
