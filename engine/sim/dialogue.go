@@ -39,7 +39,7 @@ func newDialogue(c *conn) *dialogue {
 	go func() {
 		defer close(d.done)
 		for m := range d.due {
-			time.Sleep(time.Until(m.at))
+			time.Sleep(m.at.Sub(c.srv.now()))
 			d.answer(m.msg)
 			<-c.waiting
 		}
@@ -57,7 +57,7 @@ func (d *dialogue) stop() {
 // receive takes one client message: limits first, then the answer, at once or after the delay.
 func (d *dialogue) receive(msg []byte) {
 	c := d.c
-	if !isSend(msg) && !c.srv.clients.message(c.ip, c.srv.limits, time.Now()) {
+	if !isSend(msg) && !c.srv.clients.message(c.ip, c.srv.limits, c.srv.now()) {
 		c.refuse(errTooManyMessages)
 		return
 	}
@@ -67,7 +67,7 @@ func (d *dialogue) receive(msg []byte) {
 	}
 	select {
 	case c.waiting <- struct{}{}:
-		d.due <- delayed{at: time.Now().Add(d.delay), msg: msg}
+		d.due <- delayed{at: c.srv.now().Add(d.delay), msg: msg}
 	default:
 		c.refuse(errTooManyInflight)
 	}

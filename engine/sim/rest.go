@@ -3,7 +3,6 @@ package sim
 import (
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -88,7 +87,7 @@ func (s *server) rest(ctx *fasthttp.RequestCtx, path string) {
 	if token == "" {
 		token = q.text("auth")
 	}
-	if token == "" && !r.post && !s.clients.request(ctx.RemoteIP().String(), s.limits, r.weight, time.Now()) {
+	if token == "" && !r.post && !s.clients.request(ctx.RemoteIP().String(), s.limits, r.weight, s.now()) {
 		writeError(ctx, errTooManyRequests)
 		return
 	}

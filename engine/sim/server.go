@@ -20,8 +20,9 @@ var ErrRemote = errors.New("the simulator listens on loopback only")
 // ServeOptions sets up a server. The zero value is the venue's behaviour on loopback.
 type ServeOptions struct {
 	Limits      Limits
-	AllowRemote bool          // accept a listener that is not loopback
-	AnswerDelay time.Duration // how long the stream lets a client message wait for its answer
+	AllowRemote bool             // accept a listener that is not loopback
+	AnswerDelay time.Duration    // how long the stream lets a client message wait for its answer
+	Now         func() time.Time // clock of the rolling minutes and of the answer delay; time.Now where nil
 	Logger      *slog.Logger
 }
 
@@ -29,6 +30,7 @@ type server struct {
 	src     Source
 	limits  Limits
 	delay   time.Duration
+	now     func() time.Time
 	log     *slog.Logger
 	clients clients
 	sends   sends
@@ -50,7 +52,10 @@ func Serve(ctx context.Context, ln net.Listener, src Source, o ServeOptions) err
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{src: src, limits: o.Limits.withDefaults(), delay: o.AnswerDelay, log: o.Logger,
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &server{src: src, limits: o.Limits.withDefaults(), delay: o.AnswerDelay, now: o.Now, log: o.Logger,
 		clients: clients{m: make(map[string]*client)}, conns: make(map[*conn]struct{}),
 		up: websocket.FastHTTPUpgrader{ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10,
 			CheckOrigin: func(*fasthttp.RequestCtx) bool { return true }}}
@@ -116,7 +121,7 @@ func (s *server) accept(ctx *fasthttp.RequestCtx) {
 		writeForbidden(ctx)
 		return
 	}
-	allowed := s.clients.connect(ip, s.limits, time.Now())
+	allowed := s.clients.connect(ip, s.limits, s.now())
 	err := s.up.Upgrade(ctx, func(ws *websocket.Conn) {
 		defer ws.Close()
 		if !allowed {
