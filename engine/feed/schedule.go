@@ -21,8 +21,18 @@ const retryMax = 5 * time.Minute
 // nothing more can be done unless somebody pokes.
 func (s *Supervisor) schedule(start func()) time.Duration {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.o.Now()
+	wait := s.step(s.o.Now(), start)
+	late := s.late
+	s.late = nil
+	s.mu.Unlock()
+	for _, c := range late {
+		s.log.Warn("subscribe got no answer", "channel", c.String())
+	}
+	return wait
+}
+
+// step is schedule under the lock.
+func (s *Supervisor) step(now time.Time, start func()) time.Duration {
 	for s.slots < s.neededSockets() {
 		s.slots++
 		start()
@@ -177,7 +187,7 @@ func (s *Supervisor) overdue(now time.Time) {
 					sub.notBefore = now.Add(min(s.limits.Answer<<min(sub.attempts-1, 8), retryMax))
 				}
 				sub.attempts++
-				s.log.Warn("subscribe got no answer", "channel", sub.channel.String(), "attempts", sub.attempts)
+				s.late = append(s.late, sub.channel)
 				if so.full && !sub.held {
 					sub.detach()
 				}

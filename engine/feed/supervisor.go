@@ -65,6 +65,7 @@ type Supervisor struct {
 	window     int                              // unanswered messages allowed now, up to MaxUnanswered
 	paused     time.Time                        // nothing is sent before
 	pause      time.Duration                    // length of the last pause
+	late       []Channel                        // subscribes without an answer, to be logged
 	reconnects uint64
 	err        error
 }
