@@ -202,7 +202,7 @@ func TestNewerStoreIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := store.NewBatch()
-	b.Set([]byte("gformat"), []byte{99})
+	b.Set([]byte("gformat"), []byte{1, 99}) // version of the row, then the format
 	if err := store.Commit(b, kv.Sync); err != nil {
 		t.Fatal(err)
 	}

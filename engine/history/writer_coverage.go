@@ -185,27 +185,26 @@ func (w *Writer) rejoin(ms *marketState, kind model.Kind) {
 	h.last = max(h.last, last)
 }
 
-// beat moves the heartbeat to the last second that every market with an open interval has ticked: on a crash, open
-// intervals end there, so it must not run ahead of a slower shard.
+// beat moves the heartbeat to the last second that every market with a held book or held trades has ticked: on a crash,
+// open intervals end there, so it must not run ahead of a slower shard. Statistics do not count: a market that is not
+// followed sends them too and is never ticked. Imported intervals end by the recording's clock instead.
 func (w *Writer) beat() {
+	if w.o.Import {
+		return
+	}
 	hb := w.newest
 	for _, ms := range w.markets {
-		open := false
-		for kind := range ms.held {
-			open = open || ms.held[kind].open
-		}
-		if !open {
+		if !ms.held[model.KindBook].open && !ms.held[model.KindTrades].open {
 			continue
 		}
 		if ms.lastTick < w.newest-abandoned {
-			for kind := range ms.held {
-				w.endInterval(ms, model.Kind(kind), ms.lastTick)
-			}
+			w.endInterval(ms, model.KindBook, ms.lastTick)
+			w.endInterval(ms, model.KindTrades, ms.lastTick)
 			continue
 		}
 		hb = min(hb, ms.lastTick)
 	}
-	if w.o.Import || hb <= w.heartbeat {
+	if hb <= w.heartbeat {
 		return
 	}
 	w.heartbeat = hb
