@@ -33,14 +33,14 @@ type Held struct {
 	Minute     bool       // the first tick of the market's own minute (staggered over the markets): time for a keyframe
 }
 
-// Options of a Registry. Only Listeners has no useful default.
+// Options of a Registry; the zero value of each has the meaning given.
 type Options struct {
 	Shards int // goroutines that share the markets; 0 means GOMAXPROCS
 	Queue  int // events that wait per shard; 0 means 4,096
 
 	Now       func() time.Time // the receive clock; nil means time.Now
 	Logger    *slog.Logger     // nil discards
-	Listeners []Listener       // told in this order
+	Listeners []Listener       // told in this order; Registry.Listen adds more
 
 	// Save makes markets durable, all or none, before their new state is used; on an error the old state stays. nil keeps
 	// markets in memory only.

@@ -3,6 +3,7 @@ package market
 import (
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,7 +83,12 @@ func NewRegistry(o Options) *Registry {
 
 // Listen adds a listener behind those of the options. It must be called before Run, from the goroutine that will call it:
 // some listeners need the registry to be made.
-func (r *Registry) Listen(l Listener) { r.o.Listeners = append(r.o.Listeners, l) }
+func (r *Registry) Listen(l Listener) {
+	if r.started.Load() {
+		panic("market: Listen after Run")
+	}
+	r.o.Listeners = append(slices.Clip(r.o.Listeners), l)
+}
 
 // Get returns a market.
 func (r *Registry) Get(id model.MarketID) (*model.Market, bool) {

@@ -282,6 +282,38 @@ func TestListenerPanic(t *testing.T) {
 	})
 }
 
+// TestListen adds listeners before the start, which are told in the order added, and refuses one that comes too late.
+func TestListen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order []string
+		named := func(name string) Listener {
+			return listenerFunc(func(*model.Event, *book.View) { order = append(order, name) })
+		}
+		r := NewRegistry(Options{Shards: 1, Listeners: []Listener{named("a")}})
+		r.Listen(named("b"))
+		r.Listen(named("c"))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		if err := r.Deliver(ctx, *event(model.NoMarket, 1, &model.Height{})); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("a listener was added to a running registry")
+				}
+			}()
+			r.Listen(named("d"))
+		}()
+		cancel()
+		if err := <-done; err != nil || strings.Join(order, "") != "abc" {
+			t.Errorf("told in the order %v, %v", order, err)
+		}
+	})
+}
+
 // TestEventsOfNoMarket spreads a gap over all shards and passes the height on once.
 func TestEventsOfNoMarket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -22,7 +22,7 @@ type Shard struct {
 	markets map[model.MarketID]*state
 	sorted  []*state // by ascending id
 	last    model.Micros
-	panics  []uint64 // per listener, since the last tick
+	panics  map[int]int // per listener, since the last tick
 }
 
 // state is what a shard knows of one market.
@@ -45,7 +45,7 @@ type state struct {
 }
 
 func (r *Registry) newShard() *Shard {
-	return &Shard{r: r, markets: map[model.MarketID]*state{}, panics: make([]uint64, len(r.o.Listeners))}
+	return &Shard{r: r, markets: map[model.MarketID]*state{}, panics: map[int]int{}}
 }
 
 // Handle applies an event and keeps it. Full seconds that lie between the last tick and the event's receive time are
