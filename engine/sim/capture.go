@@ -147,8 +147,14 @@ func (c *Capture) run(ctx context.Context) error {
 			<-ctx.Done()
 			return nil
 		}
+		if !sleepUntil(ctx, c.opts.Now, start.Add(shortestRound)) {
+			return nil
+		}
 	}
 }
+
+// shortestRound keeps a loop over a recording of a single moment from spinning.
+const shortestRound = 20 * time.Millisecond
 
 // waitForClients waits until enough channels are subscribed; false where ctx ended first.
 func (c *Capture) waitForClients(ctx context.Context) bool {

@@ -84,9 +84,10 @@ func (s *server) rest(ctx *fasthttp.RequestCtx, path string) {
 	if r.post {
 		q.args = ctx.PostArgs()
 	}
-	if token == "" {
-		token = q.text("auth")
+	if token != "" {
+		q.args.Set("auth", token) // from here on a header and a parameter are the same
 	}
+	token = q.text("auth")
 	if token == "" && !r.post && !s.clients.request(ctx.RemoteIP().String(), s.limits, r.weight, s.now()) {
 		writeError(ctx, errTooManyRequests)
 		return
