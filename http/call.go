@@ -29,6 +29,7 @@ type call struct {
 	client     netip.Addr
 	principal  *access.Principal
 	failed     *model.Error
+	shard      int // of the journal, where it was last free
 	scratch    [64]byte
 }
 
@@ -54,13 +55,23 @@ func newUUID(dst *[36]byte, now time.Time) {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16|rand.Uint64()&0xfff|0x7000)
 	binary.BigEndian.PutUint64(b[8:], rand.Uint64()&^(3<<62)|1<<63)
-	hex.Encode(dst[:8], b[:4])
-	hex.Encode(dst[9:13], b[4:6])
-	hex.Encode(dst[14:18], b[6:8])
-	hex.Encode(dst[19:23], b[8:10])
-	hex.Encode(dst[24:], b[10:])
+	for i, at := range uuidPlaces {
+		copy(dst[at:at+2], hexPairs[2*int(b[i]):])
+	}
 	dst[8], dst[13], dst[18], dst[23] = '-', '-', '-', '-'
 }
+
+var (
+	// uuidPlaces is where the two digits of each byte stand.
+	uuidPlaces = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+	// hexPairs holds "00" to "ff".
+	hexPairs = func() (pairs string) {
+		for i := range 256 {
+			pairs += hex.EncodeToString([]byte{byte(i)})
+		}
+		return pairs
+	}()
+)
 
 // isUUID tells whether text has the form of a UUID.
 func isUUID(b []byte) bool {

@@ -93,6 +93,7 @@ func getMetrics(c *call) {
 		c.fail(errMetricsToken)
 		return
 	}
+	c.server.journal.flush() // the durations so far belong into the answer
 	var b strings.Builder
 	metrics.WritePrometheus(&b, true)
 	c.bytes(fasthttp.StatusOK, "text/plain; version=0.0.4; charset=utf-8", []byte(b.String()))

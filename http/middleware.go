@@ -175,8 +175,8 @@ func (s *Server) finish(c *call) {
 	resp.Header.SetCanonical(headerTiming, b)
 	status := resp.StatusCode()
 	s.metrics.inFlight.Add(-1)
-	s.metrics.count(c, status, took)
-	s.accessLog.line(c, status, took, len(resp.Body()))
+	s.metrics.count(c, status)
+	s.journal.note(c, status, took, len(resp.Body()))
 	c.ctx, c.principal, c.failed, c.head = nil, nil, nil, head{}
 	s.calls.Put(c)
 }

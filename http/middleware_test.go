@@ -2,6 +2,7 @@ package http
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -550,6 +551,7 @@ func TestAccessLog(t *testing.T) {
 			}
 			lines = append(lines, m)
 		}
+		slices.SortFunc(lines, func(a, b map[string]any) int { return cmp.Compare(a["status"].(float64), b["status"].(float64)) })
 		if len(lines) != 3 || lines[0]["route"] != "/api/v1/orderbook/{market_id}" || lines[0]["status"] != 200.0 || lines[0]["account_id"] != "local" ||
 			lines[0]["client_ip"] != "127.0.0.1" || lines[1]["status"] != 401.0 || lines[2]["route"] != "unmatched" {
 			t.Errorf("%s: got %v", name, lines)
@@ -569,5 +571,22 @@ func TestPlanTooLow(t *testing.T) {
 	f.routes[i].plan = "starter"
 	if status, _ := f.get(t, "/api/v1/orderbook/0"); status != 200 {
 		t.Errorf("got %d", status)
+	}
+}
+
+// A stop that comes before the listener is served, or while it is being set up, still ends it.
+func TestShutdownDuringStart(t *testing.T) {
+	for range 50 {
+		newFixture(t, testOptions{}) // its clean-up stops it at once and waits for Serve
+	}
+	f := newFixture(t, testOptions{})
+	f.do(t, "GET", "/healthz")
+	f.closing.Store(true)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Serve(ln); err != nil {
+		t.Error(err)
 	}
 }

@@ -6,12 +6,13 @@ package http
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -161,15 +162,17 @@ type Server struct {
 	books       bookCache
 	openapi     documents
 	metrics     *serverMetrics
-	accessLog   *accessLog
+	journal     *journal
 	connections *connectionCount
 	calls       sync.Pool
 	started     time.Time
 	closing     atomic.Bool
+	listenersMu sync.Mutex // a leaf lock
+	listeners   []net.Listener
 	http        *fasthttp.Server
 }
 
-// New checks the options and returns a server. Its goroutine (the access log's) ends with Shutdown.
+// New checks the options and returns a server. Its goroutine (the journal's) ends with Shutdown.
 func New(o Options) (*Server, error) {
 	if o.Engine == nil || o.History == nil || o.Access == nil || o.Health == nil || o.Status == nil {
 		return nil, errors.New("make http server: engine, history, access, health and status are required")
@@ -194,12 +197,12 @@ func New(o Options) (*Server, error) {
 	}
 	if len(s.cursorKey) == 0 {
 		s.cursorKey = make([]byte, 32)
-		if _, err := rand.Read(s.cursorKey); err != nil {
+		if _, err := crand.Read(s.cursorKey); err != nil {
 			return nil, errors.New("make http server: no randomness for the cursor key")
 		}
 	}
 	s.started = s.now()
-	s.calls.New = func() any { return &call{server: s} }
+	s.calls.New = func() any { return &call{server: s, shard: rand.IntN(1 << 20)} }
 	s.connections = newConnectionCount()
 	s.metrics = newServerMetrics()
 	var err error
@@ -212,7 +215,7 @@ func New(o Options) (*Server, error) {
 	for _, r := range append(s.routes, s.unmatched) {
 		s.metrics.register(r)
 	}
-	s.accessLog = newAccessLog(o.AccessLog, s.log)
+	s.journal = newJournal(o.AccessLog, s.log)
 	s.http = &fasthttp.Server{
 		Handler:                      s.serve,
 		ErrorHandler:                 s.serveFault,
@@ -233,15 +236,31 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Serve answers the connections of a listener until Shutdown.
-func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(ln) }
+// Serve answers the connections of a listener until Shutdown, which closes it.
+func (s *Server) Serve(ln net.Listener) error {
+	s.listenersMu.Lock()
+	if s.closing.Load() {
+		s.listenersMu.Unlock()
+		return ln.Close()
+	}
+	s.listeners = append(s.listeners, ln)
+	s.listenersMu.Unlock()
+	return s.http.Serve(ln)
+}
 
-// Shutdown stops accepting, lets running requests finish until ctx ends, and writes the last lines of the access log.
+// Shutdown stops accepting, lets running requests finish until ctx ends, and hands on the last lines of the access log.
 // Sockets that were upgraded are the business of their handlers.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.listenersMu.Lock()
 	s.closing.Store(true)
+	listeners := s.listeners
+	s.listenersMu.Unlock()
 	err := s.http.ShutdownWithContext(ctx)
-	s.accessLog.close()
+	// fasthttp does not know a listener whose Serve has only just been called; closing one twice does no harm.
+	for _, ln := range listeners {
+		_ = ln.Close()
+	}
+	s.journal.close()
 	s.metrics.unregister()
 	return err
 }
