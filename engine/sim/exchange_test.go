@@ -51,6 +51,25 @@ func TestDeleverage(t *testing.T) {
 	}
 }
 
+// TestSizes builds the smallest and a large exchange: no books, accounts or listings run out.
+func TestSizes(t *testing.T) {
+	for _, o := range []Options{{Markets: 1, Accounts: 1, Rate: 1}, {Markets: 300, Accounts: 50, Rate: 20000}, {Markets: 1, Accounts: 10, Rate: 20000}} {
+		o.Start = testStart
+		x := New(o)
+		x.AdvanceBy(2 * time.Second)
+		if err := x.Check(); err != nil {
+			t.Errorf("%+v: %v", o, err)
+		}
+		if n := len(x.Markets()); n != o.Markets {
+			t.Errorf("%d markets, want %d", n, o.Markets)
+		}
+		want := o.Rate * 2 // a single market cannot show that many: its batches hide most repeats
+		if got := float64(x.Totals().LevelChanges); o.Markets > 1 && (got < 0.8*want || got > 1.2*want) {
+			t.Errorf("%d markets: %v level changes in 2 s, want %v", o.Markets, got, want)
+		}
+	}
+}
+
 func digest(o Options, d time.Duration) (string, int) {
 	x := New(o)
 	var sum hash.Hash = sha256.New()
