@@ -5,10 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"sync"
+	"time"
 )
 
 // flushBytes is how much a replay at "max" joins before it wakes the writer.
 const flushBytes = 32 << 10
+
+// longBlock is how long a replay waits for its client before it gives its place in the store back.
+const longBlock = 200 * time.Millisecond
 
 // keepBytes is the largest buffer that a pipe keeps when it is empty.
 const keepBytes = 1 << 20
@@ -26,6 +30,8 @@ type pipe struct {
 	fill   []byte
 	spare  []byte // being written
 	closed bool
+
+	timer *time.Timer // of the one goroutine that opens the pipe; nil until it waits
 }
 
 // newPipe returns a pipe of at most about max bytes.
@@ -33,21 +39,15 @@ func newPipe(max int, poke func()) *pipe {
 	return &pipe{half: max / 2, poke: poke, room: make(chan struct{}, 1)}
 }
 
-// open locks the pipe and returns the buffer to append to, once it has room. It waits for the writer; before is called
-// ahead of a wait. close must follow at once, where the error is nil.
-func (p *pipe) open(ctx context.Context, before func()) ([]byte, error) {
+// open locks the pipe and returns the buffer to append to, once it has room. It waits for the writer; long is called
+// where that takes longer than longBlock. commit must follow at once, where the error is nil. Only one goroutine opens.
+func (p *pipe) open(ctx context.Context, long func()) ([]byte, error) {
 	p.mu.Lock()
 	for len(p.fill) >= p.half && !p.closed {
 		p.mu.Unlock()
 		p.poke()
-		if before != nil {
-			before()
-			before = nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-p.room:
+		if err := p.await(ctx, long); err != nil {
+			return nil, err
 		}
 		p.mu.Lock()
 	}
@@ -56,6 +56,26 @@ func (p *pipe) open(ctx context.Context, before func()) ([]byte, error) {
 		return nil, errPipeClosed
 	}
 	return p.fill, nil
+}
+
+// await waits until the writer took a buffer.
+func (p *pipe) await(ctx context.Context, long func()) error {
+	if p.timer == nil {
+		p.timer = time.NewTimer(longBlock)
+	} else {
+		p.timer.Reset(longBlock)
+	}
+	defer p.timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.room:
+			return nil
+		case <-p.timer.C:
+			long()
+		}
+	}
 }
 
 // commit takes the extended buffer back and unlocks. The writer is woken where flush says so or enough has come together.

@@ -1,0 +1,274 @@
+package ws
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/fasthttp/websocket"
+
+	"hyperlight/engine/history"
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+	"hyperlight/engine/record"
+)
+
+// burst is how many trades are published at once: the frames of a busy moment.
+const burst = 100
+
+// BenchmarkFanOut delivers bursts of trades to subscribers on loopback sockets; "bare" writes the same bytes to as many
+// sockets, one goroutine and one write per socket and burst, which is the best that any hub could do. The clients read
+// in the same process.
+func BenchmarkFanOut(b *testing.B) {
+	for _, n := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("hub/%d", n), func(b *testing.B) { benchHub(b, n) })
+		b.Run(fmt.Sprintf("bare/%d", n), func(b *testing.B) { benchBare(b, n) })
+	}
+}
+
+// drains counts the bytes that clients have read and tells when enough have come.
+type drains struct {
+	got, want atomic.Int64
+	reached   chan struct{}
+	wg        sync.WaitGroup
+}
+
+func (d *drains) read(conn net.Conn) {
+	d.wg.Go(func() {
+		buf := make([]byte, 16<<10)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			if got := d.got.Add(int64(n)); got >= d.want.Load() && got-int64(n) < d.want.Load() {
+				d.reached <- struct{}{}
+			}
+		}
+	})
+}
+
+func report(b *testing.B, perOp int) {
+	frames := float64(b.N) * float64(perOp)
+	b.ReportMetric(frames/b.Elapsed().Seconds()/1e6, "Mdeliveries/s")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/frames, "ns/delivery")
+}
+
+func benchHub(b *testing.B, n int) {
+	h := serve(b, Options{Limits: Limits{QueueFrames: 1 << 14}})
+	k := newMaker(h.s.Hub(), 0)
+	d := &drains{reached: make(chan struct{}, 1)}
+	k.trade = 1_000_000_000 // ids of one length, so that every burst has as many bytes
+	var conns []*client
+	for range n {
+		c := h.local("/ws")
+		c.say(`{"type":"subscribe","channel":"trade/0"}`)
+		c.expect("subscribed")
+		conns = append(conns, c)
+	}
+	// The length of a frame still depends on seq: measured by one client that reads frame by frame first.
+	probe := func() (size int) {
+		for range 2000 / burst {
+			k.trades(burst, model.TradeBatch{})
+		}
+		for _, c := range conns {
+			for range 2000 {
+				f := c.read()
+				if size = len(f.raw) + 4; f.Seq > 1999 {
+					break
+				}
+			}
+		}
+		return size
+	}
+	size := probe()
+	for _, c := range conns {
+		d.read(c.conn.NetConn())
+	}
+	b.ResetTimer()
+	for range b.N {
+		d.got.Store(0)
+		// seq grows by a digit now and then: the slack is less than a frame of each client.
+		d.want.Store(int64(n*burst*size) - 1)
+		k.trades(burst, model.TradeBatch{})
+		<-d.reached
+	}
+	b.StopTimer()
+	report(b, n*burst)
+	for _, c := range conns {
+		c.conn.Close()
+	}
+	d.wg.Wait()
+}
+
+func benchBare(b *testing.B, n int) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ln.Close()
+	d := &drains{reached: make(chan struct{}, 1)}
+	ch := &channel{name: "trade/0"}
+	k := model.Trade{ID: 1_000_000_000, Time: 1700000000123, Price: 320050, Size: 25000, USD: 8001250000, AskAccount: 42, BidAccount: 99,
+		AskOrder: 281476000000001, BidOrder: 281476000000002, TxHash: "ab", Block: 7}
+	payload, _ := appendTradeFrame(nil, ch.name, testMarketList[0], tradeFrame{trade: &k, seq: 2000, at: 1700000000200})
+	piece := bytes.Repeat(newFrame(payload), burst)
+	var work []chan struct{}
+	var conns []net.Conn
+	var writers sync.WaitGroup
+	for range n {
+		c, err := net.Dial("tcp4", ln.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		server, err := ln.Accept()
+		if err != nil {
+			b.Fatal(err)
+		}
+		d.read(c)
+		todo := make(chan struct{}, 1)
+		writers.Go(func() {
+			for range todo {
+				server.Write(piece)
+			}
+		})
+		work, conns = append(work, todo), append(conns, c, server)
+	}
+	b.ResetTimer()
+	for range b.N {
+		d.got.Store(0)
+		d.want.Store(int64(n * len(piece)))
+		for _, w := range work {
+			w <- struct{}{}
+		}
+		<-d.reached
+	}
+	b.StopTimer()
+	report(b, n*burst)
+	for _, w := range work {
+		close(w)
+	}
+	writers.Wait()
+	for _, c := range conns {
+		c.Close()
+	}
+	d.wg.Wait()
+}
+
+// BenchmarkClientMemory measures what an idle subscriber costs: heap and stacks, the client's own socket included.
+func BenchmarkClientMemory(b *testing.B) {
+	const n = 500
+	h := serve(b, Options{})
+	memory := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse + m.StackInuse
+	}
+	for range b.N {
+		before := memory()
+		var conns []net.Conn
+		for range n {
+			conns = append(conns, h.plain(b))
+		}
+		b.ReportMetric(float64(memory()-before)/n, "B/client")
+		for _, c := range conns {
+			c.Close()
+		}
+	}
+}
+
+// plain subscribes over a socket without a library, whose memory would be counted too.
+func (h *harness) plain(b *testing.B) net.Conn {
+	c, err := net.Dial("tcp4", h.addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", h.addr)
+	msg := `{"type":"subscribe","channel":"trade/0"}`
+	c.Write(append([]byte{0x81, 0x80 | byte(len(msg)), 0, 0, 0, 0}, msg...)) // masked with zeros
+	var got []byte
+	buf := make([]byte, 1024)
+	for !bytes.Contains(got, []byte(`"subscribed"`)) {
+		n, err := c.Read(buf)
+		if err != nil {
+			b.Fatal(err)
+		}
+		got = append(got, buf[:n]...)
+	}
+	return c
+}
+
+// longTape is a record of 400,000 updates and 100,000 trades of market 0 in memory.
+func longTape() *taped {
+	h := &taped{}
+	for i := range 400_000 {
+		at := tapeStart.Micros() + model.Micros(i)*20_000
+		u := model.BookUpdate{Snapshot: i == 0, Prev: uint64(i), Seq: uint64(i + 1)}
+		for j := range 3 {
+			u.Bids = append(u.Bids, model.Level{Price: num.Price(9_999 - (i+j)%60), Size: num.Size(1 + i%1000)})
+			u.Asks = append(u.Asks, model.Level{Price: num.Price(10_001 + (i+j)%60), Size: num.Size(1 + i%1000)})
+		}
+		h.rows = append(h.rows, record.BookRow{Update: u, Time: at.Millis(), Recv: at})
+		if i%4 == 0 {
+			h.trades = append(h.trades, model.Trade{ID: uint64(i + 1), Time: at.Millis(), Recv: at + 9, Price: 10_000, Size: 5, USD: 12345, AskAccount: 5, BidAccount: 77})
+		}
+	}
+	last := h.rows[len(h.rows)-1].Recv + 1
+	h.held = []history.Interval{{From: tapeStart.Micros() - 1, To: last}}
+	h.gap = model.Gap{From: -2, To: -1}
+	return h
+}
+
+// BenchmarkReplaySocket replays at "max" over one loopback socket from a record in memory; the client only counts.
+func BenchmarkReplaySocket(b *testing.B) {
+	h := serve(b, Options{History: longTape()})
+	for _, x := range []struct{ name, members string }{
+		{"event/trades", `"include":["trade"]`},
+		{"event/ticks", `"include":["trade","order_book"]`},
+		{"live", `"format":"live"`},
+	} {
+		b.Run(x.name, func(b *testing.B) {
+			events, size := uint64(0), 0
+			for range b.N {
+				d := websocket.Dialer{}
+				conn, _, err := d.Dial("ws://"+h.addr+"/ws/replay", nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":"max",%s}`,
+					tapeStart, int64(tapeStart)+400_000*20, x.members))
+				sent, n := countToEnd(b, conn.NetConn())
+				events, size = events+sent, size+n
+				conn.Close()
+			}
+			b.ReportMetric(float64(events)/b.Elapsed().Seconds()/1e6, "Mevents/s")
+			b.ReportMetric(float64(size)/float64(events), "B/event")
+		})
+	}
+}
+
+// countToEnd reads until replay_complete and returns its count.
+func countToEnd(b *testing.B, r io.Reader) (events uint64, size int) {
+	buf := make([]byte, 256<<10)
+	tail := ""
+	for {
+		n, err := r.Read(buf)
+		if err != nil {
+			b.Fatalf("socket ended: %v", err)
+		}
+		size += n
+		tail = (tail + string(buf[max(0, n-128):n]))
+		tail = tail[max(0, len(tail)-128):]
+		if i := strings.Index(tail, `"events_sent":`); i >= 0 && strings.HasSuffix(tail, "}") {
+			fmt.Sscan(strings.TrimSuffix(tail[i+14:], "}"), &events)
+			return events, size
+		}
+	}
+}
