@@ -7,14 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"path/filepath"
 	"sync"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"hyperlight/config"
 	"hyperlight/engine"
@@ -78,11 +74,11 @@ func runServer(ctx context.Context, cfg *config.Config, log *slog.Logger, stderr
 		Engine: eng, History: eng.History(), Access: eng.Access(),
 		Health: func() api.Health { return api.Health(eng.Health()) },
 		Status: func() api.Status { return apiStatus(eng.Status()) },
-		WebSocket: map[string]fasthttp.RequestHandler{
+		WebSocket: map[string]api.Handler{
 			"/ws": sockets.WS, "/ws/replay": sockets.Replay,
 		},
 		PublicURL: publicURL, TrustedProxies: trustedProxies(cfg), CursorKey: secrets.derive("cursor"),
-		MetricsToken: string(cfg.Metrics.Token), Logger: log.With("component", "http"),
+		MetricsToken: string(cfg.Metrics.Token), Logger: log,
 	})
 	if err != nil {
 		return err
@@ -129,8 +125,12 @@ func runServer(ctx context.Context, cfg *config.Config, log *slog.Logger, stderr
 
 // storeOptions places the store below the data directory; a store that cannot go on ends the server.
 func storeOptions(cfg *config.Config, fail context.CancelCauseFunc) kv.Options {
+	minFree := int64(cfg.Storage.MinFree)
+	if minFree == 0 {
+		minFree = -1 // the store takes 0 as its default
+	}
 	return kv.Options{
-		Dir: filepath.Join(cfg.Storage.Dir, "store"), CacheBytes: int64(cfg.Storage.Cache), MinFree: int64(cfg.Storage.MinFree),
+		Dir: filepath.Join(cfg.Storage.Dir, "store"), CacheBytes: int64(cfg.Storage.Cache), MinFree: minFree,
 		OnFatal: func(err error) { fail(fmt.Errorf("store failed: %w", err)) },
 	}
 }
@@ -187,24 +187,4 @@ func startDemo(ctx context.Context, cfg *config.Config, log *slog.Logger) (stop 
 	}()
 	log.Info("demo venue started", "component", "sim", "address", ln.Addr().String(), "markets", cfg.Demo.Markets)
 	return func() { cancel(); <-ended }, nil
-}
-
-// startDebug serves the profiler on a loopback address of its own.
-func startDebug(address string) (stop func(), err error) {
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s for the profiler: %w", address, err)
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = server.Serve(ln) // always ErrServerClosed: Close below ends it
-	}()
-	return func() { _ = server.Close(); <-ended }, nil
 }

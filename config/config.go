@@ -45,7 +45,7 @@ type Storage struct {
 // History configures retention.
 type History struct {
 	TickRetention Duration  `yaml:"tick_retention" doc:"Age at which books are thinned from every update to the net change of each second."`
-	Retention     Retention `yaml:"retention" doc:"Age at which each dataset is deleted: trades, books, candles, funding, liquidations, stats, heatmaps."`
+	Retention     Retention `yaml:"retention" doc:"Age at which each dataset is deleted: trades, books, candles, funding, accounts, stats, heatmaps."`
 }
 
 // Snapshots configures the one-second book snapshots.

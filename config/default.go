@@ -28,7 +28,7 @@ func Default() *Config {
 			TickRetention: 30 * day,
 			Retention: Retention{
 				"trades": 0, "books": 90 * day, "candles": 0, "funding": 0,
-				"liquidations": 0, "stats": 90 * day, "heatmaps": 90 * day,
+				"accounts": 0, "stats": 90 * day, "heatmaps": 90 * day,
 			},
 		},
 		Venues: Venues{Lighter: Lighter{

@@ -104,7 +104,7 @@ func (e *Engine) wire() error {
 	}
 	e.writer, err = history.NewWriter(history.WriterOptions{
 		Store: e.store, Now: e.now, Logger: e.log.With("component", "history"),
-		Markets: e.registry.Get, Retention: retention(e.o.History.Retention),
+		Markets: e.registry.Get, Retention: retention(e.o.History),
 	})
 	if err != nil {
 		return fmt.Errorf("start history: %w", err)
@@ -224,10 +224,11 @@ func (e *Engine) Book(ctx context.Context, m *model.Market) (*book.View, error) 
 	return e.lighter.fetchBook(ctx, m)
 }
 
-// retention turns the configuration's map into the writer's durations.
-func retention(r config.Retention) history.Retention {
-	d := func(name string) time.Duration { return time.Duration(r[name]) }
+// retention turns the configuration into the writer's durations.
+func retention(c config.History) history.Retention {
+	d := func(name string) time.Duration { return time.Duration(c.Retention[name]) }
 	return history.Retention{
-		Books: d("books"), Stats: d("stats"), Trades: d("trades"), Candles: d("candles"), Funding: d("funding"),
+		Books: d("books"), Ticks: time.Duration(c.TickRetention), Stats: d("stats"), Trades: d("trades"),
+		Candles: d("candles"), Funding: d("funding"),
 	}
 }

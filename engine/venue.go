@@ -85,6 +85,9 @@ func (v *lighterVenue) close() { v.rest.Close() }
 func (v *lighterVenue) run(ctx context.Context) error {
 	up := metrics.GetOrCreateGauge(`hyperlight_upstream_up{venue="lighter"}`, nil)
 	defer up.Set(0)
+	gauges := feed.BudgetGauges("lighter", v.budget)
+	metrics.RegisterSet(gauges)
+	defer metrics.UnregisterSet(gauges, true)
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { v.pollMarkets(ctx) })
@@ -140,8 +143,11 @@ func (v *lighterVenue) listMarkets(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("register markets: %w", err)
 	}
+	if len(changed) > 0 {
+		v.log.Info("markets listed", "markets", len(list), "new_or_changed", len(changed))
+	}
 	for _, m := range changed {
-		v.log.Info("market changed", "market", m.Symbol, "market_id", m.Native, "active", m.Active)
+		v.log.Debug("market changed", "market", m.Symbol, "market_id", m.Native, "active", m.Active)
 	}
 	v.follow()
 	return nil

@@ -1,8 +1,6 @@
 package http
 
-import (
-	"github.com/valyala/fasthttp"
-)
+import ()
 
 // authClass says who may call a route.
 type authClass uint8
@@ -39,7 +37,7 @@ type route struct {
 
 // routeTable returns every route there is: the mux, the OpenAPI check and the labels of metrics are made from it. GET
 // implies HEAD.
-func routeTable(sockets map[string]fasthttp.RequestHandler) []*route {
+func routeTable(sockets map[string]Handler) []*route {
 	table := []*route{
 		{method: "GET", pattern: "/health", raw: getHealth},
 		{method: "GET", pattern: "/healthz", raw: getAlive},

@@ -99,6 +99,9 @@ type Status struct {
 	ActiveMarkets, Subscribed, Wanted, Synced  int
 }
 
+// Handler answers a path whose protocol is not ours to know: an upgrade, or the relay.
+type Handler = fasthttp.RequestHandler
+
 // Options configures a Server. Engine, History, Access, Health and Status are required.
 type Options struct {
 	Engine  Engine
@@ -108,9 +111,9 @@ type Options struct {
 	Status  func() Status // must not block
 
 	// WebSocket holds the handlers of /ws and /ws/replay; a path without one is not found.
-	WebSocket map[string]fasthttp.RequestHandler
+	WebSocket map[string]Handler
 	// Relay answers paths under /api/v1/, / and /info that are not ours; nil: not found.
-	Relay fasthttp.RequestHandler
+	Relay Handler
 
 	PublicURL string // base of every URL that is handed out
 	// CORSOrigins are the web origins that may read answers; nil means every one ("*").
@@ -143,7 +146,7 @@ type Server struct {
 	access  Authenticator
 	health  func() Health
 	status  func() Status
-	relay   fasthttp.RequestHandler
+	relay   Handler
 	now     func() time.Time
 	log     *slog.Logger
 
