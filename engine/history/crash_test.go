@@ -15,7 +15,7 @@ import (
 // TestCrash crashes the machine at random points: what was acknowledged is there, nothing is there that did not happen,
 // counts and candles match the rows, and a writer goes on.
 func TestCrash(t *testing.T) {
-	runs := 8
+	runs := 5
 	if testing.Short() {
 		runs = 2
 	}
@@ -212,7 +212,7 @@ func TestReadersWhileWriting(t *testing.T) {
 			}
 		})
 	}
-	for range 60 {
+	for range 40 {
 		mu.Lock()
 		for range 30 {
 			g.advance(model.Micros(1 + g.rnd.IntN(4_000_000)))

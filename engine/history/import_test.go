@@ -88,7 +88,7 @@ func sameDump(t testing.TB, before, after map[string]string) {
 
 // TestImportTwice: the second import of a file changes nothing at all.
 func TestImportTwice(t *testing.T) {
-	for range 4 {
+	for range 3 {
 		g, rec := recording(t, testSeed(t), 1500)
 		store := kvtest.Open(t)
 		importCalls(t, g, store, rec.calls)
@@ -110,7 +110,7 @@ func TestImportTwice(t *testing.T) {
 // TestImportOverlap imports a part of a recording, then all of it: books are not stored twice, trades are complete, and
 // every book can be rebuilt.
 func TestImportOverlap(t *testing.T) {
-	for range 4 {
+	for range 3 {
 		g, rec := recording(t, testSeed(t), 1500)
 		store := kvtest.Open(t)
 		a := g.rnd.IntN(len(rec.calls))
@@ -241,7 +241,7 @@ func afterMillis(m model.Millis, d time.Duration) time.Time {
 
 // TestThin: beyond tick retention the book at full seconds is as it was, and each second has one update.
 func TestThin(t *testing.T) {
-	g, rec := recording(t, testSeed(t), 2500)
+	g, rec := recording(t, testSeed(t), 1000)
 	store := kvtest.Open(t)
 	w, err := NewWriter(WriterOptions{Store: store, Markets: g.market, Import: true, Interval: 3 * time.Millisecond,
 		Retention: Retention{Ticks: time.Hour}})
@@ -278,7 +278,7 @@ func TestThin(t *testing.T) {
 		}
 		for _, iv := range n.held {
 			for at := iv.From.Second() + second; at <= iv.To; at += second {
-				if at > iv.From+600*second && at%(37*second) != 0 {
+				if at > iv.From+100*second && at%(37*second) != 0 {
 					continue
 				}
 				v, err := g.r.BookAt(t.Context(), n.m.ID, at)

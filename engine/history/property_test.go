@@ -15,9 +15,9 @@ import (
 // TestRandomHistory drives a writer with random updates, trades, gaps, resyncs, scale changes, restarts and sealing, and
 // compares every reader with the model.
 func TestRandomHistory(t *testing.T) {
-	runs, steps := 12, 1500
+	runs, steps := 4, 1200
 	if testing.Short() {
-		runs = 3
+		runs = 2
 	}
 	for range runs {
 		seed := testSeed(t)

@@ -31,7 +31,8 @@ func (r *Reader) Trades(ctx context.Context, m model.MarketID, sp Span, q TradeQ
 			q.Columns = record.Core
 		}
 		q.narrow(&sp)
-		slice := tradeSlice{reverse: q.Reverse}
+		slice := newTradeSlice(q.Reverse)
+		defer slice.free()
 		from, to, err := r.extent(ctx, key.Trades, max(int64(sp.From), 0), int64(sp.To))
 		if err != nil {
 			yield(nil, err)

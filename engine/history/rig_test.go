@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +35,8 @@ type naiveRow struct {
 // naiveMarket is the record of a market in plain slices and maps: what the readers must give.
 type naiveMarket struct {
 	m        *model.Market
-	book     *book.Book // makes the views that the writer is given
+	public   atomic.Pointer[model.Market] // m, for the writer's goroutine
+	book     *book.Book                   // makes the views that the writer is given
 	rows     []naiveRow
 	held     []Interval // To 0: open
 	trades   map[uint64]model.Trade
@@ -85,6 +87,7 @@ func newRig(t testing.TB, store *kv.Store, seed uint64, markets int) *rig {
 		m := &model.Market{ID: model.MarketID(i), Native: int64(i), Symbol: fmt.Sprintf("M%d", i), PriceScale: 2, SizeScale: 4,
 			Scales: []model.Scale{{Price: 2, Size: 4}}, Active: true}
 		g.markets = append(g.markets, &naiveMarket{m: m, book: book.New(), trades: map[uint64]model.Trade{}, nextID: 1})
+		g.markets[i].public.Store(m)
 	}
 	g.r = NewReader(store, g.market)
 	return g
@@ -92,7 +95,7 @@ func newRig(t testing.TB, store *kv.Store, seed uint64, markets int) *rig {
 
 func (g *rig) market(id model.MarketID) (*model.Market, bool) {
 	if int(id) < len(g.markets) {
-		return g.markets[id].m, true
+		return g.markets[id].public.Load(), true
 	}
 	return nil, false
 }
@@ -105,7 +108,8 @@ func (g *rig) start() {
 	}
 	o := g.options
 	o.Store, o.Markets = g.store, g.market
-	o.Now = func() time.Time { return time.UnixMicro(int64(g.now)) }
+	started := time.UnixMicro(int64(g.now))
+	o.Now = func() time.Time { return started }
 	if o.Interval == 0 {
 		o.Interval = 5 * time.Millisecond
 	}
@@ -237,6 +241,7 @@ func (g *rig) rescale(n *naiveMarket) {
 		g.t.Fatal(err)
 	}
 	n.m = &m
+	n.public.Store(&m)
 }
 
 func (g *rig) trade(n *naiveMarket) model.Trade {

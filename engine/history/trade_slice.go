@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -20,6 +21,24 @@ type tradeSlice struct {
 	limit   int
 	reverse bool
 	rows    []model.Trade
+}
+
+// tradeSlices keeps the memory of finished queries: a decoded segment is above a megabyte.
+var tradeSlices = sync.Pool{New: func() any { return &tradeSlice{} }}
+
+// maxPooled is the most decoded trades that are kept for the next query.
+const maxPooled = 4 * segmentTrades
+
+func newTradeSlice(reverse bool) *tradeSlice {
+	s := tradeSlices.Get().(*tradeSlice)
+	s.reverse, s.limit = reverse, 0
+	return s
+}
+
+func (s *tradeSlice) free() {
+	if cap(s.rows) <= maxPooled {
+		tradeSlices.Put(s)
+	}
 }
 
 // load reads the trades of from <= time < to nearest to the end that is read from first, all within one day, up to a
@@ -91,6 +110,7 @@ func (s *tradeSlice) collect(ctx context.Context, store *kv.Store, mkt uint32, f
 		lastSecond = sec
 		s.add(row.Value)
 	}
+	hot := len(s.values)
 	if err := s.reachingInto(store, mkt, from); err != nil {
 		return 0, err
 	}
@@ -101,6 +121,9 @@ func (s *tradeSlice) collect(ctx context.Context, store *kv.Store, mkt uint32, f
 		return 0, err
 	}
 	size := 0
+	if len(s.values) > hot {
+		size = s.values[len(s.values)-1][1] - s.values[hot][0]
+	}
 	for row, err := range store.Scan(ctx, rg) {
 		if err != nil {
 			return 0, err

@@ -62,8 +62,7 @@ func (w *Writer) addTrade(ms *marketState, t *model.Trade) error {
 	at := len(block.rows)
 	if at > 0 && block.rows[at-1].ID >= t.ID {
 		var known bool
-		at, known = slices.BinarySearchFunc(block.rows, t.ID, func(row model.Trade, id uint64) int { return cmp.Compare(row.ID, id) })
-		if known {
+		if at, known = findTrade(block.rows, t.ID); known {
 			w.stored.knownTrades.Add(1)
 			return nil
 		}
@@ -98,6 +97,11 @@ func (w *Writer) addTrade(ms *marketState, t *model.Trade) error {
 		}
 	}
 	return w.addToCandles(ms, t)
+}
+
+// findTrade returns where a trade is, or belongs, in rows that ascend by id.
+func findTrade(rows []model.Trade, id uint64) (int, bool) {
+	return slices.BinarySearchFunc(rows, id, func(row model.Trade, id uint64) int { return cmp.Compare(row.ID, id) })
 }
 
 // tradeBlock returns the hot block with the given key time. Live trades only ever extend the newest block, which needs no
@@ -155,10 +159,8 @@ func (w *Writer) storedElsewhere(ms *marketState, t *model.Trade) (bool, error) 
 		if err != nil {
 			return false, err
 		}
-		for i := range b.rows {
-			if b.rows[i].ID == t.ID {
-				return true, nil
-			}
+		if _, known := findTrade(b.rows, t.ID); known {
+			return true, nil
 		}
 		if len(b.rows) == 0 && !b.dirty {
 			delete(ms.trades, b.time)
@@ -170,6 +172,7 @@ func (w *Writer) storedElsewhere(ms *marketState, t *model.Trade) (bool, error) 
 // sealedIDs remembers the ids of the sealed segment that was looked into last.
 type sealedIDs struct {
 	start, last int64 // of the segment; start 0: none
+	alone       bool  // no other segment reaches into its first millisecond
 	ids         map[uint64]struct{}
 	rows        []model.Trade
 }
@@ -179,11 +182,12 @@ type sealedIDs struct {
 // one ends before it.
 func (s *sealedIDs) has(store *kv.Store, mkt uint32, t *model.Trade) (bool, error) {
 	at := int64(t.Time)
-	if s.start != 0 && s.start < at && at <= s.last {
-		_, ok := s.ids[t.ID]
-		return ok, nil
+	if s.start != 0 && s.start <= at && at <= s.last {
+		if _, ok := s.ids[t.ID]; ok || s.alone || at > s.start {
+			return ok, nil
+		}
 	}
-	end := at + 1
+	end, visited := at+1, 0
 	for dayStart := key.DayStart(key.Day(at)); end > dayStart; {
 		r, err := key.TradeRange(mkt, key.Sealed, dayStart, end)
 		if err != nil {
@@ -201,11 +205,13 @@ func (s *sealedIDs) has(store *kv.Store, mkt uint32, t *model.Trade) (bool, erro
 			}
 			if covers = h.Last >= at; covers {
 				end = parsed.Time
+				visited++
 				return s.fill(parsed.Time, h.Last, v)
 			}
 			return nil
 		})
 		if errors.Is(err, kv.ErrNotFound) || err == nil && !covers {
+			s.alone = visited == 1 && s.start == at
 			return false, nil
 		}
 		if err != nil {
@@ -219,7 +225,7 @@ func (s *sealedIDs) has(store *kv.Store, mkt uint32, t *model.Trade) (bool, erro
 }
 
 func (s *sealedIDs) fill(start, last int64, v []byte) (err error) {
-	s.start = 0
+	s.start, s.alone = 0, false
 	if s.rows, err = record.DecodeTrades(s.rows[:0], v, record.Core); err != nil {
 		return err
 	}
