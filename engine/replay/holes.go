@@ -25,7 +25,7 @@ type recordID struct {
 // holes is what a request's records do not hold.
 type holes struct {
 	gaps map[recordID][]model.Gap // told as events, by From
-	dead []history.Interval       // times inside a hole of every record at once
+	dead []history.Interval       // times that no record of the request holds
 }
 
 // findHoles reads gaps and coverage of every record that the request plays, from the current start on.
@@ -82,17 +82,24 @@ func (s *MergedSource) holesOf(ctx context.Context, m model.MarketID, kind model
 			gaps = append(gaps, r.Gap)
 		}
 	}
+	// Silence is everything between the held intervals, before the first and behind the last one too; a hole between two
+	// of them is told even where no row speaks of it.
 	var silent []history.Interval
-	for i := 1; i < len(held); i++ {
-		hole := history.Interval{From: held[i-1].To, To: held[i].From}
+	at := s.from.Micros()
+	for i, iv := range append(held, history.Interval{From: s.req.To.Micros()}) {
+		hole := history.Interval{From: at, To: iv.From}
+		at = max(at, iv.To)
 		if hole.To <= hole.From {
 			continue
 		}
 		silent = append(silent, hole)
+		if i == 0 || i == len(held) || hole.To-hole.From < minHole {
+			continue
+		}
 		told := slices.ContainsFunc(rows, func(r history.GapRow) bool {
 			return r.From < hole.To && (r.To == 0 || r.To > hole.From)
 		})
-		if !told && hole.To-hole.From >= minHole {
+		if !told {
 			gaps = append(gaps, model.Gap{Kind: kind, From: hole.From, To: hole.To, Cause: model.CauseDowntime})
 		}
 	}
