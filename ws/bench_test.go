@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,7 +65,7 @@ func benchHub(b *testing.B, n int) {
 	h := serve(b, Options{Limits: Limits{QueueFrames: 1 << 14}})
 	k := newMaker(h.s.Hub(), 0)
 	d := &drains{reached: make(chan struct{}, 1)}
-	k.trade = 1_000_000_000 // ids of one length, so that every burst has as many bytes
+	k.trade = 1_000_000_000 // ids of one length
 	var conns []*client
 	for range n {
 		c := h.local("/ws")
@@ -72,30 +73,25 @@ func benchHub(b *testing.B, n int) {
 		c.expect("subscribed")
 		conns = append(conns, c)
 	}
-	// The length of a frame still depends on seq: measured by one client that reads frame by frame first.
-	probe := func() (size int) {
-		for range 2000 / burst {
-			k.trades(burst, model.TradeBatch{})
-		}
-		for _, c := range conns {
-			for range 2000 {
-				f := c.read()
-				if size = len(f.raw) + 4; f.Seq > 1999 {
-					break
-				}
-			}
-		}
-		return size
+	// A frame's length depends on the digits of its seq and nothing else: the first one tells the rest.
+	k.trades(1, model.TradeBatch{})
+	var first frame
+	for _, c := range conns {
+		first = c.expect("trade_update")
 	}
-	size := probe()
+	seq, fixed := first.Seq, len(newFrame([]byte(first.raw)))-len(fmt.Sprint(first.Seq))
 	for _, c := range conns {
 		d.read(c.conn.NetConn())
 	}
 	b.ResetTimer()
 	for range b.N {
+		size := burst * fixed
+		for range burst {
+			seq++
+			size += len(strconv.FormatUint(seq, 10))
+		}
 		d.got.Store(0)
-		// seq grows by a digit now and then: the slack is less than a frame of each client.
-		d.want.Store(int64(n*burst*size) - 1)
+		d.want.Store(int64(n * size))
 		k.trades(burst, model.TradeBatch{})
 		<-d.reached
 	}

@@ -35,6 +35,7 @@ type channel struct {
 	recv    model.Micros // receive time of the last event
 	quiet   time.Time    // the last frame or heartbeat
 	scratch []byte
+	batch   []*Frame
 }
 
 // subscription is one connection's hold of a channel. The channel's lock guards it.
@@ -152,28 +153,32 @@ func (c *channel) remove(sub *subscription) {
 	sub.dead, sub.missed = true, nil
 }
 
-// publish gives a frame to the ring and to every subscriber.
-func (c *channel) publish(f *Frame, now time.Time) {
-	framesEncoded.Inc()
+// publish gives the frames of one event to the ring and to every subscriber.
+func (c *channel) publish(now time.Time, frames ...*Frame) {
+	framesEncoded.Add(len(frames))
 	c.quiet = now
-	c.ring.add(f, c.seq, now)
+	for _, f := range frames {
+		c.ring.add(f, f.seq, now)
+	}
 	for _, sub := range c.subs {
-		c.deliver(sub, f)
+		c.deliver(sub, frames)
 	}
 }
 
-func (c *channel) deliver(sub *subscription, f *Frame) {
+func (c *channel) deliver(sub *subscription, frames []*Frame) {
 	if sub.conflated {
-		if f.lasting {
-			sub.missed = append(sub.missed, f)
-			if len(sub.missed) > maxMissed {
-				sub.missed = sub.missed[1:]
+		for _, f := range frames {
+			if f.lasting {
+				sub.missed = append(sub.missed, f)
 			}
+		}
+		if n := len(sub.missed); n > maxMissed {
+			sub.missed = sub.missed[n-maxMissed:]
 		}
 		return
 	}
-	n := sub.conn.push(item{frame: f, sub: sub, size: f.size})
-	if c.family.book && !f.lasting && n >= c.hub.limits.ConflateAt {
+	n := sub.conn.pushFrames(frames, sub)
+	if c.family.book && !frames[0].lasting && n >= c.hub.limits.ConflateAt {
 		sub.conflated = true
 		conflations.Inc()
 		sub.conn.queue.conflate(sub)
@@ -217,13 +222,13 @@ func (c *channel) book(e *model.Event, u *model.BookUpdate, v *book.View, m *mod
 	}
 	c.seq++
 	if u.Snapshot || !synced {
-		c.publish(c.wholeBook(), now)
+		c.publish(now, c.wholeBook())
 		return
 	}
 	f := bookFrame{update: u, epoch: e.Epoch, seq: c.seq, at: model.Millis(now.UnixMilli())}
 	var shared int
 	c.scratch, shared = appendBookFrame(c.scratch[:0], c.name, m, f)
-	c.publish(c.frame(shared, false), now)
+	c.publish(now, c.frame(shared, false))
 }
 
 // trades publishes one frame per trade.
@@ -240,7 +245,12 @@ func (c *channel) trades(e *model.Event, b *model.TradeBatch, m *model.Market, n
 		f := tradeFrame{trade: &b.Rows[i], seq: c.seq, at: model.Millis(now.UnixMilli()), recovered: b.Recovered}
 		var shared int
 		c.scratch, shared = appendTradeFrame(c.scratch[:0], c.name, m, f)
-		c.publish(c.frame(shared, false), now)
+		c.batch = append(c.batch, c.frame(shared, false))
+	}
+	if len(c.batch) > 0 {
+		c.publish(now, c.batch...)
+		clear(c.batch)
+		c.batch = c.batch[:0]
 	}
 }
 
@@ -256,11 +266,11 @@ func (c *channel) gap(g *model.Gap, now time.Time) {
 	}
 	c.seq++
 	c.scratch = appendGapFrame(c.scratch[:0], c.name, g, c.seq, model.Millis(now.UnixMilli()))
-	c.publish(c.frame(0, true), now)
+	c.publish(now, c.frame(0, true))
 }
 
 // frame copies the scratch buffer into a frame.
 func (c *channel) frame(shared int, lasting bool) *Frame {
 	b := newFrame(c.scratch)
-	return &Frame{typed: b, shared: shared, channel: c, size: len(b), lasting: lasting}
+	return &Frame{typed: b, shared: shared, channel: c, seq: c.seq, size: len(b), lasting: lasting}
 }

@@ -215,6 +215,15 @@ func (c *Conn) push(it item) int {
 	return n
 }
 
+// pushFrames queues the frames of one event; a full queue closes the connection. It returns how many items wait.
+func (c *Conn) pushFrames(frames []*Frame, sub *subscription) int {
+	result, n := c.queue.pushFrames(frames, sub)
+	if result == pushFull {
+		c.shut(closeSlow, true)
+	}
+	return n
+}
+
 // fail sends an error message.
 func (c *Conn) fail(code, message, channel string) { c.send(errorFrame(code, message, channel)) }
 

@@ -55,8 +55,30 @@ func (q *queue) push(it item) (pushResult, int) {
 		return pushFull, q.n
 	}
 	q.put(it)
+	queuedBytes.Add(int64(it.size))
 	q.signal()
 	return pushed, q.n
+}
+
+// pushFrames appends the frames of one event under one lock, and wakes the writer once: it then joins them all.
+func (q *queue) pushFrames(frames []*Frame, sub *subscription) (pushResult, int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.sealed {
+		return pushDead, q.n
+	}
+	before := q.bytes
+	result := pushed
+	for _, f := range frames {
+		if q.n >= q.maxFrames || q.bytes+f.size > q.maxBytes && q.n > 0 {
+			result = pushFull
+			break
+		}
+		q.put(item{frame: f, sub: sub, size: f.size})
+	}
+	queuedBytes.Add(int64(q.bytes - before))
+	q.signal()
+	return result, q.n
 }
 
 func (q *queue) put(it item) {
@@ -66,7 +88,6 @@ func (q *queue) put(it item) {
 	q.items[(q.head+q.n)&(len(q.items)-1)] = it
 	q.n++
 	q.bytes += it.size
-	queuedBytes.Add(int64(it.size))
 }
 
 // grow doubles the ring, whose length is a power of two.
@@ -151,15 +172,18 @@ func (q *queue) take(dst []item, maxBytes int) (items []item, urgent []byte, sea
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	urgent, q.urgent = q.urgent, nil
+	before := q.bytes
 	for q.n > 0 && len(dst) < cap(dst) && maxBytes > 0 {
 		it := &q.items[q.head]
 		dst = append(dst, *it)
 		maxBytes -= it.size
 		q.bytes -= it.size
-		queuedBytes.Add(-int64(it.size))
 		*it = item{}
 		q.head = (q.head + 1) & (len(q.items) - 1)
 		q.n--
+	}
+	if q.bytes != before {
+		queuedBytes.Add(int64(q.bytes - before))
 	}
 	if q.n == 0 && len(q.items) > smallQueue {
 		q.items, q.head = nil, 0
