@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -163,6 +164,21 @@ type bookRows struct {
 	until    model.Micros
 	entry    int  // the next one to open
 	unopened bool // no entry is open
+}
+
+// bookReaders keeps the memory of finished queries: copied blocks and what a cursor has decompressed.
+var bookReaders = sync.Pool{New: func() any { return &bookRows{} }}
+
+func newBookRows(r *Reader, mkt uint32) *bookRows {
+	s := bookReaders.Get().(*bookRows)
+	s.r, s.market = r, mkt
+	return s
+}
+
+// free gives the memory back; rows that were returned are invalid from then on.
+func (s *bookRows) free() {
+	s.r = nil
+	bookReaders.Put(s)
 }
 
 // start sets the range from <= receive time < to.

@@ -203,6 +203,7 @@ func (c *checker) rebuild(mkt uint32, iv Interval) error {
 		iv.To = max(last, iv.From)
 	}
 	w := bookWalk{r: c.reader, market: model.MarketID(mkt)}
+	defer w.close()
 	w.reset(iv.From, iv.To+1)
 	compare := func(k []byte, at model.Micros, want *book.View) error {
 		if at == iv.From {

@@ -36,11 +36,12 @@ type queue struct {
 	maxRows  int
 	maxBytes int
 	closed   bool
+	now      func() time.Time
 	ready    chan struct{} // capacity 1
 }
 
-func newQueue(maxRows, maxBytes int) *queue {
-	q := &queue{maxRows: maxRows, maxBytes: maxBytes, ready: make(chan struct{}, 1)}
+func newQueue(maxRows, maxBytes int, now func() time.Time) *queue {
+	q := &queue{maxRows: maxRows, maxBytes: maxBytes, now: now, ready: make(chan struct{}, 1)}
 	q.space.L = &q.mu
 	return q
 }
@@ -51,11 +52,11 @@ func (q *queue) put(it item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.full(it) && !q.closed {
-		began := time.Now() // a duration for a metric, not a moment of the record
+		began := q.now()
 		for q.full(it) && !q.closed {
 			q.space.Wait()
 		}
-		queueBlocked.Add(time.Since(began).Seconds())
+		queueBlocked.Add(q.now().Sub(began).Seconds())
 	}
 	if q.closed {
 		return false

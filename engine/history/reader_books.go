@@ -23,7 +23,8 @@ func (r *Reader) Updates(ctx context.Context, m model.MarketID, from, to model.M
 			yield(nil, err)
 			return
 		}
-		rows := bookRows{r: r, market: uint32(m)}
+		rows := newBookRows(r, uint32(m))
+		defer rows.free()
 		for _, iv := range ivs {
 			if iv.To == forever {
 				if iv.To, err = r.lastRow(m, iv.From); err != nil {
@@ -68,6 +69,7 @@ func (r *Reader) BookAt(ctx context.Context, m model.MarketID, t model.Micros) (
 	for i := len(ivs) - 1; i >= 0; i-- {
 		if ivs[i].From < t && t <= ivs[i].To {
 			w := bookWalk{r: r, market: m}
+			defer w.close()
 			if err := w.seek(ctx, ivs[i], t, t); err != nil {
 				return nil, err
 			}
@@ -83,7 +85,7 @@ type bookWalk struct {
 	market model.MarketID
 	book   *book.Book
 	at     model.Micros // every update received before it is applied
-	rows   bookRows
+	rows   *bookRows
 	ahead  *record.BookRow // read, and received at or after at
 }
 
@@ -105,11 +107,19 @@ func (w *bookWalk) seek(ctx context.Context, iv Interval, t, end model.Micros) e
 func (w *bookWalk) reset(from, to model.Micros) {
 	if w.book == nil {
 		w.book = book.New()
-		w.rows = bookRows{r: w.r, market: uint32(w.market)}
+		w.rows = newBookRows(w.r, uint32(w.market))
 	}
 	w.book.Reset(nil)
 	w.ahead = nil
 	w.rows.start(from, to)
+}
+
+// close gives the walk's memory back; views of its book stay.
+func (w *bookWalk) close() {
+	if w.rows != nil {
+		w.rows.free()
+		w.rows = nil
+	}
 }
 
 // peek returns the next row that is not applied, nil at the end. Whoever applies it sets ahead to nil.

@@ -22,6 +22,7 @@ func (r *Reader) Books(ctx context.Context, m model.MarketID, sp Span, every tim
 			return
 		}
 		w := bookWalk{r: r, market: m}
+		defer w.close()
 		in := -1 // the interval that the walk is in
 		for at, i := range bookTimes(ivs, sp, every, false) {
 			t := at.Micros()

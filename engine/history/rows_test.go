@@ -207,7 +207,7 @@ func TestWriterEnded(t *testing.T) {
 
 // TestQueueBlocks: a full queue holds its producer back and lets it go on when there is room.
 func TestQueueBlocks(t *testing.T) {
-	q := newQueue(2, 1000)
+	q := newQueue(2, 1000, time.Now)
 	q.put(item{rows: 2, bytes: 10})
 	done := make(chan bool)
 	go func() { done <- q.put(item{rows: 1, bytes: 1}) }()

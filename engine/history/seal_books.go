@@ -47,6 +47,7 @@ func (w *Writer) rewriteBooks(ctx context.Context, k hourKey, batch *kv.Batch, t
 		return 0, err
 	}
 	s := bookSealer{batch: batch, market: k.market, walk: bookWalk{r: w.reader, market: model.MarketID(k.market)}}
+	defer s.walk.close()
 	for _, iv := range ivs {
 		if iv.To < from || iv.From >= to {
 			continue

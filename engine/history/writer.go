@@ -55,7 +55,6 @@ type Writer struct {
 	swept   bool       // hours from before this start are noted in unsealed
 	running atomic.Bool
 	ended   chan struct{}
-	failure error // why Run ended; read after ended is closed
 	stored  storedCounts
 
 	// Everything below belongs to the writer goroutine.
@@ -104,7 +103,7 @@ func NewWriter(o WriterOptions) (*Writer, error) {
 	setDefault(&o.QueueBytes, 32<<20)
 	w := &Writer{
 		o: o, store: o.Store, log: o.Logger.With("component", "history"),
-		queue:   newQueue(o.QueueRows, o.QueueBytes),
+		queue:   newQueue(o.QueueRows, o.QueueBytes, o.Now),
 		reader:  NewReader(o.Store, o.Markets),
 		ended:   make(chan struct{}),
 		batch:   o.Store.NewBatch(),
@@ -161,7 +160,6 @@ func (w *Writer) Run(ctx context.Context) error {
 		}
 	}()
 	err := w.loop(ctx)
-	w.failure = err
 	w.queue.close() // whoever waits for a call learns of the end by the closed channel
 	close(w.ended)
 	stop()
