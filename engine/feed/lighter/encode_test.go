@@ -131,7 +131,7 @@ func TestEncodeDecode(t *testing.T) {
 	known := newMarkets()
 	d := NewDecoder(known)
 	encoded := 0
-	rapid.Check(t, func(rt *rapid.T) {
+	check := func(rt *rapid.T) {
 		want, err := decodeAll(d, []byte(genFrame(rt)), 5)
 		if err != nil || len(want) == 0 {
 			return
@@ -171,10 +171,14 @@ func TestEncodeDecode(t *testing.T) {
 			}
 		}
 		encoded++
-	})
-	if encoded == 0 {
-		t.Error("nothing was encoded")
 	}
+	// Most random frames are refused, rightly; one round may have none that decodes.
+	for range 20 {
+		if rapid.Check(t, check); encoded >= 20 {
+			return
+		}
+	}
+	t.Errorf("only %d frames were encoded", encoded)
 }
 
 // trimStats cuts trailing zeros off the floats: a JSON float has none.
