@@ -47,7 +47,7 @@ func (s *tradeSlice) load(ctx context.Context, r *Reader, mkt uint32, from, to i
 	if s.limit == 0 {
 		s.limit = firstSlice / 4
 	} else {
-		s.limit = min(4*s.limit, maxSlice/2)
+		s.limit = min(4*s.limit, maxSlice/8) // decoded rows take several times their bytes
 	}
 	lo, hi := from, to
 	if s.reverse {
