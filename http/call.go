@@ -28,14 +28,14 @@ type call struct {
 	peer       netip.AddrPort
 	client     netip.Addr
 	principal  *access.Principal
-	failed     *model.Error
-	shard      int // of the journal, where it was last free
+	shared     []byte // set by a handler whose answer is shared with other requests: head and data of the envelope
+	shard      int    // of the journal, where it was last free
 	scratch    [64]byte
 }
 
 // begin fills a pooled call for a request. The head is read later, because it may be refused.
 func (c *call) begin(ctx *fasthttp.RequestCtx) {
-	c.ctx, c.route, c.principal, c.failed = ctx, c.server.unmatched, nil, nil
+	c.ctx, c.route, c.principal = ctx, c.server.unmatched, nil
 	c.start = c.server.now()
 	c.peer = peerOf(ctx.RemoteAddr())
 	c.client = c.peer.Addr()

@@ -41,8 +41,11 @@ func (c *call) compress() {
 		return
 	}
 	resp := &c.ctx.Response
+	if resp.IsBodyStream() || len(resp.Header.ContentEncoding()) > 0 {
+		return
+	}
 	body := resp.Body()
-	if len(body) < compressFrom || resp.IsBodyStream() || len(resp.Header.ContentEncoding()) > 0 {
+	if len(body) < compressFrom {
 		return
 	}
 	resp.Header.Add(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)

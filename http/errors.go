@@ -81,7 +81,6 @@ func statusOf(code model.Code) int {
 // fail is the one place where an error leaves: it replaces whatever the answer held so far.
 func (c *call) fail(err error) {
 	e := publicError(err)
-	c.failed = e
 	if e == errInternal {
 		c.server.log.Error("request failed", "component", "http", "request_id", string(c.id[:]), "route", c.routeName(), "error", err)
 	}

@@ -80,8 +80,14 @@ func (s *Server) dispatch(c *call) error {
 		return nil
 	}
 	resp := &c.ctx.Response
-	body := append(resp.SwapBody(nil)[:0], `{"success":true,"data":`...)
+	body := append(resp.SwapBody(nil)[:0], envelopeHead...)
 	body, m, err := r.answer(c, body)
+	if err == nil && c.shared != nil {
+		resp.SwapBody(body)
+		c.sendShared(c.shared, m)
+		resp.Header.SetContentType(contentJSON)
+		return nil
+	}
 	if err == nil {
 		body = c.appendTail(body, m)
 	}
@@ -176,8 +182,14 @@ func (s *Server) finish(c *call) {
 	status := resp.StatusCode()
 	s.metrics.inFlight.Add(-1)
 	s.metrics.count(c, status)
-	s.journal.note(c, status, took, len(resp.Body()))
-	c.ctx, c.principal, c.failed, c.head = nil, nil, nil, head{}
+	size := 0
+	if resp.IsBodyStream() {
+		size = max(0, resp.Header.ContentLength())
+	} else {
+		size = len(resp.Body())
+	}
+	s.journal.note(c, status, took, size)
+	c.ctx, c.principal, c.shared, c.head = nil, nil, nil, head{}
 	s.calls.Put(c)
 }
 

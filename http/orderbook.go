@@ -40,16 +40,21 @@ func getBook(c *call, dst []byte) ([]byte, meta, error) {
 	e := slot.Load()
 	if e == nil || e.view != v || e.market != m || e.depth != depth || e.attribution != c.attribution() {
 		e = &encodedBook{view: v, market: m, depth: depth, attribution: c.attribution()}
-		e.data = appendBook(nil, m, v, depth, e.attribution, c.server.whaleThreshold(m.ID))
+		e.data = appendBook([]byte(envelopeHead), m, v, depth, e.attribution, c.server.whaleThreshold(m.ID))
 		slot.Store(e)
 	}
-	return append(dst, e.data...), meta{}, nil
+	// A body that will be compressed has to be in one piece.
+	if len(e.data) <= sharedMost && len(c.head.acceptEncoding) == 0 {
+		c.shared = e.data
+		return dst, meta{}, nil
+	}
+	return append(dst, e.data[len(envelopeHead):]...), meta{}, nil
 }
 
 // maxCachedDepth bounds what the cache may hold: four answers of some 35 KB per market.
 const maxCachedDepth = 250
 
-// encodedBook is a data object and what it was made from. It is immutable.
+// encodedBook is a data object behind the envelope's head, and what it was made from. It is immutable.
 type encodedBook struct {
 	view        *book.View
 	market      *model.Market
