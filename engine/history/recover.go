@@ -142,11 +142,12 @@ func closeIntervals(ctx context.Context, store *kv.Store, batch *kv.Batch, out *
 	return ends, nil
 }
 
-// lastBookRow returns the receive time of the last row of an interval that is open since start. Rows are committed at
-// most seconds after the heartbeat, so the day of either and the next one are searched.
+// lastBookRow returns the receive time of the last row of an interval that is open since start, 0 where it has none.
+// Rows are committed at most seconds after the heartbeat, so no day after its next one is searched; a quiet book may have
+// had its last row days before.
 func lastBookRow(store *kv.Store, mkt uint32, start int64, heartbeat model.Micros) (model.Micros, error) {
-	first := key.DayOfMicros(max(start, int64(heartbeat)))
-	for _, day := range []uint32{first + 1, first} {
+	oldest := key.DayOfMicros(start)
+	for day := key.DayOfMicros(max(start, int64(heartbeat))) + 1; ; day-- {
 		from := key.DayStart(day) * 1000
 		var last model.Micros
 		for _, form := range []key.Form{key.Hot, key.Sealed} {
@@ -163,11 +164,10 @@ func lastBookRow(store *kv.Store, mkt uint32, start int64, heartbeat model.Micro
 				return 0, fmt.Errorf("read last book block: %w", err)
 			}
 		}
-		if last != 0 {
+		if last != 0 || day == oldest {
 			return last, nil
 		}
 	}
-	return 0, nil
 }
 
 // restoreGap takes the cause of a gap that was open at the stop, or writes the row of a new one.
