@@ -179,7 +179,7 @@ func (s *journalShard) appendLine(dst []byte, c *call, status int, took time.Dur
 		dst = c.client.AppendTo(dst)
 	}
 	dst = append(dst, `","cache":"`...)
-	dst = append(dst, c.ctx.Response.Header.Peek("X-Cache")...)
+	dst = append(dst, c.cacheWord()...)
 	return append(dst, "\"}\n"...)
 }
 
@@ -199,5 +199,13 @@ func (j *journal) logLine(c *call, status int, took time.Duration, size int) {
 	j.log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("component", "http"), slog.String("request_id", string(c.id[:])),
 		slog.String("method", string(c.ctx.Method())), slog.String("route", c.routeName()), slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int("bytes", size), slog.String("account_id", account),
-		slog.String("key_prefix", ""), slog.String("client_ip", client), slog.String("cache", string(c.ctx.Response.Header.Peek("X-Cache"))))
+		slog.String("key_prefix", ""), slog.String("client_ip", client), slog.String("cache", string(c.cacheWord())))
+}
+
+// cacheWord returns what the relay said about its cache; only it does, and it answers what no route took.
+func (c *call) cacheWord() []byte {
+	if c.route != c.server.unmatched {
+		return nil
+	}
+	return c.ctx.Response.Header.Peek("X-Cache")
 }

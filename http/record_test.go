@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,8 @@ func TestOverTheRealRecord(t *testing.T) {
 	const end = testNow + 3_600_000 // away from midnight
 	start := (end - 120_000).Micros()
 	now := start
-	w, err := history.NewWriter(history.WriterOptions{Store: store, Markets: markets, Now: func() time.Time { return time.UnixMicro(int64(now)) }})
+	var clock atomic.Int64 // the writer's
+	w, err := history.NewWriter(history.WriterOptions{Store: store, Markets: markets, Now: func() time.Time { return time.UnixMicro(clock.Load()) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +37,7 @@ func TestOverTheRealRecord(t *testing.T) {
 	var ids []string
 	for s := range 120 {
 		now = start + model.Micros(s)*1_000_000 + 300_000
+		clock.Store(int64(now))
 		u := &model.BookUpdate{Prev: uint64(s), Seq: uint64(s + 1), Chained: true, Bids: levels("3199.50", fmt.Sprintf("%d.5", s+1))}
 		if s == 0 {
 			u.Snapshot, u.Asks = true, levels("3200.00", "18.2")
@@ -47,6 +50,7 @@ func TestOverTheRealRecord(t *testing.T) {
 		w.OnEvent(&model.Event{Time: at, Recv: now, Payload: &model.TradeBatch{Rows: []model.Trade{trade(uint64(100+s), at, "3200.00", "0.5", s%2 == 0)}}}, nil)
 		ids = append(ids, fmt.Sprint(100+s))
 		now = start + model.Micros(s+1)*1_000_000
+		clock.Store(int64(now))
 		w.OnTick(now, []market.Held{{Market: eth, View: b.View(), TradesHeld: true, Minute: s%60 == 0}})
 	}
 	if err := w.Flush(ctx); err != nil {

@@ -1,6 +1,9 @@
 package http
 
 import (
+	"bufio"
+	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -38,15 +41,14 @@ func load(b *testing.B, conns []net.Conn, span time.Duration) (requests int64, c
 	before, until := cpuTime(b), time.Now().Add(span)
 	for _, conn := range conns {
 		all.Go(func() {
-			r := newReader(conn)
-			var resp fasthttp.Response
+			r := bufio.NewReaderSize(conn, writeBuffer)
 			for n := int64(1); ; n++ {
 				if _, err := conn.Write(request); err != nil {
 					b.Error(err)
 					return
 				}
-				if err := resp.ReadLimitBody(r, 1<<20); err != nil || resp.StatusCode() != 200 {
-					b.Errorf("got %d %v", resp.StatusCode(), err)
+				if err := skipAnswer(r); err != nil {
+					b.Error(err)
 					return
 				}
 				if n%16 == 0 && time.Now().After(until) {
@@ -58,6 +60,29 @@ func load(b *testing.B, conns []net.Conn, span time.Duration) (requests int64, c
 	}
 	all.Wait()
 	return done.Load(), cpuTime(b) - before
+}
+
+// skipAnswer reads one answer with as little work as a load generator can do: it looks for the length and the end of the
+// head, and at nothing else, so that what is measured is the server.
+func skipAnswer(r *bufio.Reader) error {
+	length := 0
+	for first := true; ; first = false {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return fmt.Errorf("read answer: %w", err)
+		}
+		switch {
+		case first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200")):
+			return fmt.Errorf("got %q", line)
+		case line[0] == 'C' && bytes.HasPrefix(line, []byte("Content-Length: ")):
+			for _, d := range line[len("Content-Length: ") : len(line)-2] {
+				length = length*10 + int(d-'0')
+			}
+		case len(line) == 2:
+			_, err := r.Discard(length)
+			return err
+		}
+	}
 }
 
 // compare lets both servers work in turns of 50 ms, so that whatever else the machine does hits both alike, and reports
