@@ -78,7 +78,7 @@ func runServer(ctx context.Context, cfg *config.Config, log *slog.Logger, stderr
 			"/ws": sockets.WS, "/ws/replay": sockets.Replay,
 		},
 		PublicURL: publicURL, TrustedProxies: trustedProxies(cfg), CursorKey: secrets.derive("cursor"),
-		MetricsToken: string(cfg.Metrics.Token), Logger: log,
+		MetricsToken: string(cfg.Metrics.Token), Logger: log, AccessLog: accessLog(cfg, stderr),
 	})
 	if err != nil {
 		return err
@@ -141,6 +141,15 @@ func socketLimits(cfg *config.Config) ws.Limits {
 		PongTimeout: time.Duration(cfg.WS.PongTimeout), QueueFrames: cfg.WS.QueueFrames,
 		QueueBytes: int(cfg.WS.QueueBytes), ReplayBuffer: int(cfg.Replay.QueueBytes),
 	}
+}
+
+// accessLog is where requests are logged by the batch: past the logger, whose cost per line is several times that of
+// the request. Only JSON lines are written so; text, and levels above info, are the logger's business.
+func accessLog(cfg *config.Config, stderr io.Writer) io.Writer {
+	if cfg.Logging.Format != "json" || parseLevel(cfg.Logging.Level) > slog.LevelInfo {
+		return nil
+	}
+	return stderr
 }
 
 // trustedProxies reads what the configuration's check has found to be networks.

@@ -5,7 +5,6 @@ package access
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -138,11 +137,12 @@ func (a *Access) localHost(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// hostname cuts the port and the brackets of an IPv6 literal.
+// hostname cuts the port and the brackets of an IPv6 literal. It does not allocate for the usual lower-case host.
 func hostname(hostport string) string {
-	h, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		h = strings.Trim(hostport, "[]")
+	h := hostport
+	if i := strings.LastIndexByte(h, ':'); i >= 0 && (strings.IndexByte(h, ':') == i || strings.HasSuffix(h[:i], "]")) {
+		h = h[:i]
 	}
+	h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
 	return strings.ToLower(strings.TrimSuffix(h, "."))
 }

@@ -22,6 +22,8 @@ func TestLocalPlan(t *testing.T) {
 		{"loopback", Request{Peer: peer("127.0.0.1:5000"), Host: "localhost:8080"}, true},
 		{"loopback by address", Request{Peer: peer("127.0.0.1:5000"), Host: "127.0.0.1:8080"}, true},
 		{"IPv6 loopback", Request{Peer: peer("[::1]:5000"), Host: "[::1]:8080"}, true},
+		{"bare IPv6", Request{Peer: peer("[::1]:5000"), Host: "::1"}, true},
+		{"rooted name", Request{Peer: peer("127.0.0.1:5000"), Host: "LOCALHOST.:8080"}, true},
 		{"IPv4-mapped", Request{Peer: peer("[::ffff:127.0.0.1]:5000"), Host: "localhost"}, true},
 		{"public host", Request{Peer: peer("127.0.0.1:5000"), Host: "bots.example.com"}, true},
 		{"own origin", Request{Peer: peer("127.0.0.1:5000"), Host: "localhost:8080", Origin: "http://localhost:8080"}, true},
@@ -79,5 +81,17 @@ func TestDefaultPlans(t *testing.T) {
 		if p.ReplayAtMax() != (p.Slug == "enterprise") {
 			t.Errorf("%s: ReplayAtMax is %v", p.Slug, p.ReplayAtMax())
 		}
+	}
+}
+
+// A local call is authenticated on the path of every request: it must cost nothing.
+func TestAuthenticateDoesNotAllocate(t *testing.T) {
+	a, err := New(Options{LocalPlan: "free"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Request{Peer: netip.MustParseAddrPort("127.0.0.1:1"), Host: "localhost:8080"}
+	if n := testing.AllocsPerRun(100, func() { _, _ = a.Authenticate(r) }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
