@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -44,6 +45,8 @@ func Size(rows []Row) (n int) {
 type Bare struct {
 	b  testing.TB
 	db *pebble.DB
+
+	turn uint32
 }
 
 // OpenBare opens a bare database in a directory, or in memory where dir is empty.
@@ -63,14 +66,24 @@ func OpenBare(b testing.TB, dir string) *Bare {
 			b.Errorf("close bare database: %v", err)
 		}
 	})
-	return &Bare{b, db}
+	return &Bare{b: b, db: db}
 }
 
 // Write commits rows in groups of at most so many rows, each group on disk before the next one begins.
-func (x *Bare) Write(rows []Row, group int) {
+func (x *Bare) Write(rows []Row, group int) { x.write(nil, rows, group) }
+
+// WriteNew is Write with a prefix that no call before had, so that the rows are new ones.
+func (x *Bare) WriteNew(rows []Row, group int) {
+	x.turn++
+	x.write(binary.BigEndian.AppendUint32(nil, x.turn), rows, group)
+}
+
+func (x *Bare) write(prefix []byte, rows []Row, group int) {
 	batch := x.db.NewBatch()
+	var k []byte
 	for i, r := range rows {
-		if err := batch.Set(r.Key, r.Value, nil); err != nil {
+		k = append(append(k[:0], prefix...), r.Key...)
+		if err := batch.Set(k, r.Value, nil); err != nil {
 			x.b.Fatalf("set row: %v", err)
 		}
 		if (i+1)%group != 0 && i+1 != len(rows) {
