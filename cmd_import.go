@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,8 @@ func (a *app) newImportCommand() *cobra.Command {
 		Short: "Load recorded Lighter frames into the store",
 		Long: "Import reads recordings (.ndjson, .jsonl, also .gz), one frame per line: bare, or wrapped as\n" +
 			`{"seq","recv_us","msg"} or {"captured_at","frame"}. The recording's own clock counts. A file` + "\n" +
-			"imported twice changes nothing; damaged lines are counted and left out. No server may run on the store.",
+			"imported twice changes nothing; damaged lines are counted and left out. It ends with 1 when a file holds no\n" +
+			"frame at all, with 5 when one is cut short. No server may run on the store.",
 		Example: "  hyperlight import recording.ndjson.gz",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -64,7 +66,10 @@ func (a *app) newImportCommand() *cobra.Command {
 				}
 				return err
 			}
-			return a.printImport(report)
+			if err := a.printImport(report); err != nil {
+				return err
+			}
+			return importFault(report)
 		},
 	}
 	cmd.Flags().StringVar(&options.Markets, "markets", "", "`FILE` with an orderBooks or orderBookDetails reply, for symbols and decimals")
@@ -88,6 +93,19 @@ func checkReadable(name string) error {
 	}
 	if info.IsDir() {
 		return failf(exitFailure, "name the recordings in it", "%s is a directory", name)
+	}
+	return nil
+}
+
+// importFault turns files that gave nothing, or not all they should, into the command's error.
+func importFault(r *engine.ImportReport) error {
+	switch {
+	case len(r.NoFrames) > 0:
+		return failf(exitFailure, "give recordings of Lighter frames, one JSON object a line, plain or gzip",
+			"no frame in %s", strings.Join(r.NoFrames, ", "))
+	case len(r.CutShort) > 0:
+		return failf(exitDamage, "what comes before is stored; import a whole copy and the rest is added",
+			"%s cannot be read to its end", strings.Join(r.CutShort, ", "))
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -52,7 +51,7 @@ deterministic from --seed. With --capture a recording is played at its own pace,
 	fl.BoolVar(&f.capture.Loop, "loop", false, "start the recording again when it ends")
 	fl.Float64Var(&f.capture.Speed, "speed", 1, "pace of the recording as a multiple of its own")
 	fl.BoolVar(&f.capture.KeepTime, "keep-time", false, "leave the recording's times as they are")
-	fl.IntVar(&f.capture.WaitSubscriptions, "wait-subscriptions", 0, "hold the recording until so many channels are subscribed")
+	fl.IntVar(&f.capture.WaitSubscriptions, "wait-subscriptions", 0, "hold the recording until there are so many subscriptions")
 	fl.IntVar(&f.restLimit, "rest-limit", 24000, "REST requests a minute per IP; 60 is the venue's anonymous tier, negative is no limit")
 	fl.DurationVar(&f.answerDelay, "answer-delay", 0, "how long the stream lets a message wait for its answer; the venue takes about 200ms")
 	return c
@@ -64,7 +63,7 @@ func runSim(cmd *cobra.Command, f simFlags) error {
 	defer stop()
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if f.exchange.Markets < 1 || f.exchange.Accounts < 1 || f.exchange.Rate <= 0 || f.capture.Speed <= 0 {
-		return errors.New("simulate a venue: --markets, --accounts, --rate and --speed must be positive")
+		return usagef("--markets, --accounts, --rate and --speed must be positive; see %s --help", cmd.CommandPath())
 	}
 	var src sim.Source
 	if f.capture.File != "" {
@@ -80,11 +79,11 @@ func runSim(cmd *cobra.Command, f simFlags) error {
 	}
 	ln, err := net.Listen("tcp", f.listen)
 	if err != nil {
-		return fmt.Errorf("simulate a venue: %w; choose another --listen", err)
+		return fmt.Errorf("simulate a venue: %w", err)
 	}
 	if !f.allowRemote && !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		ln.Close()
-		return fmt.Errorf("simulate a venue on %s: %w; add --allow-remote if that is meant", f.listen, sim.ErrRemote)
+		return failf(exitRefused, "add --allow-remote if that is meant", "simulate a venue on %s: %w", f.listen, sim.ErrRemote)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "listening on http://%s\n", ln.Addr())
 	return sim.Serve(ctx, ln, src, sim.ServeOptions{AllowRemote: f.allowRemote, AnswerDelay: f.answerDelay, Logger: log,

@@ -66,6 +66,8 @@ type ImportReport struct {
 	Ignored        uint64            `json:"ignored"`       // frames of types that are not recorded
 	Rejected       uint64            `json:"rejected"`      // lines that were not understood
 	Reasons        map[string]uint64 `json:"reasons"`       // why, with counts
+	NoFrames       []string          `json:"no_frames"`     // files without a single frame: no recordings of this venue
+	CutShort       []string          `json:"cut_short"`     // files that end too early or are damaged inside; loaded up to there
 	Markets        int               `json:"markets"`       // markets seen
 	From           int64             `json:"from"`          // first receive time, ms
 	To             int64             `json:"to"`            // last receive time, ms
@@ -74,7 +76,8 @@ type ImportReport struct {
 
 // Import loads recordings into a store that no server has open, through the same decoder, books and writer as live
 // data, with each recording's own clock. Trades that are stored already are merged by id, book data is added only
-// where nothing was held, so a second import of a file adds nothing. A damaged line is counted and left out.
+// where nothing was held, so a second import of a file adds nothing. A damaged line is counted and left out, and so is
+// a file without frames; a store that takes no rows ends the import.
 func Import(ctx context.Context, o ImportOptions) (report *ImportReport, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -88,8 +91,11 @@ func Import(ctx context.Context, o ImportOptions) (report *ImportReport, err err
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if h := store.Metrics(); h.ReadOnly {
+		return nil, fmt.Errorf("open store: %w", h.Reason)
+	}
 	im := &importer{o: o, store: store, began: o.Now(), seen: map[model.MarketID]bool{}}
-	im.report.Reasons = map[string]uint64{}
+	im.report.Reasons, im.report.NoFrames, im.report.CutShort = map[string]uint64{}, []string{}, []string{}
 	for _, f := range o.Files {
 		if info, err := os.Stat(f); err == nil {
 			im.total += info.Size()
@@ -116,6 +122,7 @@ type importer struct {
 	seen   map[model.MarketID]bool
 	total  int64
 	done   int64 // bytes of the files before this one
+	saving error // why markets could not be stored
 }
 
 func (im *importer) file(ctx context.Context, name string) error {
@@ -135,7 +142,10 @@ func (im *importer) file(ctx context.Context, name string) error {
 	}
 	target = market.NewImporter(market.Options{
 		Now: im.o.Now, Logger: im.o.Logger, Listeners: []market.Listener{im, writer},
-		Save: func(ms []*model.Market) error { return history.SaveMarkets(im.store, ms) },
+		Save: func(ms []*model.Market) error {
+			im.saving = history.SaveMarkets(im.store, ms)
+			return im.saving
+		},
 	})
 	writing := newStage(context.WithoutCancel(ctx), "history")
 	failed := make(chan error, 1)
@@ -177,10 +187,16 @@ func (im *importer) load(ctx context.Context, name string, target *market.Import
 		}
 	}
 	file, err := openRecording(name)
+	if errors.Is(err, errNotGzip) {
+		im.reject(errNotGzip.Error())
+		im.report.NoFrames = append(im.report.NoFrames, name)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer file.close()
+	lines, understood := im.report.Lines, im.report.Frames-im.report.Ignored
 	decoder := lighter.NewDecoder(registry.Resolver(lighterID, true))
 	run := importRun{im: im, target: target, decoder: decoder}
 	emit := run.emit
@@ -191,8 +207,9 @@ func (im *importer) load(ctx context.Context, name string, target *market.Import
 		}
 		if err != nil {
 			// What was read so far is good: a recording cut short still loads up to its end.
-			im.reject("file ends inside a compressed block or a line is too long")
-			im.o.Logger.Warn("recording is cut short", "error", err)
+			im.reject(cutReason(err))
+			im.report.CutShort = append(im.report.CutShort, name)
+			im.o.Logger.Warn("recording is cut short", "file", name, "error", err)
 			break
 		}
 		if n%progressEvery == 0 {
@@ -206,6 +223,12 @@ func (im *importer) load(ctx context.Context, name string, target *market.Import
 		}
 		im.report.Lines++
 		run.line(line, name, emit)
+		if im.saving != nil {
+			return im.saving
+		}
+	}
+	if im.report.Lines > lines && im.report.Frames-im.report.Ignored == understood {
+		im.report.NoFrames = append(im.report.NoFrames, name)
 	}
 	im.done += file.size
 	im.progress(name, 0)
@@ -255,7 +278,19 @@ type importRun struct {
 	zoneSet bool
 }
 
-var errNoTime = errors.New("no receive time and no venue time before it")
+var (
+	errNoTime   = errors.New("no receive time and no venue time before it")
+	errNotGzip  = errors.New("file begins as gzip and is none")
+	errLongLine = fmt.Errorf("line is longer than %d MiB", longestLine>>20)
+)
+
+// cutReason says why the rest of a file cannot be read.
+func cutReason(err error) string {
+	if errors.Is(err, errLongLine) {
+		return errLongLine.Error()
+	}
+	return "file is cut short or damaged inside"
+}
 
 func (r *importRun) line(line []byte, name string, emit func(*model.Event) error) {
 	l, err := parseRecordedLine(line)
@@ -337,7 +372,7 @@ func openRecording(name string) (*recordingFile, error) {
 	if magic, _ := head.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
 		z, err := gzip.NewReader(head)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("open gzip: %w", err), f.Close())
+			return nil, errors.Join(fmt.Errorf("%w: %w", errNotGzip, err), f.Close())
 		}
 		body = z
 	}
@@ -361,7 +396,7 @@ func (r *recordingFile) next() ([]byte, error) {
 	r.buf = append(r.buf[:0], line...)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		if len(r.buf) > longestLine {
-			return nil, fmt.Errorf("line is longer than %d bytes", longestLine)
+			return nil, errLongLine
 		}
 		line, err = r.lines.ReadSlice('\n')
 		r.buf = append(r.buf, line...)

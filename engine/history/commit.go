@@ -25,7 +25,7 @@ func (w *Writer) commit() error {
 	}
 	began := w.o.Now()
 	err := w.store.Commit(w.batch, kv.Sync)
-	if errors.Is(err, kv.ErrReadOnly) {
+	if errors.Is(err, kv.ErrReadOnly) && !w.o.Import { // a recording can be imported again, so an import ends instead
 		// The batch is kept and committed first once there is room again.
 		w.lose()
 		return nil

@@ -116,11 +116,16 @@ func (r *REST) body(ctx context.Context, path, query string, p feed.Priority, we
 		countCall(path, "error")
 		return nil, latency, &feed.UpstreamError{Reason: transportReason(a.err), Err: a.err}
 	}
-	countCall(path, strconv.Itoa(a.status))
+	err := refused(a.status, a.html, a.body)
+	status := strconv.Itoa(a.status)
+	if err != nil && a.status/100 == 2 { // a web page, or half an answer: it must not count as a good one
+		status = "invalid"
+	}
+	countCall(path, status)
 	if a.status == fasthttp.StatusTooManyRequests && r.o.Budget != nil {
 		r.o.Budget.Exhaust()
 	}
-	return a.body, latency, refused(a.status, a.html, a.body)
+	return a.body, latency, err
 }
 
 type answer struct {
