@@ -114,7 +114,11 @@ func (w *venueWitness) run() {
 				books[market] = b
 			}
 			b.apply(f.Book.Bids, f.Book.Asks)
-			w.digests[market+" "+strconv.FormatUint(f.Book.Nonce, 10)] = b.digest
+			nonce := f.Book.Nonce
+			if nonce == 0 { // older than nonces: the appliance serves the offset as one
+				nonce = f.Book.Offset
+			}
+			w.digests[market+" "+strconv.FormatUint(nonce, 10)] = b.digest
 		case "trade":
 			for _, tr := range append(f.Trades, f.Liquidations...) {
 				w.trades[fmt.Sprintf("%s %d", market, tr.TradeID)] = tr.Timestamp
@@ -271,8 +275,22 @@ func TestFaults(t *testing.T) {
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	const markets = 4
-	v := startVenue(t, sim.New(sim.Options{Seed: int64(seed >> 1), Markets: markets, Accounts: 300, Rate: 800}), sim.ServeOptions{})
+	t.Run("exchange", func(t *testing.T) {
+		src := sim.New(sim.Options{Seed: int64(seed >> 1), Markets: 4, Accounts: 300, Rate: 800})
+		checkFaults(t, seed, src, 4, length)
+	})
+	t.Run("recording", func(t *testing.T) {
+		// Both the witness and the appliance hold two channels of two markets before the playing begins.
+		src, err := sim.NewCapture(sim.CaptureOptions{File: recordingFile(t, btcEth), Speed: 2.5, WaitSubscriptions: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkFaults(t, seed, src, 2, 11*time.Second)
+	})
+}
+
+func checkFaults(t *testing.T, seed uint64, src sim.Source, markets int, length time.Duration) {
+	v := startVenue(t, src, sim.ServeOptions{})
 	proxy, err := feedtest.NewProxy(v.stream, v.rest, feedtest.Faults{}, seed)
 	if err != nil {
 		t.Fatal(err)
@@ -280,10 +298,13 @@ func TestFaults(t *testing.T) {
 	defer proxy.Close()
 	witness := watchVenue(t, v, markets)
 	cfg := applianceConfig(t.TempDir(), venue{rest: proxy.RESTURL(), stream: proxy.StreamURL()})
-	cfg.Venues.Lighter.StaleAfter = config.Duration(1500 * time.Millisecond)
+	cfg.Venues.Lighter.StaleAfter = config.Duration(3 * time.Second)
+	for m := range markets {
+		cfg.Venues.Lighter.Markets = append(cfg.Venues.Lighter.Markets, int64(m))
+	}
 	began := time.Now()
 	a := startAppliance(t, cfg)
-	a.waitSynced(markets)
+	a.waitBooks(markets)
 	clients := []*streamClient{follow(t, a, markets), follow(t, a, markets)}
 
 	proxy.SetFaults(feedtest.Faults{
@@ -293,7 +314,7 @@ func TestFaults(t *testing.T) {
 	time.Sleep(length)
 	proxy.SetFaults(feedtest.Faults{})
 	proxy.DisconnectAll() // ends what a half-open fault muted
-	a.waitSynced(markets)
+	a.waitBooks(markets)
 	time.Sleep(1500 * time.Millisecond) // some frames of the mended stream, and the last commits
 	var rows []gapRow
 	waitFor(t, 15*time.Second, func() bool {
@@ -338,7 +359,16 @@ func TestFaults(t *testing.T) {
 			t.Errorf("client %d: only %d of %d book states could be compared", i, compared, len(c.states))
 		}
 		for g, reason := range c.gaps {
-			if row, ok := known[g]; !ok || row.Cause != reason {
+			if row, ok := known[g]; ok && row.Cause == reason {
+				continue
+			}
+			// A trade record that breaks again before a new trade came has one hole from the same trade on.
+			var told gapRow
+			var to int64
+			fmt.Sscan(g, &told.MarketID, &told.Kind, &told.From, &to)
+			if told.Kind == "order_book" || !slices.ContainsFunc(rows, func(r gapRow) bool {
+				return r.MarketID == told.MarketID && r.Kind == told.Kind && r.From <= told.From && *r.To >= to
+			}) {
 				t.Errorf("client %d was told of gap %s (%s), which is not recorded", i, g, reason)
 			}
 		}

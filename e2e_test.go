@@ -217,6 +217,16 @@ func (a *appliance) waitSynced(markets int) {
 	}, func() string { return fmt.Sprintf("status is %+v", s) })
 }
 
+// waitBooks waits until so many markets have a current book, whatever else the venue lists.
+func (a *appliance) waitBooks(markets int) {
+	a.t.Helper()
+	var s status
+	waitFor(a.t, 20*time.Second, func() bool {
+		a.get("/status", &s)
+		return s.Synced == markets
+	}, func() string { return fmt.Sprintf("status is %+v", s) })
+}
+
 // waitFor polls until ok, and fails with what there is instead.
 func waitFor(t testing.TB, limit time.Duration, ok func() bool, instead func() string) {
 	t.Helper()

@@ -16,7 +16,8 @@ type CaptureOptions struct {
 	Loop     bool
 	KeepTime bool    // do not shift the recording's times to now
 	Speed    float64 // multiple of the recorded pace; 1 where zero
-	// WaitSubscriptions holds the playing until so many channels are subscribed, so that a test's client misses nothing.
+	// WaitSubscriptions holds the playing until there are so many subscriptions, over all clients, so that a test's
+	// clients miss nothing.
 	WaitSubscriptions int
 	Now               func() time.Time
 	Logger            *slog.Logger
@@ -161,8 +162,11 @@ func (c *Capture) waitForClients(ctx context.Context) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		n := 0
 		c.hub.mu.Lock()
-		n := len(c.hub.subs)
+		for _, list := range c.hub.subs {
+			n += len(list)
+		}
 		c.hub.mu.Unlock()
 		if n >= c.opts.WaitSubscriptions {
 			return true
