@@ -41,7 +41,8 @@ func Size(rows []Row) (n int) {
 	return n
 }
 
-// Bare is a Pebble database with the library's own settings and nothing around it.
+// Bare is a Pebble database with the store's sizes and compression, otherwise the library's own settings, and nothing
+// around it.
 type Bare struct {
 	b  testing.TB
 	db *pebble.DB
@@ -57,6 +58,7 @@ func OpenBare(b testing.TB, dir string) *Bare {
 		o.FS, dir = vfs.NewMem(), "bare"
 	}
 	o.CacheSize = kv.DefaultCacheBytes
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
 	db, err := pebble.Open(dir, o)
 	if err != nil {
 		b.Fatalf("open bare database: %v", err)
@@ -99,14 +101,16 @@ func (x *Bare) write(prefix []byte, rows []Row, group int) {
 	}
 }
 
-// Settle writes everything to tables, as a store that has been at rest for a while.
-func (x *Bare) Settle() {
+// Settle writes everything to tables, as a store that has been at rest for a while, and returns their bytes.
+func (x *Bare) Settle() uint64 {
 	if err := x.db.Flush(); err != nil {
 		x.b.Fatalf("flush: %v", err)
 	}
 	if err := x.db.Compact(x.b.Context(), []byte{0}, []byte{0xff}, true); err != nil {
 		x.b.Fatalf("compact: %v", err)
 	}
+	total := x.db.Metrics().Total()
+	return uint64(total.TablesSize)
 }
 
 // Read calls fn with every row in order.
