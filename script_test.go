@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fasthttp/websocket"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts of testdata/script see the program as an operator does: processes, exit codes, files, answers. Beside the
+// commands of testscript they have:
+//
+//	start NAME ARGS...            runs hyperlight in the background; $NAME is its address, NAME.log its standard error
+//	finish NAME                   asks it to end and wants exit code 0
+//	crash NAME                    ends it with SIGKILL
+//	http [-until RE] [-data FILE] METHOD URL
+//	                              prints the status and the body; -until asks again until RE matches, -data keeps the
+//	                              answer's data member, which has no request id and no time of the answer
+//	venue NAME html|garbage       a venue that answers web pages, or breaks every frame; $NAME and $NAME_STREAM
+//	pack SRC DST [PERCENT]        gzips a file, and keeps only the first PERCENT of the result
+var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"start": scriptStart, "finish": scriptFinish, "crash": scriptCrash, "http": scriptHTTP, "venue": scriptVenue, "pack": scriptPack,
+}
+
+// TestMain lets scripts run the program itself: `exec hyperlight ...` starts this test binary as hyperlight.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"hyperlight": main})
+}
+
+// scriptState is what the commands of one script share.
+type scriptState struct {
+	vars      []string
+	processes map[string]*exec.Cmd
+}
+
+type scriptStateKey struct{}
+
+// TestScripts runs testdata/script/*.txtar, each in an empty directory that is also its home.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                scriptCommands,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")
+			e.Setenv("XDG_CONFIG_HOME", e.WorkDir+"/xdg")
+			e.Values[scriptStateKey{}] = &scriptState{vars: e.Vars, processes: map[string]*exec.Cmd{}}
+			return nil
+		},
+	})
+}
+
+func stateOf(ts *testscript.TestScript) *scriptState {
+	return ts.Value(scriptStateKey{}).(*scriptState)
+}
+
+// wantArgs fails the script where a command is not used as described.
+func wantArgs(ts *testscript.TestScript, neg bool, ok bool, usage string) {
+	if neg || !ok {
+		ts.Fatalf("usage: %s", usage)
+	}
+}
+
+func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, len(args) > 1, "start NAME ARGS...")
+	name, state := args[0], stateOf(ts)
+	cmd := exec.Command("hyperlight", args[1:]...)
+	cmd.Dir, cmd.Env = ts.MkAbs("."), state.vars
+	errors, err := cmd.StderrPipe()
+	ts.Check(err)
+	log, err := os.Create(ts.MkAbs(name + ".log"))
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	address := make(chan string, 1)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer log.Close()
+		defer close(address)
+		for lines := bufio.NewScanner(errors); lines.Scan(); {
+			fmt.Fprintln(log, lines.Text())
+			if a, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+				address <- a
+			}
+		}
+	})
+	ts.Defer(func() {
+		_ = cmd.Process.Kill() // gone already where the script ended it
+		reading.Wait()
+		_ = cmd.Wait()
+	})
+	select {
+	case a, ok := <-address:
+		if !ok {
+			ts.Fatalf("%s ended before it listened:\n%s", name, ts.ReadFile(name+".log"))
+		}
+		ts.Setenv(name, a)
+	case <-time.After(time.Minute):
+		ts.Fatalf("%s does not listen after a minute:\n%s", name, ts.ReadFile(name+".log"))
+	}
+	state.processes[name] = cmd
+}
+
+func scriptEnd(ts *testscript.TestScript, name string, signal os.Signal) error {
+	cmd := stateOf(ts).processes[name]
+	if cmd == nil {
+		ts.Fatalf("nothing named %s was started", name)
+	}
+	ts.Check(cmd.Process.Signal(signal))
+	state, err := cmd.Process.Wait()
+	ts.Check(err)
+	if !state.Success() {
+		return fmt.Errorf("%s: %s:\n%s", name, state, ts.ReadFile(name+".log"))
+	}
+	return nil
+}
+
+func scriptFinish(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, len(args) == 1, "finish NAME")
+	ts.Check(scriptEnd(ts, args[0], syscall.SIGTERM))
+}
+
+func scriptCrash(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, len(args) == 1, "crash NAME")
+	if scriptEnd(ts, args[0], os.Kill) == nil {
+		ts.Fatalf("%s had ended by itself", args[0])
+	}
+}
+
+func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	var until *regexp.Regexp
+	var data string
+	for len(args) > 2 {
+		switch args[0] {
+		case "-until":
+			var err error
+			until, err = regexp.Compile("(?m)" + args[1])
+			ts.Check(err)
+		case "-data":
+			data = args[1]
+		default:
+			ts.Fatalf("unknown flag %s", args[0])
+		}
+		args = args[2:]
+	}
+	wantArgs(ts, neg, len(args) == 2, "http [-until RE] [-data FILE] METHOD URL")
+	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		text, err := fetch(client, args[0], args[1])
+		ts.Check(err)
+		if until == nil || until.MatchString(text) {
+			fmt.Fprint(ts.Stdout(), text)
+			if data != "" {
+				_, body, _ := strings.Cut(text, "\n")
+				var envelope struct{ Data json.RawMessage }
+				ts.Check(json.Unmarshal([]byte(body), &envelope))
+				ts.Check(os.WriteFile(ts.MkAbs(data), envelope.Data, 0o600))
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no answer matches %q; the last one is\n%s", until, text)
+		}
+	}
+}
+
+func fetch(client *http.Client, method, url string) (string, error) {
+	req, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return fmt.Sprintf("status %d\n%s\n", resp.StatusCode, body), err
+}
+
+func scriptPack(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, len(args) == 2 || len(args) == 3, "pack SRC DST [PERCENT]")
+	var b strings.Builder
+	z := gzip.NewWriter(&b)
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		_, err := io.WriteString(z, line)
+		ts.Check(err)
+		ts.Check(z.Flush()) // each line in a block of its own, so that a cut loses what follows it and nothing else
+	}
+	ts.Check(z.Close())
+	packed := b.String()
+	if len(args) == 3 {
+		percent, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		packed = packed[:len(packed)*percent/100]
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(packed), 0o600))
+}
+
+func scriptVenue(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, len(args) == 2, "venue NAME html|garbage")
+	handler := map[string]http.HandlerFunc{"html": answerHTML, "garbage": answerGarbage}[args[1]]
+	if handler == nil {
+		ts.Fatalf("there is no venue %s", args[1])
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	server := &http.Server{Handler: handler}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(ln) })
+	ts.Defer(func() {
+		_ = server.Close()
+		serving.Wait()
+	})
+	ts.Setenv(args[0], "http://"+ln.Addr().String())
+	ts.Setenv(args[0]+"_STREAM", "ws://"+ln.Addr().String()+"/stream")
+}
+
+// answerHTML is a venue behind a gateway that has lost it.
+func answerHTML(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html")
+	fmt.Fprint(w, "<html><body><h1>502 Bad Gateway</h1></body></html>")
+}
+
+// answerGarbage is a venue whose REST lists one market and whose stream answers a subscribe with a good book of it,
+// then with one broken frame after another.
+func answerGarbage(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/stream" {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.URL.Path == "/":
+			fmt.Fprintf(w, `{"status":200,"network_id":1,"timestamp":%d}`, time.Now().Unix())
+		case strings.HasPrefix(r.URL.Path, "/api/v1/orderBook"):
+			const m = `[{"symbol":"ETH","market_id":0,"market_type":"perp","status":"active","taker_fee":"0","maker_fee":"0",` +
+				`"min_base_amount":"0.1","min_quote_amount":"1","supported_size_decimals":4,"supported_price_decimals":2,` +
+				`"supported_quote_decimals":6,"size_decimals":4,"price_decimals":2}]`
+			fmt.Fprint(w, `{"code":200,"order_books":`+m+`,"order_book_details":`+m+`}`)
+		default:
+			fmt.Fprint(w, `{"code":200,"trades":[{"trade_id":`)
+		}
+		return
+	}
+	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	say := func(text string) { _ = conn.WriteMessage(websocket.TextMessage, []byte(text)) } // a lost client ends the loop below
+	say(`{"session_id":"1","type":"connected"}`)
+	for {
+		_, message, err := conn.ReadMessage()
+		if err != nil {
+			return
+		}
+		if !strings.Contains(string(message), "order_book/0") || !strings.Contains(string(message), `"subscribe"`) {
+			continue
+		}
+		say(fmt.Sprintf(`{"channel":"order_book:0","offset":1,"order_book":{"code":0,"asks":[{"price":"101.00","size":"1.0000"}],`+
+			`"bids":[{"price":"100.00","size":"2.0000"}],"offset":1,"nonce":10,"begin_nonce":0},"timestamp":%d,"type":"subscribed/order_book"}`,
+			time.Now().UnixMilli()))
+		for _, broken := range []string{
+			``, `null`, `[1,2]`, `{"channel":"order_book:0","type":"update/ord`, `<html>gateway</html>`, "\x00\x01\x02",
+			`{"channel":"order_book:0","order_book":{"asks":[{"price":"abc","size":"1"}],"bids":[],"nonce":11,"begin_nonce":10},"type":"update/order_book"}`,
+			`{"channel":"order_book:0","order_book":{"asks":{"price":1},"bids":7,"nonce":12,"begin_nonce":11},"type":"update/order_book"}`,
+			`{"channel":"order_book:99999999999999999999","order_book":{},"type":"update/order_book"}`,
+		} {
+			say(broken)
+		}
+	}
+}
