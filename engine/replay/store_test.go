@@ -148,32 +148,3 @@ func TestReplayOfARealStore(t *testing.T) {
 		}
 	}
 }
-
-// BenchmarkReplayStore replays a warm store at "max" inside the process. ns/event is the figure; the record is 10 minutes of
-// 50 updates of six levels and 17 trades a second.
-func BenchmarkReplayStore(b *testing.B) {
-	for _, sealed := range []bool{false, true} {
-		s := store(b, 600, sealed, false)
-		for _, kinds := range []struct {
-			name string
-			set  KindSet
-		}{{"trades", Kinds(Trade)}, {"ticks", Kinds(Trade, BookUpdate)}, {"seconds", Kinds(Trade, Snapshot)}} {
-			name := map[bool]string{false: "hot", true: "sealed"}[sealed]
-			b.Run(name+"/"+kinds.name, func(b *testing.B) {
-				b.ReportAllocs()
-				events := 0
-				for b.Loop() {
-					src := NewSource(s.reader, Request{Markets: []*model.Market{s.market}, From: s.from, To: s.to,
-						Include: kinds.set, StartBooks: kinds.set.Has(BookUpdate)})
-					p := NewPlayer(src, PlayerOptions{})
-					if err := p.Run(b.Context(), func(*Event) error { events++; return nil }); err != nil {
-						b.Fatal(err)
-					}
-					src.Close()
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(events), "ns/event")
-				b.ReportMetric(float64(events)/b.Elapsed().Seconds()/1e6, "Mevents/s")
-			})
-		}
-	}
-}
