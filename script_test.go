@@ -3,7 +3,7 @@ package main
 import (
 	"bufio"
 	"compress/gzip"
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -20,18 +20,22 @@ import (
 
 	"github.com/fasthttp/websocket"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"hyperlight/engine/sim"
 )
 
 // The scripts of testdata/script see the program as an operator does: processes, exit codes, files, answers. Beside the
 // commands of testscript they have:
 //
-//	start NAME ARGS...            runs hyperlight in the background; $NAME is its address, NAME.log its standard error
+//	start NAME ARGS...            runs hyperlight in the background; $NAME is its address, $NAME_HOST that
+//	                              without http://, NAME.log its standard error
 //	finish NAME                   asks it to end and wants exit code 0
 //	crash NAME                    ends it with SIGKILL
-//	http [-until RE] [-data FILE] METHOD URL
-//	                              prints the status and the body; -until asks again until RE matches, -data keeps the
-//	                              answer's data member, which has no request id and no time of the answer
-//	venue NAME html|garbage       a venue that answers web pages, or breaks every frame; $NAME and $NAME_STREAM
+//	http [-until RE] [-pick RE] METHOD URL
+//	                              prints the status and the body; -until asks again until RE matches, -pick prints
+//	                              only what RE matches
+//	venue NAME sim|html|garbage   a venue: simulated, or one that answers web pages, or one whose frames are broken;
+//	                              $NAME and $NAME_STREAM are its addresses
 //	pack SRC DST [PERCENT]        gzips a file, and keeps only the first PERCENT of the result
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"start": scriptStart, "finish": scriptFinish, "crash": scriptCrash, "http": scriptHTTP, "venue": scriptVenue, "pack": scriptPack,
@@ -111,6 +115,7 @@ func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s ended before it listened:\n%s", name, ts.ReadFile(name+".log"))
 		}
 		ts.Setenv(name, a)
+		ts.Setenv(name+"_HOST", strings.TrimPrefix(a, "http://"))
 	case <-time.After(time.Minute):
 		ts.Fatalf("%s does not listen after a minute:\n%s", name, ts.ReadFile(name+".log"))
 	}
@@ -144,34 +149,27 @@ func scriptCrash(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
-	var until *regexp.Regexp
-	var data string
+	until, pick := regexp.MustCompile(""), regexp.MustCompile("(?s).*")
 	for len(args) > 2 {
+		re, err := regexp.Compile("(?m)" + args[1])
+		ts.Check(err)
 		switch args[0] {
 		case "-until":
-			var err error
-			until, err = regexp.Compile("(?m)" + args[1])
-			ts.Check(err)
-		case "-data":
-			data = args[1]
+			until = re
+		case "-pick":
+			pick = re
 		default:
 			ts.Fatalf("unknown flag %s", args[0])
 		}
 		args = args[2:]
 	}
-	wantArgs(ts, neg, len(args) == 2, "http [-until RE] [-data FILE] METHOD URL")
+	wantArgs(ts, neg, len(args) == 2, "http [-until RE] [-pick RE] METHOD URL")
 	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		text, err := fetch(client, args[0], args[1])
 		ts.Check(err)
-		if until == nil || until.MatchString(text) {
-			fmt.Fprint(ts.Stdout(), text)
-			if data != "" {
-				_, body, _ := strings.Cut(text, "\n")
-				var envelope struct{ Data json.RawMessage }
-				ts.Check(json.Unmarshal([]byte(body), &envelope))
-				ts.Check(os.WriteFile(ts.MkAbs(data), envelope.Data, 0o600))
-			}
+		if until.MatchString(text) {
+			fmt.Fprintln(ts.Stdout(), pick.FindString(text))
 			return
 		}
 		if time.Now().After(deadline) {
@@ -214,22 +212,32 @@ func scriptPack(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptVenue(ts *testscript.TestScript, neg bool, args []string) {
-	wantArgs(ts, neg, len(args) == 2, "venue NAME html|garbage")
-	handler := map[string]http.HandlerFunc{"html": answerHTML, "garbage": answerGarbage}[args[1]]
-	if handler == nil {
-		ts.Fatalf("there is no venue %s", args[1])
-	}
+	wantArgs(ts, neg, len(args) == 2, "venue NAME sim|html|garbage")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
-	server := &http.Server{Handler: handler}
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = server.Serve(ln) })
-	ts.Defer(func() {
-		_ = server.Close()
-		serving.Wait()
-	})
 	ts.Setenv(args[0], "http://"+ln.Addr().String())
 	ts.Setenv(args[0]+"_STREAM", "ws://"+ln.Addr().String()+"/stream")
+	serve, end := func() error { return nil }, func() { ln.Close() }
+	switch args[1] {
+	case "sim":
+		ctx, cancel := context.WithCancel(context.Background())
+		exchange := sim.New(sim.Options{Seed: 1, Markets: 2, Accounts: 200, Rate: 300})
+		serve, end = func() error { return sim.Serve(ctx, ln, exchange, sim.ServeOptions{}) }, cancel
+	case "html", "garbage":
+		server := &http.Server{Handler: http.HandlerFunc(answerHTML)}
+		if args[1] == "garbage" {
+			server.Handler = http.HandlerFunc(answerGarbage)
+		}
+		serve, end = func() error { return server.Serve(ln) }, func() { _ = server.Close() }
+	default:
+		ts.Fatalf("there is no venue %s", args[1])
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = serve() }) // what it says at its end is of no use: the script's server tells what it saw
+	ts.Defer(func() {
+		end()
+		serving.Wait()
+	})
 }
 
 // answerHTML is a venue behind a gateway that has lost it.

@@ -252,6 +252,14 @@ func TestFreeSpace(t *testing.T) {
 	if v, err := get(s, "Tabcd"); err != nil || v != "1" {
 		t.Errorf("read: %q, %v", v, err)
 	}
+	b := s.NewBatch()
+	b.Set([]byte("reserve"), nil)
+	if err := s.CommitReserve(b, kv.Sync); err != nil {
+		t.Errorf("commit from the reserve: %v", err)
+	}
+	if _, err := get(s, "reserve"); err != nil {
+		t.Errorf("row of the reserve: %v", err)
+	}
 	if err := s.DropBefore(key.Trades, 1<<31); err != nil {
 		t.Errorf("retention below the minimum: %v", err)
 	}

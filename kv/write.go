@@ -65,7 +65,13 @@ func (b *Batch) Reset() {
 
 // Commit applies a batch as a whole. It returns ErrReadOnly while the disk is short of space, ErrFailed after an error
 // that the store cannot recover from. The batch must be Reset before it is used again.
-func (s *Store) Commit(b *Batch, d Durability) error {
+func (s *Store) Commit(b *Batch, d Durability) error { return s.commit(b, d, s.writable) }
+
+// CommitReserve applies a batch also while free space is below the minimum. It is for the few rows without which the
+// record would tell something wrong; everything that grows with the market goes through Commit.
+func (s *Store) CommitReserve(b *Batch, d Durability) error { return s.commit(b, d, s.l.failure) }
+
+func (s *Store) commit(b *Batch, d Durability, refuse func() error) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
@@ -73,7 +79,7 @@ func (s *Store) Commit(b *Batch, d Durability) error {
 	if b.err != nil {
 		return fmt.Errorf("commit: %w", b.err)
 	}
-	if err := s.writable(); err != nil {
+	if err := refuse(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return s.apply(b, d)

@@ -22,7 +22,8 @@ type Recovered struct {
 }
 
 // Recover closes the intervals that a stop or a crash left open, at the heartbeat or at the last row if that came later,
-// and opens a gap after each. It must run before a live writer is made, and changes nothing when it runs again.
+// and opens a gap after each. It must run before a live writer is made, and changes nothing when it runs again. It works
+// on a disk below its minimum of free space too: reads go on there, and must not take an open interval for held.
 func Recover(ctx context.Context, store *kv.Store) (Recovered, error) {
 	out := Recovered{Starts: map[model.MarketID]market.Start{}}
 	var err error
@@ -59,7 +60,7 @@ func Recover(ctx context.Context, store *kv.Store) (Recovered, error) {
 	if batch.Len() == 0 {
 		return out, nil
 	}
-	if err := store.Commit(batch, kv.Sync); err != nil {
+	if err := store.CommitReserve(batch, kv.Sync); err != nil {
 		return out, fmt.Errorf("commit recovery: %w", err)
 	}
 	return out, nil
@@ -106,14 +107,24 @@ func lastTrades(ctx context.Context, store *kv.Store, starts map[model.MarketID]
 	return nil
 }
 
+// recordOf names a record: one kind of one market.
 type recordOf struct {
 	kind   uint8
 	market uint32
 }
 
-// closeIntervals ends what is open and returns where the last interval of each record ends.
-func closeIntervals(ctx context.Context, store *kv.Store, batch *kv.Batch, out *Recovered) (map[recordOf]model.Micros, error) {
-	ends := map[recordOf]model.Micros{}
+// heldRow is a row of the coverage. Of an open one the interval's end is resolved as far as the store tells it.
+type heldRow struct {
+	recordOf
+	Interval
+	open bool
+	next model.Micros // where the next interval of the record starts; forever: there is none
+}
+
+// heldRows returns the coverage of every record, ascending. What a stop or a crash left open ends at the heartbeat, or at
+// the last row of the interval if that came later: not at rows of a later interval, which an import may have added since.
+func heldRows(ctx context.Context, store *kv.Store, heartbeat model.Micros, starts map[model.MarketID]market.Start) ([]heldRow, error) {
+	var out []heldRow
 	for row, err := range store.Scan(ctx, key.All(key.Coverage)) {
 		if err != nil {
 			return nil, fmt.Errorf("scan coverage: %w", err)
@@ -122,36 +133,69 @@ func closeIntervals(ctx context.Context, store *kv.Store, batch *kv.Batch, out *
 		if err != nil {
 			return nil, err
 		}
-		if iv.End == 0 {
-			iv.End = max(out.Heartbeat, model.Micros(k.Start))
-			switch model.Kind(k.Kind) {
-			case model.KindBook:
-				last, err := lastBookRow(store, k.Market, k.Start, out.Heartbeat)
-				if err != nil {
-					return nil, err
-				}
-				iv.End = max(iv.End, last)
-			case model.KindTrades:
-				iv.End = max(iv.End, out.Starts[model.MarketID(k.Market)].LastTradeTime.Micros())
-			}
-			batch.Set(key.Held(nil, k.Kind, k.Market, k.Start), record.AppendInterval(nil, iv))
+		h := heldRow{recordOf: recordOf{k.Kind, k.Market}, open: iv.End == 0, next: forever}
+		h.From, h.To = model.Micros(k.Start), iv.End
+		if n := len(out); n > 0 && out[n-1].recordOf == h.recordOf {
+			out[n-1].next = h.From
 		}
-		at := recordOf{k.Kind, k.Market}
-		ends[at] = max(ends[at], iv.End)
+		out = append(out, h)
+	}
+	for i := range out {
+		h := &out[i]
+		if !h.open {
+			continue
+		}
+		h.To = max(heartbeat, h.From)
+		switch model.Kind(h.kind) {
+		case model.KindBook:
+			last, err := lastBookRow(store, h.market, int64(h.From), heartbeat, h.next)
+			if err != nil {
+				return nil, err
+			}
+			h.To = min(max(h.To, last), h.next-1)
+		case model.KindTrades:
+			if h.next == forever {
+				h.To = max(h.To, starts[model.MarketID(h.market)].LastTradeTime.Micros())
+			}
+		}
+	}
+	return out, nil
+}
+
+// closeIntervals ends what is open and returns where the last interval of each record ends.
+func closeIntervals(ctx context.Context, store *kv.Store, batch *kv.Batch, out *Recovered) (map[recordOf]model.Micros, error) {
+	rows, err := heldRows(ctx, store, out.Heartbeat, out.Starts)
+	if err != nil {
+		return nil, err
+	}
+	ends := map[recordOf]model.Micros{}
+	for _, h := range rows {
+		if h.open {
+			batch.Set(key.Held(nil, h.kind, h.market, int64(h.From)), record.AppendInterval(nil, record.Interval{End: h.To}))
+			if h.next != forever && h.To < h.next {
+				gap := record.Gap{To: h.next, Cause: model.CauseDowntime}
+				batch.Set(key.Gap(nil, h.market, h.kind, int64(h.To)), record.AppendGap(nil, gap))
+			}
+		}
+		ends[h.recordOf] = max(ends[h.recordOf], h.To)
 	}
 	return ends, nil
 }
 
-// lastBookRow returns the receive time of the last row of an interval that is open since start, 0 where it has none.
+// lastBookRow returns the receive time of the last row before limit of an interval that is open since start, 0 where it
+// has none.
 // Rows are committed at most seconds after the heartbeat, so no day after its next one is searched; a quiet book may have
 // had its last row days before.
-func lastBookRow(store *kv.Store, mkt uint32, start int64, heartbeat model.Micros) (model.Micros, error) {
+func lastBookRow(store *kv.Store, mkt uint32, start int64, heartbeat, limit model.Micros) (model.Micros, error) {
 	oldest := key.DayOfMicros(start)
 	for day := key.DayOfMicros(max(start, int64(heartbeat))) + 1; ; day-- {
 		from := key.DayStart(day) * 1000
 		var last model.Micros
 		for _, form := range []key.Form{key.Hot, key.Sealed} {
-			r, err := key.BookRange(mkt, form, from, from+key.DayMicros)
+			r, err := key.BookRange(mkt, form, from, min(from+key.DayMicros, int64(limit)))
+			if errors.Is(err, key.ErrEmptyRange) {
+				continue
+			}
 			if err != nil {
 				return 0, fmt.Errorf("range of book blocks: %w", err)
 			}
