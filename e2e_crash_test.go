@@ -33,7 +33,9 @@ func TestKill(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 
 	const markets = 6
-	v := startVenue(t, sim.New(sim.Options{Seed: int64(seed >> 1), Markets: markets, Accounts: 500, Rate: 2000}), sim.ServeOptions{})
+	v := startVenue(t, sim.New(sim.Options{Seed: int64(seed >> 1), Markets: markets, Accounts: 500, Rate: 2000}), sim.ServeOptions{
+		Limits: sim.Limits{MessagesPerMinute: -1, NewConnections: -1}, // each restart subscribes anew
+	})
 	dir := t.TempDir()
 	var known map[string]bool
 	for n := range kills {

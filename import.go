@@ -22,7 +22,7 @@ func runImport(ctx context.Context, cfg *config.Config, log *slog.Logger, files 
 	}
 	// A store that cannot go on fails every commit, which ends the import; nothing else is left to stop.
 	return engine.Import(ctx, engine.ImportOptions{
-		Store: storeOptions(cfg, func(error) {}), History: cfg.History, Files: files, Markets: markets,
+		Store: storeOptions(cfg, func(error) {}), Files: files, Markets: markets,
 		Progress: progress, Logger: log,
 	})
 }

@@ -1,20 +1,15 @@
 package engine
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"strings"
-	"sync/atomic"
 	"time"
 
-	"hyperlight/config"
 	"hyperlight/engine/book"
 	"hyperlight/engine/feed"
 	"hyperlight/engine/feed/lighter"
@@ -35,9 +30,8 @@ const (
 
 // ImportOptions configures an Import.
 type ImportOptions struct {
-	Store   kv.Options
-	History config.History
-	Files   []string
+	Store kv.Options
+	Files []string
 	// Markets is an orderBooks or orderBookDetails reply that tells symbols and decimals of markets the store does not
 	// know; nil: they are inferred from the frames.
 	Markets  []byte
@@ -320,9 +314,7 @@ func (r *importRun) line(line []byte, name string, emit func(*model.Event) error
 func (r *importRun) emit(e *model.Event) error {
 	recv := r.recv
 	if recv == 0 {
-		if recv = e.Time.Micros(); recv < r.last {
-			recv = r.last
-		}
+		recv = max(venueTime(e).Micros(), r.last)
 		if recv == 0 {
 			return errNoTime
 		}
@@ -338,6 +330,18 @@ func (r *importRun) emit(e *model.Event) error {
 	return nil
 }
 
+// venueTime is the time by which a frame without a receive time counts. Trade frames carry none of their own: theirs is
+// that of their newest trade.
+func venueTime(e *model.Event) model.Millis {
+	t := e.Time
+	if b, ok := e.Payload.(*model.TradeBatch); ok && t == 0 {
+		for i := range b.Rows {
+			t = max(t, b.Rows[i].Time)
+		}
+	}
+	return t
+}
+
 // reason shortens a decoder's error to what counts lines of one kind together.
 func reason(err error) string {
 	for _, known := range []error{lighter.ErrMalformed, lighter.ErrUnknownMarket, lighter.ErrDigits, lighter.ErrValue, errNoTime} {
@@ -346,113 +350,4 @@ func reason(err error) string {
 		}
 	}
 	return "other: " + err.Error()
-}
-
-// recordingFile reads the lines of a recording, plain or gzip.
-type recordingFile struct {
-	file  *os.File
-	size  int64
-	read  atomic.Int64
-	lines *bufio.Reader
-	buf   []byte
-}
-
-func openRecording(name string) (*recordingFile, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	r := &recordingFile{file: f}
-	if info, err := f.Stat(); err == nil {
-		r.size = info.Size()
-	}
-	counted := io.TeeReader(f, countingWriter{&r.read})
-	head := bufio.NewReaderSize(counted, 256<<10)
-	var body io.Reader = head
-	if magic, _ := head.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
-		z, err := gzip.NewReader(head)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%w: %w", errNotGzip, err), f.Close())
-		}
-		body = z
-	}
-	r.lines = bufio.NewReaderSize(body, 1<<20)
-	return r, nil
-}
-
-type countingWriter struct{ n *atomic.Int64 }
-
-func (c countingWriter) Write(p []byte) (int, error) {
-	c.n.Add(int64(len(p)))
-	return len(p), nil
-}
-
-// next returns the next line without its end; it is valid until the next call.
-func (r *recordingFile) next() ([]byte, error) {
-	line, err := r.lines.ReadSlice('\n')
-	if err == nil {
-		return line[:len(line)-1], nil
-	}
-	r.buf = append(r.buf[:0], line...)
-	for errors.Is(err, bufio.ErrBufferFull) {
-		if len(r.buf) > longestLine {
-			return nil, errLongLine
-		}
-		line, err = r.lines.ReadSlice('\n')
-		r.buf = append(r.buf, line...)
-	}
-	if err == io.EOF && len(r.buf) > 0 {
-		return r.buf, nil
-	}
-	return bytes.TrimSuffix(r.buf, []byte{'\n'}), err
-}
-
-func (r *recordingFile) position() int64 { return r.read.Load() }
-
-func (r *recordingFile) close() { _ = r.file.Close() } // only read from
-
-// recordingZone compares the zoneless clock of a recording with the venue's own time in its first book or statistics
-// frame; 0, which means UTC, where there is none.
-func recordingZone(name string) model.Micros {
-	f, err := openRecording(name)
-	if err != nil {
-		return 0
-	}
-	defer f.close()
-	for range zoneLines {
-		line, err := f.next()
-		if err != nil {
-			return 0
-		}
-		l, err := parseRecordedLine(line)
-		if err != nil || !l.localTime {
-			continue
-		}
-		if t, ok := frameTime(l.frame); ok {
-			return zoneOffset(l.recv, t)
-		}
-	}
-	return 0
-}
-
-// frameTime finds the venue's time of a frame whose last timestamp member is the frame's own.
-func frameTime(frame []byte) (model.Millis, bool) {
-	if !bytes.Contains(frame, []byte(`"channel":"order_book`)) && !bytes.Contains(frame, []byte(`"channel":"market_stats`)) {
-		return 0, false
-	}
-	i := bytes.LastIndex(frame, []byte(`"timestamp":`))
-	if i < 0 {
-		return 0, false
-	}
-	digits := strings.TrimLeft(string(frame[i+len(`"timestamp":`):]), " ")
-	var t model.Millis
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			break
-		}
-		if t = t*10 + model.Millis(c-'0'); t > 1e15 {
-			return 0, false
-		}
-	}
-	return t, t > 1e12
 }

@@ -315,3 +315,34 @@ func TestImportDamagedLines(t *testing.T) {
 		t.Errorf("the reasons %v do not add up to %d", report.Reasons, report.Rejected)
 	}
 }
+
+// Trades tell when a recording was made: a clock without a zone is set by them, and bare trade frames count as received
+// with their newest trade.
+func TestImportTradesOnly(t *testing.T) {
+	const t0 = 1_760_041_996_000
+	frame := func(i int) string {
+		return fmt.Sprintf(`{"channel":"trade:7","liquidation_trades":null,"trades":[{"trade_id":%d,"type":"trade","market_id":7,"size":"1.0","price":"10.00","usd_amount":"10.000000","ask_id":1,"bid_id":2,"ask_account_id":3,"bid_account_id":4,"is_maker_ask":true,"block_height":5,"timestamp":%d}],"type":"update/trade"}`, 100+i, t0+i*100)
+	}
+	for name, wrap := range map[string]func(int) string{
+		"bare": frame,
+		"captured": func(i int) string {
+			return fmt.Sprintf(`{"captured_at":"2025-10-09T22:33:%02d.%01d00000","frame":%s}`, 16+i/10, i%10, frame(i))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			var lines []string
+			for i := range 20 {
+				lines = append(lines, wrap(i))
+			}
+			file := filepath.Join(dir, "in.ndjson")
+			if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			report := importFile(t, filepath.Join(dir, "store"), file)
+			if report.Trades != 20 || report.Rejected != 0 || report.From != t0 || report.To != t0+1900 {
+				t.Fatalf("report is %+v", *report)
+			}
+		})
+	}
+}
