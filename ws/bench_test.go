@@ -14,6 +14,7 @@ import (
 
 	"github.com/fasthttp/websocket"
 
+	"hyperlight/bench"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
@@ -23,13 +24,18 @@ import (
 // burst is how many trades are published at once: the frames of a busy moment.
 const burst = 100
 
-// BenchmarkFanOut delivers bursts of trades to subscribers on loopback sockets; "bare" writes the same bytes to as many
-// sockets, one goroutine and one write per socket and burst, which is the best that any hub could do. The clients read
-// in the same process.
+// BenchmarkFanOut delivers bursts of trades to subscribers on loopback sockets. The baseline writes the same bytes to as
+// many sockets, one goroutine and one write per socket and burst, which is the best that any hub could do. The clients
+// read in the same process.
 func BenchmarkFanOut(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
-		b.Run(fmt.Sprintf("hub/%d", n), func(b *testing.B) { benchHub(b, n) })
-		b.Run(fmt.Sprintf("bare/%d", n), func(b *testing.B) { benchBare(b, n) })
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			ours, closeOurs := hubTurn(b, n)
+			defer closeOurs()
+			bare, closeBare := bareTurn(b, n)
+			defer closeBare()
+			bench.Compare(b, "deliveries", bare, ours)
+		})
 	}
 }
 
@@ -55,13 +61,8 @@ func (d *drains) read(conn net.Conn) {
 	})
 }
 
-func report(b *testing.B, perOp int) {
-	frames := float64(b.N) * float64(perOp)
-	b.ReportMetric(frames/b.Elapsed().Seconds()/1e6, "Mdeliveries/s")
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/frames, "ns/delivery")
-}
-
-func benchHub(b *testing.B, n int) {
+// hubTurn publishes a burst to n subscribers and waits until all have read it.
+func hubTurn(b *testing.B, n int) (turn func() int, done func()) {
 	h := serve(b, Options{Limits: Limits{QueueFrames: 1 << 14}})
 	k := newMaker(h.s.Hub(), 0)
 	d := &drains{reached: make(chan struct{}, 1)}
@@ -83,8 +84,7 @@ func benchHub(b *testing.B, n int) {
 	for _, c := range conns {
 		d.read(c.conn.NetConn())
 	}
-	b.ResetTimer()
-	for range b.N {
+	turn = func() int {
 		size := burst * fixed
 		for range burst {
 			seq++
@@ -94,16 +94,18 @@ func benchHub(b *testing.B, n int) {
 		d.want.Store(int64(n * size))
 		k.trades(burst, model.TradeBatch{})
 		<-d.reached
+		return n * burst
 	}
-	b.StopTimer()
-	report(b, n*burst)
-	for _, c := range conns {
-		c.conn.Close()
+	return turn, func() {
+		for _, c := range conns {
+			c.conn.Close()
+		}
+		d.wg.Wait()
 	}
-	d.wg.Wait()
 }
 
-func benchBare(b *testing.B, n int) {
+// bareTurn writes the bytes of a burst to n sockets and waits until all have been read.
+func bareTurn(b *testing.B, n int) (turn func() int, done func()) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -136,48 +138,80 @@ func benchBare(b *testing.B, n int) {
 		})
 		work, conns = append(work, todo), append(conns, c, server)
 	}
-	b.ResetTimer()
-	for range b.N {
+	turn = func() int {
 		d.got.Store(0)
 		d.want.Store(int64(n * len(piece)))
 		for _, w := range work {
 			w <- struct{}{}
 		}
 		<-d.reached
+		return n * burst
 	}
-	b.StopTimer()
-	report(b, n*burst)
-	for _, w := range work {
-		close(w)
-	}
-	writers.Wait()
-	for _, c := range conns {
-		c.Close()
-	}
-	d.wg.Wait()
-}
-
-// BenchmarkClientMemory measures what an idle subscriber costs: heap and stacks, the client's own socket included.
-func BenchmarkClientMemory(b *testing.B) {
-	const n = 500
-	h := serve(b, Options{})
-	memory := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapInuse + m.StackInuse
-	}
-	for range b.N {
-		before := memory()
-		var conns []net.Conn
-		for range n {
-			conns = append(conns, h.plain(b))
+	return turn, func() {
+		for _, w := range work {
+			close(w)
 		}
-		b.ReportMetric(float64(memory()-before)/n, "B/client")
+		writers.Wait()
 		for _, c := range conns {
 			c.Close()
 		}
+		d.wg.Wait()
 	}
+}
+
+// BenchmarkClientMemory measures what an idle subscriber costs: heap and stacks, the client's own socket included. The
+// baseline is a bare socket with a goroutine that reads from it; ratio is its bytes by ours.
+func BenchmarkClientMemory(b *testing.B) {
+	const n = 500
+	h := serve(b, Options{})
+	memory := func() float64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapInuse + m.StackInuse)
+	}
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ln.Close()
+	for b.Loop() {
+		var took [2]float64
+		for i, open := range []func() net.Conn{
+			func() net.Conn { return bareClient(b, ln) },
+			func() net.Conn { return h.plain(b) },
+		} {
+			var conns []net.Conn
+			before := memory()
+			for range n {
+				conns = append(conns, open())
+			}
+			took[i] = (memory() - before) / n
+			for _, c := range conns {
+				c.Close()
+			}
+		}
+		b.ReportMetric(took[1], "B/client")
+		b.ReportMetric(took[0], "bare-B/client")
+		b.ReportMetric(took[0]/took[1], "ratio")
+	}
+}
+
+// bareClient is a connection whose server side only waits for bytes.
+func bareClient(b *testing.B, ln net.Listener) net.Conn {
+	c, err := net.Dial("tcp4", ln.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	server, err := ln.Accept()
+	if err != nil {
+		b.Fatal(err)
+	}
+	go func() {
+		_, _ = server.Read(make([]byte, 512)) // ends with the client
+		server.Close()
+	}()
+	return c
 }
 
 // plain subscribes over a socket without a library, whose memory would be counted too.
@@ -222,7 +256,8 @@ func longTape() *taped {
 	return h
 }
 
-// BenchmarkReplaySocket replays at "max" over one loopback socket from a record in memory; the client only counts.
+// BenchmarkReplaySocket replays at "max" over one loopback socket from a record in memory; the client only counts. The
+// baseline writes as many bytes to a bare socket, 16 KiB at a time.
 func BenchmarkReplaySocket(b *testing.B) {
 	h := serve(b, Options{History: longTape()})
 	for _, x := range []struct{ name, members string }{
@@ -231,22 +266,66 @@ func BenchmarkReplaySocket(b *testing.B) {
 		{"live", `"format":"live"`},
 	} {
 		b.Run(x.name, func(b *testing.B) {
-			events, size := uint64(0), 0
-			for range b.N {
-				d := websocket.Dialer{}
-				conn, _, err := d.Dial("ws://"+h.addr+"/ws/replay", nil)
-				if err != nil {
-					b.Fatal(err)
-				}
-				conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":"max",%s}`,
-					tapeStart, int64(tapeStart)+400_000*20, x.members))
-				sent, n := countToEnd(b, conn.NetConn())
-				events, size = events+sent, size+n
-				conn.Close()
-			}
-			b.ReportMetric(float64(events)/b.Elapsed().Seconds()/1e6, "Mevents/s")
-			b.ReportMetric(float64(size)/float64(events), "B/event")
+			sent, size := h.replayToEnd(b, x.members)
+			bench.Compare(b, "events", func() int {
+				pour(b, size)
+				return int(sent)
+			}, func() int {
+				sent, _ := h.replayToEnd(b, x.members)
+				return int(sent)
+			})
+			b.ReportMetric(float64(size)/float64(sent), "B/event")
 		})
+	}
+}
+
+// replayToEnd runs a replay over a socket of its own.
+func (h *harness) replayToEnd(b *testing.B, members string) (sent uint64, size int) {
+	d := websocket.Dialer{}
+	conn, _, err := d.Dial("ws://"+h.addr+"/ws/replay", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	start := fmt.Appendf(nil, `{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":"max",%s}`, tapeStart, int64(tapeStart)+400_000*20, members)
+	if err := conn.WriteMessage(websocket.TextMessage, start); err != nil {
+		b.Fatal(err)
+	}
+	return countToEnd(b, conn.NetConn())
+}
+
+// pour sends size bytes over a socket of its own and reads them.
+func pour(b *testing.B, size int) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		piece := make([]byte, 16<<10)
+		for left := size; left > 0; left -= len(piece) {
+			if _, err := c.Write(piece[:min(left, len(piece))]); err != nil {
+				return
+			}
+		}
+	}()
+	c, err := net.Dial("tcp4", ln.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	buf := make([]byte, 256<<10)
+	for got := 0; got < size; {
+		n, err := c.Read(buf)
+		if err != nil {
+			b.Fatal(err)
+		}
+		got += n
 	}
 }
 
