@@ -64,7 +64,7 @@ func runServer(ctx context.Context, cfg *config.Config, log *slog.Logger, stderr
 
 	sockets, err := ws.New(ws.Options{
 		Markets: eng.Registry(), History: eng.History(), Access: eng.Access(),
-		Logger: log.With("component", "ws"), Limits: socketLimits(cfg), Compression: cfg.WS.Compression,
+		Logger: log.With("component", "ws"), Limits: socketLimits(cfg), SnapshotDepth: cfg.Snapshots.Depth, Compression: cfg.WS.Compression,
 	})
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func runServer(ctx context.Context, cfg *config.Config, log *slog.Logger, stderr
 			"/ws": sockets.WS, "/ws/replay": sockets.Replay,
 		},
 		PublicURL: publicURL, TrustedProxies: trustedProxies(cfg), CursorKey: secrets.derive("cursor"),
-		MetricsToken: string(cfg.Metrics.Token), Logger: log, AccessLog: accessLog(cfg, stderr),
+		MetricsToken: string(cfg.Metrics.Token), SnapshotDepth: cfg.Snapshots.Depth, Logger: log, AccessLog: accessLog(cfg, stderr),
 	})
 	if err != nil {
 		return err

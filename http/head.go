@@ -17,7 +17,7 @@ var (
 	errHeadLength     = &model.Error{Code: model.CodeBadRequest, Message: "send either content-length or transfer-encoding, and once"}
 	errHeadTransfer   = &model.Error{Code: model.CodeBadRequest, Message: "transfer-encoding must be chunked"}
 	errHeadConnection = &model.Error{Code: model.CodeBadRequest, Message: "connection must name only close, keep-alive or upgrade"}
-	errHeadURL        = &model.Error{Code: model.CodeBadRequest, Message: "the URL must not be longer than 8 KiB"}
+	errHeadURL        = &model.Error{Code: model.CodeBadRequest, Message: "the url must not be longer than 8 KiB"}
 	errHeadTooLarge   = &model.Error{Code: model.CodeBadRequest, Message: "the request head must not be larger than 16 KiB"}
 	errHeadMalformed  = &model.Error{Code: model.CodeBadRequest, Message: "the request must be well-formed HTTP and arrive within 10 s"}
 	errEncodedBody    = &model.Error{Code: model.CodeBadRequest, Message: "content-encoding is not accepted on requests, send the body as it is"}

@@ -243,6 +243,20 @@ func TestCursorOfAnotherQuery(t *testing.T) {
 }
 
 // Checklist 73-75.
+// The setting cuts what is asked for, and never fills up.
+func TestSnapshotDepthIsCapped(t *testing.T) {
+	f := newFixture(t, testOptions{edit: func(o *Options) { o.SnapshotDepth = 2 }})
+	for query, want := range map[string]int{"": 2, "&depth=1": 1, "&depth=1000": 2} {
+		for _, which := range []string{"limit=1", fmt.Sprintf("at=%d", testNow)} {
+			_, e := f.get(t, "/api/v1/orderbook/0/snapshots?"+which+query)
+			s := e.list("snapshots")[0]
+			if bids, asks := s["bids"].([]any), s["asks"].([]any); len(bids) != want || len(asks) != want {
+				t.Errorf("%s%s: %d bids and %d asks, want %d", which, query, len(bids), len(asks), want)
+			}
+		}
+	}
+}
+
 func TestSnapshots(t *testing.T) {
 	f := newFixture(t, testOptions{})
 	const path = "/api/v1/orderbook/0/snapshots?"

@@ -129,6 +129,8 @@ type Options struct {
 	// overrides it per market.
 	WhaleNotional num.USD
 	WhaleByMarket map[model.MarketID]num.USD
+	// SnapshotDepth is the most levels a side that /snapshots answers with; 0 means as many as are asked for.
+	SnapshotDepth int
 	// CountLimit is how many rows a total may decode before it is null; 0 means 1,000,000.
 	CountLimit int
 
@@ -157,6 +159,7 @@ type Server struct {
 	metricsToken string
 	whale        num.USD
 	whaleOf      map[model.MarketID]num.USD
+	snapshots    int // levels a side at most; 0: no cap
 	countLimit   int
 
 	routes      []*route
@@ -184,7 +187,7 @@ func New(o Options) (*Server, error) {
 		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
 		trusted: o.TrustedProxies, cursorKey: o.CursorKey, metricsToken: o.MetricsToken,
-		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, countLimit: o.CountLimit,
+		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,
 	}
 	if s.now == nil {
 		s.now = time.Now

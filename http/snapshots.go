@@ -38,6 +38,9 @@ func parseSnapshots(c *call) (snapshotQuery, error) {
 	}
 	p := c.params()
 	q.depth = p.integer("depth", defaultSnapshotDepth, 1, maxDepth)
+	if most := c.server.snapshots; most > 0 {
+		q.depth = min(q.depth, most)
+	}
 	if q.at, q.single = p.moment("at"); q.single {
 		for _, name := range []string{"start", "end", "interval", "cursor"} {
 			if _, given := p.get(name); given {

@@ -83,6 +83,7 @@ func (c *Conn) accept(p *access.Principal) {
 		return
 	}
 	c.principal = p
+	c.server.lobby.leave(c)
 	c.authTimer.Stop()
 	if former != nil {
 		c.session.moved(former, p)

@@ -11,6 +11,8 @@ const (
 	closeGoing    closeCode = 1001
 	closeProtocol closeCode = 1002
 	closeBinary   closeCode = 1003
+	closeLost     closeCode = 1006 // counted, never sent: the peer went without a word
+	closeNotUTF8  closeCode = 1007
 	closeTooBig   closeCode = 1009
 	closeInternal closeCode = 1011
 	closeAuth     closeCode = 4001
@@ -27,6 +29,8 @@ var closeReasons = map[closeCode]string{
 	closeGoing:    "server is shutting down",
 	closeProtocol: "protocol error",
 	closeBinary:   "only text frames are taken",
+	closeLost:     "",
+	closeNotUTF8:  "text must be UTF-8",
 	closeTooBig:   "message too big",
 	closeInternal: "internal error",
 	closeAuth:     "missing or invalid credential",

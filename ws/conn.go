@@ -4,10 +4,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fasthttp/websocket"
 
@@ -52,6 +54,7 @@ type Conn struct {
 
 	// On the reader goroutine.
 	session   session
+	lobby     netip.Prefix      // the block of addresses it waits for authentication under; zero if it does not
 	shown     access.Request    // what the handshake showed
 	principal *access.Principal // nil before authentication
 	mayAuth   bool              // an auth message may still come
@@ -103,6 +106,7 @@ func (c *Conn) run() {
 			c.server.o.Logger.Error("socket handler panicked", "path", c.path, "panic", r, "stack", string(debug.Stack()))
 			c.shut(closeInternal, true)
 		}
+		c.server.lobby.leave(c)
 		if c.principal != nil {
 			c.session.end()
 			c.server.quota.give(c.principal, slotConnection)
@@ -138,6 +142,10 @@ func (c *Conn) readLoop() error {
 		}
 		if err != nil {
 			return err
+		}
+		if !utf8.Valid(msg) {
+			c.shut(closeNotUTF8, false)
+			continue
 		}
 		messagesIn.Inc()
 		c.message(msg)
@@ -246,7 +254,7 @@ func (c *Conn) shut(code closeCode, drop bool) {
 
 // abort closes the socket without a word: the peer is gone.
 func (c *Conn) abort() {
-	c.shut(closeNormal, true)
+	c.shut(closeLost, true)
 	c.raw.Close()
 }
 

@@ -220,7 +220,7 @@ func TestShutdownDrainsAndCloses(t *testing.T) {
 
 func TestPlainRequestGetsAnError(t *testing.T) {
 	h := serve(t, Options{})
-	for method, status := range map[string]int{http.MethodGet: 400, http.MethodPost: 405} {
+	for method, status := range map[string]int{http.MethodGet: 400, http.MethodHead: 400, http.MethodPost: 405} {
 		req, _ := http.NewRequest(method, "http://"+h.addr+"/ws", nil)
 		resp, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {
@@ -234,6 +234,12 @@ func TestPlainRequestGetsAnError(t *testing.T) {
 			Meta    struct {
 				RequestID string `json:"request_id"`
 			}
+		}
+		if method == http.MethodHead {
+			if resp.StatusCode != status || len(body) != 0 || resp.ContentLength <= 0 {
+				t.Errorf("HEAD: %d %q", resp.StatusCode, body)
+			}
+			continue
 		}
 		if err := json.Unmarshal(body, &e); err != nil || resp.StatusCode != status || e.Success || e.Data.Code == "" || e.Meta.RequestID != resp.Header.Get("X-Request-Id") {
 			t.Errorf("%s: %d %s (%v)", method, resp.StatusCode, body, err)

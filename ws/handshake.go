@@ -21,6 +21,8 @@ const (
 	pathReplay = "/ws/replay"
 )
 
+const notAHandshake = "this path takes a WebSocket handshake"
+
 // readBuffer is how much of a client message is read at once; clients send little.
 const readBuffer = 1024
 
@@ -34,14 +36,30 @@ func (s *Server) WS(ctx *fasthttp.RequestCtx) { s.upgrade(ctx, pathLive, newLive
 func (s *Server) Replay(ctx *fasthttp.RequestCtx) { s.upgrade(ctx, pathReplay, newReplaySession) }
 
 func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn) session) {
+	if ctx.IsHead() { // answered as a GET that is no handshake
+		s.refuseHandshake(ctx, fasthttp.StatusBadRequest, model.CodeBadRequest, notAHandshake)
+		return
+	}
 	s.mu.Lock()
-	closed := s.closed
+	closed, full := s.closed, len(s.conns) >= s.limits.Connections
 	s.mu.Unlock()
 	if closed {
 		s.refuseHandshake(ctx, fasthttp.StatusServiceUnavailable, model.CodeServiceUnavailable, "server is shutting down")
 		return
 	}
+	if full {
+		s.refuseHandshake(ctx, fasthttp.StatusServiceUnavailable, model.CodeServiceUnavailable, "too many sockets are open, connect again later")
+		return
+	}
 	shown := credentials(ctx)
+	var block netip.Prefix
+	if _, named := shown.Credential(); !named {
+		if block = blockOf(shown.Peer.Addr()); !s.lobby.room(block, s.limits.Strangers) {
+			ctx.Response.Header.Set("Retry-After", "1")
+			s.refuseHandshake(ctx, fasthttp.StatusTooManyRequests, model.CodeRateLimit, "too many connections from this address without a credential")
+			return
+		}
+	}
 	u := websocket.FastHTTPUpgrader{
 		// Keys and tokens work from anywhere; a caller without one is local only if its Origin is ours (package access).
 		CheckOrigin:     func(*fasthttp.RequestCtx) bool { return true },
@@ -50,7 +68,7 @@ func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn)
 		WriteBufferPool: &writeBuffers,
 		Error: func(ctx *fasthttp.RequestCtx, status int, _ error) {
 			ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
-			s.refuseHandshake(ctx, status, model.CodeBadRequest, "this path takes a WebSocket handshake")
+			s.refuseHandshake(ctx, status, model.CodeBadRequest, notAHandshake)
 		},
 	}
 	_ = u.Upgrade(ctx, func(conn *websocket.Conn) { // an error was answered by Error
@@ -62,6 +80,7 @@ func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn)
 		}
 		c.session = open(c)
 		if s.remember(c) {
+			s.lobby.enter(c, block)
 			c.serve()
 		}
 	})

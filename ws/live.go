@@ -19,14 +19,14 @@ func (l *live) handle(m *message) {
 	case "unsubscribe":
 		l.unsubscribe(m)
 	default:
-		l.c.fail(codeBadRequest, "unknown message type", "")
+		l.c.fail(codeBadRequest, "type must be subscribe, unsubscribe or ping", "")
 	}
 }
 
 func (l *live) subscribe(m *message) {
 	ch, ok := l.c.server.hub.channel(m.Channel)
 	if !ok {
-		l.c.fail(codeInvalidChannel, "unknown channel or market", m.Channel)
+		l.invalidChannel(m.Channel)
 		return
 	}
 	old := l.subs[ch]
@@ -43,7 +43,7 @@ func (l *live) subscribe(m *message) {
 func (l *live) unsubscribe(m *message) {
 	ch, ok := l.c.server.hub.channel(m.Channel)
 	if !ok {
-		l.c.fail(codeInvalidChannel, "unknown channel or market", m.Channel)
+		l.invalidChannel(m.Channel)
 		return
 	}
 	sub := l.subs[ch]
@@ -52,6 +52,16 @@ func (l *live) unsubscribe(m *message) {
 		return
 	}
 	l.drop(ch, sub, channelFrame("unsubscribed", ch.name))
+}
+
+// longestName bounds what of a wrong channel name is sent back: longer ones are left out.
+const longestName = 128
+
+func (l *live) invalidChannel(name string) {
+	if len(name) > longestName {
+		name = ""
+	}
+	l.c.fail(codeInvalidChannel, "channel must name a family and a known market, as order_book/0 does", name)
 }
 
 func (l *live) drop(ch *channel, sub *subscription, ack []byte) {

@@ -3,6 +3,7 @@ package ws
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 )
 
 // message is a client message of any type. Members that a type does not know are ignored.
@@ -38,7 +39,7 @@ type since struct {
 
 var (
 	errNotJSON = errors.New("message must be one JSON object")
-	errNoType  = errors.New("type must be a string")
+	errNoType  = errors.New("type is required")
 )
 
 // parseMessage reads a client message. The error's text may be shown to the client.
@@ -47,12 +48,36 @@ func parseMessage(text []byte) (*message, error) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) && wrong.Field != "" {
-			return nil, errors.New(wrong.Field + " has the wrong type")
+			return nil, errors.New(wrong.Field + " must be " + kindWords(wrong.Type))
 		}
 		return nil, errNotJSON
+	}
+	// A member that is null is one that was left out.
+	for _, raw := range []*json.RawMessage{&m.Start, &m.End, &m.To, &m.Speed} {
+		if string(*raw) == "null" {
+			*raw = nil
+		}
 	}
 	if m.Type == "" {
 		return nil, errNoType
 	}
 	return &m, nil
+}
+
+// kindWords says what a member of the message must be.
+func kindWords(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct:
+		return "an object"
+	case reflect.Uint64:
+		return "an integer that is not negative"
+	default:
+		return "an integer"
+	}
 }

@@ -25,6 +25,7 @@ const (
 	formatEvent   = "event"
 	formatLive    = "live"
 	formatNative  = "native"
+	includeWords  = "trade, orderbook_snapshot, order_book, liquidation"
 	defaultFormat = formatEvent
 )
 
@@ -61,6 +62,9 @@ func (s *Server) parseReplay(m *message, plan *access.Plan) (*replayRequest, err
 	if err := parseDepth(m, r); err != nil {
 		return nil, err
 	}
+	if most := s.o.SnapshotDepth; most > 0 {
+		r.depth = min(r.depth, most)
+	}
 	r.speed = 1
 	if m.Speed != nil {
 		speed, err := parseSpeed(m.Speed, plan)
@@ -85,14 +89,14 @@ func (s *Server) parseMarkets(m *message, r *replayRequest) error {
 	case len(ids) == 0:
 		return badRequest("market_id is required")
 	case len(ids) > maxMarkets:
-		return badRequest("market_ids holds too many markets")
+		return badRequest(fmt.Sprintf("market_ids must hold at most %d markets", maxMarkets))
 	default:
 		r.several = true
 	}
 	for _, id := range ids {
 		mkt, ok := s.o.Markets.ByNative(venueLighter, id)
 		if !ok {
-			return badRequest(fmt.Sprintf("market %d is unknown", id))
+			return badRequest(fmt.Sprintf("market_id %d is unknown", id))
 		}
 		if !slices.ContainsFunc(r.source.Markets, func(have *model.Market) bool { return have.ID == mkt.ID }) {
 			r.source.Markets = append(r.source.Markets, mkt)
@@ -113,7 +117,7 @@ func parseFormat(m *message, r *replayRequest) error {
 		for _, name := range m.Include {
 			k, ok := replay.ParseKind(name)
 			if !ok {
-				return badRequest("include does not know " + strconv.Quote(name))
+				return badRequest("include must be a list of " + includeWords)
 			}
 			if !replay.Supported.Has(k) {
 				return badRequest("include: " + name + " cannot be replayed yet")
@@ -121,7 +125,7 @@ func parseFormat(m *message, r *replayRequest) error {
 			include |= replay.Kinds(k)
 		}
 		if include == 0 {
-			return badRequest("include must name at least one kind")
+			return badRequest("include must name at least one of " + includeWords)
 		}
 	}
 	switch r.format {
@@ -167,7 +171,7 @@ func parseSpeed(text json.RawMessage, plan *access.Plan) (float64, error) {
 	}
 	speed, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
-		return 0, badRequest("speed must be a number")
+		return 0, badRequest(`speed must be a number or "max"`)
 	}
 	if !(speed >= minSpeed && speed <= plan.MaxReplaySpeed) {
 		return 0, badRequest(fmt.Sprintf("speed must be between %s and %s", speedText(minSpeed), speedText(plan.MaxReplaySpeed)))

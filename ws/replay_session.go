@@ -62,7 +62,7 @@ func (r *replaySession) handle(m *message) {
 	case "pause", "resume", "stop", "seek", "scrub", "set_speed":
 		err = r.control(m)
 	default:
-		err = badRequest("unknown message type")
+		err = badRequest("type must be replay, pause, resume, stop, seek, set_speed or ping")
 	}
 	var refused *refusal
 	switch {
@@ -124,6 +124,9 @@ func (r *replaySession) control(m *message) error {
 		c.Action = replay.ActionStop
 	case "seek", "scrub":
 		c.Action = replay.ActionSeek
+		if m.To == nil {
+			return badRequest("to is required")
+		}
 		to, err := parseTime(m.To)
 		if err != nil {
 			return badRequest("to " + err.Error())

@@ -35,6 +35,9 @@ type Options struct {
 	Now     func() time.Time // nil means time.Now
 	Logger  *slog.Logger     // nil discards
 	Limits  Limits           // zero members mean the defaults
+	// SnapshotDepth is the most levels a side that the one-second books of a replay have; 0 means as many as are asked
+	// for. The whole book that updates follow upon is never cut by it.
+	SnapshotDepth int
 	// Compression offers permessage-deflate. It is reserved: no build offers it yet, and true is refused by New.
 	Compression bool
 }
@@ -47,6 +50,8 @@ type Limits struct {
 	WriteTimeout time.Duration // of one write, 10 s
 	CloseTimeout time.Duration // for the client's answer to a close frame, 2 s
 
+	Connections   int   // sockets open at once, 10,000
+	Strangers     int   // sockets of one address that have not authenticated, 256; loopback has no limit
 	MessageBytes  int64 // one client message, 64 KiB
 	MessageRate   int   // client messages per second, 30
 	MessageBurst  int   // 60
@@ -81,6 +86,8 @@ func (l Limits) withDefaults() Limits {
 	if l.MessageBytes == 0 {
 		l.MessageBytes = 64 << 10
 	}
+	orInt(&l.Connections, 10_000)
+	orInt(&l.Strangers, 256)
 	orInt(&l.MessageRate, 30)
 	orInt(&l.MessageBurst, 60)
 	orInt(&l.QueueFrames, 1024)
@@ -98,6 +105,7 @@ type Server struct {
 	limits Limits
 	hub    *Hub
 	quota  *quota
+	lobby  *lobby
 	ctx    context.Context // ends with Close: replays run under it
 	cancel context.CancelFunc
 
@@ -122,7 +130,7 @@ func New(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o, limits: o.Limits.withDefaults(), quota: newQuota(), conns: map[*Conn]struct{}{}}
+	s := &Server{o: o, limits: o.Limits.withDefaults(), quota: newQuota(), lobby: newLobby(), conns: map[*Conn]struct{}{}}
 	s.hub = newHub(o.Markets, o.Now, s.limits)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.done.Go(s.sweep)

@@ -2,6 +2,7 @@ package model
 
 import (
 	"strconv"
+	"unicode/utf8"
 
 	"hyperlight/engine/num"
 )
@@ -83,12 +84,21 @@ func (l Level) AppendObject(dst []byte, ps, ss uint8) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// AppendString writes s as a JSON string. Bytes that are not valid UTF-8 pass unchanged: the texts are the venue's.
+// AppendString writes s as a JSON string. Bytes that are not valid UTF-8 become U+FFFD: JSON has no other form for them.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); i++ {
 		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && n == 1 {
+				dst = append(append(dst, s[start:i]...), "\uFFFD"...)
+				start = i + 1
+			}
+			i += n - 1
+			continue
+		}
 		if c >= 0x20 && c != '"' && c != '\\' {
 			continue
 		}

@@ -102,6 +102,25 @@ func TestAppendStringIsJSON(t *testing.T) {
 	})
 }
 
+// Bytes that are no UTF-8 are replaced as the standard library does.
+func TestAppendStringOfBrokenText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := string(rapid.SliceOf(rapid.SampledFrom([]byte("a\"\n\xff\xfe\x80\xc3\xa9\xed\xa0\xe2\x82\xac\xf0\x9f\x99\x82"))).Draw(t, "s"))
+		got := AppendString(nil, s)
+		want, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back, meant string
+		if err := json.Unmarshal(want, &meant); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(got, &back); err != nil || back != meant || !utf8.Valid(got) {
+			t.Fatalf("AppendString(%q) = %s: %q, %v; want %q", s, got, back, err, meant)
+		}
+	})
+}
+
 func TestTradeJSON(t *testing.T) {
 	m := &Market{Native: 7, Symbol: `E"TH`, PriceScale: 2, SizeScale: 4, Scales: []Scale{{Price: 2, Size: 4}, {Price: 1, Size: 0}}}
 	tr := &Trade{
