@@ -107,12 +107,11 @@ func (w *Writer) lose() {
 		w.closeBlock(ms)
 		for kind := range ms.held {
 			h := &ms.held[kind]
-			if !h.open {
-				continue
+			if h.open {
+				from := w.endInterval(ms, model.Kind(kind), h.last)
+				w.openGap(ms, model.Kind(kind), model.Gap{Kind: model.Kind(kind), From: from, Cause: model.CauseDowntime})
 			}
-			from := w.endInterval(ms, model.Kind(kind), h.last)
-			w.openGap(ms, model.Kind(kind), model.Gap{Kind: model.Kind(kind), From: from, Cause: model.CauseDowntime})
-			h.lost = true
+			h.lost = h.gapOpen
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (r *Reader) lastRow(m model.MarketID, start model.Micros) (model.Micros, er
 	if err != nil {
 		return 0, err
 	}
-	return lastBookRow(r.store, uint32(m), int64(start), heartbeat)
+	return lastBookRow(r.store, uint32(m), int64(start), heartbeat, forever)
 }
 
 // BookAt returns the book of every update received before t; ErrNoData where t is not held. The first row of a held

@@ -46,6 +46,20 @@ func (r *Reader) CountTrades(ctx context.Context, m model.MarketID, sp Span) (n 
 	return n, true, nil
 }
 
+// countStored counts the trades of from <= time < to that the store has, whatever retention says of their days.
+func (r *Reader) countStored(ctx context.Context, mkt uint32, from, to int64) (n uint64, err error) {
+	for from < to {
+		end := min(to, key.DayStart(key.Day(from)+1))
+		part, err := r.countBlocks(ctx, mkt, from, end)
+		if err != nil {
+			return 0, err
+		}
+		n += part
+		from = end
+	}
+	return n, nil
+}
+
 // countBlocks counts the trades of from <= time < to, within one day, by the heads of blocks and segments.
 func (r *Reader) countBlocks(ctx context.Context, mkt uint32, from, to int64) (uint64, error) {
 	var rows []model.Trade
@@ -57,11 +71,10 @@ func (r *Reader) countBlocks(ctx context.Context, mkt uint32, from, to int64) (u
 		}
 		var n uint64
 		for _, form := range []key.Form{key.Hot, key.Sealed} {
-			start := from - from%1000
+			rg, err := hotTrades(mkt, from, to)
 			if form == key.Sealed {
-				start = dayStart
+				rg, err = key.TradeRange(mkt, form, dayStart, to)
 			}
-			rg, err := key.TradeRange(mkt, form, start, to)
 			if err != nil {
 				return 0, err
 			}

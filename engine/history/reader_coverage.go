@@ -32,6 +32,7 @@ func (r *Reader) rawIntervals(ctx context.Context, kind model.Kind, m model.Mark
 		return nil, fmt.Errorf("range of coverage: %w", err)
 	}
 	var out []Interval
+	open := -1 // the interval without an end
 	for row, err := range r.store.Scan(ctx, rg) {
 		if err != nil {
 			return nil, fmt.Errorf("scan coverage: %w", err)
@@ -39,6 +40,11 @@ func (r *Reader) rawIntervals(ctx context.Context, kind model.Kind, m model.Mark
 		k, iv, err := decodeHeld(row)
 		if err != nil {
 			return nil, err
+		}
+		if open >= 0 {
+			// An import has added to the record since the stop, which no start has noticed yet.
+			out[open].To = min(out[open].To, model.Micros(k.Start)-1)
+			open = -1
 		}
 		if iv.End == 0 {
 			if openEnd == 0 {
@@ -49,6 +55,7 @@ func (r *Reader) rawIntervals(ctx context.Context, kind model.Kind, m model.Mark
 			if iv.End = openEnd; iv.End < model.Micros(k.Start) {
 				continue // younger than the last tick
 			}
+			open = len(out)
 		}
 		out = append(out, Interval{From: model.Micros(k.Start), To: iv.End})
 	}

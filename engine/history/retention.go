@@ -28,7 +28,7 @@ type Retention struct {
 func (w *Writer) retain(ctx context.Context, now time.Time) error {
 	w.jobs.Lock()
 	defer w.jobs.Unlock()
-	return w.do(ctx, func() error {
+	return w.doAlways(ctx, func() error { // it is what makes room
 		ages := map[key.Family]time.Duration{
 			key.Books: w.o.Retention.Books, key.Stats: w.o.Retention.Stats, key.Trades: w.o.Retention.Trades,
 			key.Candles: w.o.Retention.Candles, key.Funding: w.o.Retention.Funding, key.Gaps: w.o.Retention.Gaps,
@@ -60,10 +60,10 @@ func (w *Writer) commitDrop(batch *kv.Batch) error {
 		return nil
 	}
 	batch.Set(key.MetaRow(nil, metaKeep), w.keep.append(nil))
-	if err := w.store.Commit(batch, kv.Sync); err != nil {
+	if err := w.store.CommitReserve(batch, kv.Sync); err != nil {
 		return fmt.Errorf("commit retention: %w", err)
 	}
-	w.keep.dirty = false
+	w.keep.dirty = w.losing // the batch that waits for room may hold an older state
 	maps.DeleteFunc(w.index, func(k indexKey, _ *indexState) bool { return w.keep.dropped(k.family, k.bucket) })
 	maps.DeleteFunc(w.unsealed, func(k hourKey, _ uint64) bool {
 		return w.keep.dropped(k.family, key.Day(k.hour*hourMillis))
@@ -167,6 +167,8 @@ func (w *Writer) Unpin(ctx context.Context, sp Span) error {
 		if len(w.keep.pins) == before {
 			return nil
 		}
+		// What was not thinned while it was pinned is looked at again.
+		w.keep.thinned = min(w.keep.thinned, key.Day(max(int64(sp.From), 0)))
 		batch := w.store.NewBatch()
 		for f, cut := range w.keep.cuts {
 			if err := w.keep.drop(batch, f, cut); err != nil {

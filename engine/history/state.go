@@ -61,33 +61,27 @@ func (w *Writer) load(ctx context.Context) error {
 		return err
 	}
 	w.heartbeat = hb
-	for row, err := range w.store.Scan(ctx, key.All(key.Coverage)) {
-		if err != nil {
-			return fmt.Errorf("scan coverage: %w", err)
-		}
-		k, iv, err := decodeHeld(row)
-		if err != nil {
-			return err
-		}
-		if iv.End == 0 && !w.o.Import {
+	rows, err := heldRows(ctx, w.store, hb, nil)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.open && !w.o.Import {
 			return errors.New("the last stop was not recovered")
 		}
-		if int(k.Kind) >= kindCount {
+		if int(row.kind) >= kindCount {
 			continue
 		}
-		ms := w.state(model.MarketID(k.Market))
-		h := &ms.held[k.Kind]
-		end := iv.End
-		if end == 0 {
-			end = max(hb, model.Micros(k.Start))
-		}
+		ms := w.state(model.MarketID(row.market))
+		h := &ms.held[row.kind]
 		if w.o.Import {
-			h.before = append(h.before, Interval{From: model.Micros(k.Start), To: end})
+			h.before = append(h.before, row.Interval)
 			continue
 		}
-		h.rejoin = model.Micros(k.Start)
-		if model.Kind(k.Kind) == model.KindBook {
-			ms.lastRecv = max(ms.lastRecv, end)
+		// Recover has opened a gap behind the last interval of every record: until its end is told nothing is held.
+		h.rejoin, h.gapOpen, h.gapFrom, h.gapCause = row.From, true, max(h.gapFrom, row.To), model.CauseDowntime
+		if model.Kind(row.kind) == model.KindBook {
+			ms.lastRecv = max(ms.lastRecv, row.To)
 		}
 	}
 	for row, err := range w.store.Scan(ctx, key.All(key.Index)) {

@@ -87,9 +87,15 @@ func (s *tradeSlice) load(ctx context.Context, r *Reader, mkt uint32, from, to i
 	}
 }
 
+// hotTrades is the range of the hot blocks that may hold trades of from <= time < to. A block's key lies somewhere in its
+// second, so both ends are widened to full ones.
+func hotTrades(mkt uint32, from, to int64) (key.Range, error) {
+	return key.TradeRange(mkt, key.Hot, from-from%1000, to+(1000-to%1000)%1000)
+}
+
 // collect copies forward and returns the time up to which it has everything. It never cuts within a millisecond.
 func (s *tradeSlice) collect(ctx context.Context, store *kv.Store, mkt uint32, from, to int64) (int64, error) {
-	rg, err := key.TradeRange(mkt, key.Hot, from-from%1000, to)
+	rg, err := hotTrades(mkt, from, to)
 	if err != nil {
 		return 0, err
 	}
@@ -174,7 +180,7 @@ func (s *tradeSlice) reachingInto(store *kv.Store, mkt uint32, from int64) error
 // collectReverse copies backward and returns the time from which on it has everything.
 func (s *tradeSlice) collectReverse(ctx context.Context, store *kv.Store, mkt uint32, from, to int64) (int64, error) {
 	dayStart := key.DayStart(key.Day(from))
-	rg, err := key.TradeRange(mkt, key.Hot, from-from%1000, to)
+	rg, err := hotTrades(mkt, from, to)
 	if err != nil {
 		return 0, err
 	}

@@ -264,13 +264,24 @@ func (w *Writer) apply(it *item) error {
 	return nil
 }
 
-// Flush returns when everything queued before the call is committed.
+// Flush returns when everything queued before the call is committed, kv.ErrReadOnly while rows are being dropped.
 func (w *Writer) Flush(ctx context.Context) error {
 	return w.do(ctx, func() error { return nil })
 }
 
-// do commits what is pending and then runs fn on the writer goroutine, so that fn sees a store without open ends.
+// do commits what is pending and then runs fn on the writer goroutine, so that fn sees a store without open ends. While
+// the store is read-only it returns that instead.
 func (w *Writer) do(ctx context.Context, fn func() error) error {
+	return w.doAlways(ctx, func() error {
+		if w.losing {
+			return fmt.Errorf("history rows are being dropped: %w", kv.ErrReadOnly)
+		}
+		return fn()
+	})
+}
+
+// doAlways is do for what must also work while the store is read-only.
+func (w *Writer) doAlways(ctx context.Context, fn func() error) error {
 	done := make(chan error, 1)
 	call := func() {
 		err := w.commit()

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -22,6 +23,9 @@ type candleState struct {
 	record.Candle
 	key   candleKey
 	dirty bool
+	// The ids that the candle counts though retention has dropped trades among them: an import that brings them back must
+	// not count them again.
+	countedFrom, countedTo uint64
 }
 
 // addToCandles adds a new trade to its candles of every stored resolution.
@@ -38,6 +42,9 @@ func (w *Writer) addToCandles(ms *marketState, t *model.Trade) error {
 				return err
 			}
 			ms.candles[res] = c
+		}
+		if c.countedFrom <= t.ID && t.ID <= c.countedTo {
+			continue
 		}
 		if err := addTrade(&c.Candle, t, model.MarketID(ms.id), w.o.Markets); err != nil {
 			// Two scales of which neither holds the other's digits: the trade is kept, its candle cannot be exact.
@@ -66,8 +73,28 @@ func (w *Writer) candle(k candleKey) (*candleState, error) {
 		return nil, fmt.Errorf("read candle: %w", err)
 	}
 	c.Time = model.Millis(k.time)
+	if err := w.findCounted(c); err != nil {
+		return nil, err
+	}
 	w.candles[k] = c
 	return c, nil
+}
+
+// findCounted notes which trades a candle counts that the store no longer has.
+func (w *Writer) findCounted(c *candleState) error {
+	to := c.Time + model.Millis(c.key.resolution.Millis())
+	if c.Trades == 0 || key.Day(int64(c.Time)) >= w.keep.cuts[key.Trades] {
+		return nil
+	}
+	stored, err := w.reader.countStored(context.Background(), c.key.market, int64(c.Time), int64(to))
+	if err != nil {
+		return fmt.Errorf("count the trades of a candle: %w", err)
+	}
+	// Trades that wait for this very commit are in the candle in memory, never in one that is read from the store.
+	if stored < c.Trades {
+		c.countedFrom, c.countedTo = c.FirstID, c.LastID
+	}
+	return nil
 }
 
 // addTrade adds a trade to a candle. Open and close are those of the smallest and the greatest trade id, so that late rows

@@ -23,8 +23,10 @@ type holding struct {
 
 	gapOpen bool // we have written a gap row without an end
 	gapFrom model.Micros
-	lost    bool         // the gap is our own: rows were dropped
-	rejoin  model.Micros // start of the interval that the gap ended; 0: none
+	// lost: rows were dropped since the gap began, so that it ends at the first row kept, whatever is told of it.
+	lost     bool
+	gapCause model.Cause
+	rejoin   model.Micros // start of the interval that the gap ended; 0: none
 
 	written model.Micros // Import: the end that the store knows
 	before  []Interval   // Import: what was held before the import began, ascending
@@ -50,11 +52,13 @@ func (w *Writer) startInterval(ms *marketState, kind model.Kind, at model.Micros
 		w.setInterval(ms, kind, at, 0)
 	}
 	if h.lost {
-		h.lost = false
-		w.setGap(ms, kind, h.gapFrom, record.Gap{To: at, Cause: model.CauseDowntime})
-		h.gapOpen = false
+		h.lost, h.gapOpen, h.rejoin = false, false, 0
+		w.setGap(ms, kind, h.gapFrom, record.Gap{To: max(at, h.gapFrom+1), Cause: h.gapCause})
 	}
 }
+
+// starts tells whether a row begins a held interval: none is open, and no gap whose end is still to be told.
+func (h *holding) starts() bool { return !h.open && (!h.gapOpen || h.lost) }
 
 // endInterval ends the open interval of a kind at a moment, for a book at the last row if that is later, and returns it.
 func (w *Writer) endInterval(ms *marketState, kind model.Kind, at model.Micros) model.Micros {
@@ -108,6 +112,9 @@ func (w *Writer) applyGap(e *model.Event, g *model.Gap) error {
 	}
 	ms := w.state(e.Market)
 	h := &ms.held[g.Kind]
+	if h.lost {
+		return nil
+	}
 	if g.To == 0 {
 		opened := *g
 		if h.open {
@@ -120,16 +127,13 @@ func (w *Writer) applyGap(e *model.Event, g *model.Gap) error {
 		w.openGap(ms, g.Kind, opened)
 		return nil
 	}
-	// A gap that was restored at the start was never opened here; in an import that means that it is known already.
-	if w.o.Import && !h.gapOpen {
+	// A gap that is not open here was known already to an import, or has ended with the first row kept after a loss.
+	if !h.gapOpen {
 		return nil
 	}
-	from := g.From
-	if h.gapOpen {
-		from = h.gapFrom // not before the last row, where the venue's telling and our clock disagree
-	}
 	h.gapOpen = false
-	w.setGap(ms, g.Kind, from, record.Gap{To: g.To, Cause: g.Cause, Filled: g.Filled})
+	// Not before the last row, where the venue's telling and our clock disagree.
+	w.setGap(ms, g.Kind, h.gapFrom, record.Gap{To: g.To, Cause: g.Cause, Filled: g.Filled})
 	switch {
 	case g.Filled && h.rejoin != 0:
 		w.rejoin(ms, g.Kind)
@@ -142,7 +146,7 @@ func (w *Writer) applyGap(e *model.Event, g *model.Gap) error {
 // openGap writes the row of a hole that has no end yet, so that a crash does not lose its cause.
 func (w *Writer) openGap(ms *marketState, kind model.Kind, g model.Gap) {
 	h := &ms.held[kind]
-	h.gapOpen, h.gapFrom = true, g.From
+	h.gapOpen, h.gapFrom, h.gapCause = true, g.From, g.Cause
 	w.setGap(ms, kind, g.From, record.Gap{Cause: g.Cause})
 }
 

@@ -22,7 +22,7 @@ func (w *Writer) applyStats(e *model.Event, s *model.Stats) error {
 		return nil
 	}
 	h := &ms.held[model.KindStats]
-	if !h.open && !h.gapOpen {
+	if h.starts() {
 		w.startInterval(ms, model.KindStats, e.Recv)
 	}
 	h.last = max(h.last, e.Recv)

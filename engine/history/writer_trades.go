@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"hyperlight/engine/market"
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
 	"hyperlight/kv"
@@ -32,10 +33,14 @@ const maxTradeBlocks = 64
 // applyTrades merges a batch: a trade that the store has is not counted again and the stored row stays.
 func (w *Writer) applyTrades(e *model.Event, b *model.TradeBatch) error {
 	ms := w.state(e.Market)
-	if h := &ms.held[model.KindTrades]; !h.open && !h.gapOpen && !b.REST {
+	if h := &ms.held[model.KindTrades]; h.starts() && !b.REST {
 		at := e.Recv
-		if len(b.Rows) > 0 {
-			at = b.Rows[0].Time.Micros()
+		switch n := len(b.Rows); {
+		case n > 0 && h.lost:
+			// The shard does not tell again what was lost, so nothing before this batch is sure to be whole.
+			at = b.Rows[n-1].Time.Micros()
+		case n > 0:
+			at = market.WholeFrom(b).Micros()
 		}
 		w.startInterval(ms, model.KindTrades, at)
 	}
@@ -111,7 +116,7 @@ func (w *Writer) tradeBlock(ms *marketState, at int64) (*tradeBlock, error) {
 		return b, nil
 	}
 	b := &tradeBlock{market: ms, time: at}
-	if at <= ms.lastTrade {
+	if at-at%1000 <= ms.lastTrade { // a second may have several blocks, of different scales
 		b.late = true
 		w.keyBuf = key.Trade(w.keyBuf[:0], ms.id, key.Hot, at)
 		err := w.store.Get(w.keyBuf, func(v []byte) (err error) {

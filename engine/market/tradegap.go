@@ -16,16 +16,29 @@ type tradeGap struct {
 
 // see notes from which trade on the record is whole again, as far as a batch shows it.
 func (g *tradeGap) see(b *model.TradeBatch) {
-	// Each list is whole from its first row on, all of them together from the latest of these.
-	var from *model.Trade
-	for _, first := range lists(b) {
-		if first != nil && first.ID > g.after && (from == nil || first.ID > from.ID) {
-			from = first
-		}
-	}
+	from := wholeFrom(b, g.after)
 	if from != nil && (g.nextID == 0 || from.ID < g.nextID) {
 		g.nextID, g.next = from.ID, from.Time
 	}
+}
+
+// wholeFrom returns the trade with which a batch begins to hold every trade, nil where all lists begin at or before after.
+// Each list is whole from its first row on, all of them together from the latest of these.
+func wholeFrom(b *model.TradeBatch, after uint64) (from *model.Trade) {
+	for _, first := range lists(b) {
+		if first != nil && first.ID > after && (from == nil || first.ID > from.ID) {
+			from = first
+		}
+	}
+	return from
+}
+
+// WholeFrom returns the venue's time from which on a batch with rows holds every trade.
+func WholeFrom(b *model.TradeBatch) model.Millis {
+	if t := wholeFrom(b, 0); t != nil {
+		return t.Time
+	}
+	return b.Rows[len(b.Rows)-1].Time
 }
 
 // loseTrades ends the trade record: rows may be missing from now on. The gap begins, on the venue's clock, at the last
