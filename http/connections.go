@@ -1,6 +1,7 @@
 package http
 
 import (
+	"container/list"
 	"net"
 	"net/netip"
 	"sync"
@@ -16,14 +17,30 @@ var errConnections = &model.Error{Code: model.CodeRateLimit, Message: "too many 
 // connectionCount counts the open connections of each address that have not shown a credential. Loopback is not
 // counted, and an authenticated connection follows its plan instead. An upgraded connection leaves the count: its
 // handler has its own limits. IPv6 counts by /64.
+//
+// A connection that has not sent a whole request yet might still show a credential, so it is let in; but of those too
+// an address has no more than the cap: the one that has been silent longest makes room.
 type connectionCount struct {
-	mu      sync.Mutex
-	open    map[net.Conn]netip.Prefix
-	perAddr map[netip.Prefix]int
+	mu     sync.Mutex
+	open   map[net.Conn]*visitor
+	crowds map[netip.Prefix]*crowd
+}
+
+// visitor is one counted connection.
+type visitor struct {
+	crowd  *crowd
+	silent *list.Element // in the crowd's list; nil once a request came
+}
+
+// crowd is the counted connections of one block of addresses.
+type crowd struct {
+	block  netip.Prefix
+	open   int
+	silent list.List // of net.Conn, the longest silent first
 }
 
 func newConnectionCount() *connectionCount {
-	return &connectionCount{open: map[net.Conn]netip.Prefix{}, perAddr: map[netip.Prefix]int{}}
+	return &connectionCount{open: map[net.Conn]*visitor{}, crowds: map[netip.Prefix]*crowd{}}
 }
 
 // observe is fasthttp's hook for connections that come and go.
@@ -34,13 +51,38 @@ func (n *connectionCount) observe(c net.Conn, state fasthttp.ConnState) {
 		if !ip.IsValid() || ip.IsLoopback() {
 			return
 		}
-		block := blockOf(ip)
-		n.mu.Lock()
-		n.open[c] = block
-		n.perAddr[block]++
-		n.mu.Unlock()
+		if evicted := n.enter(c, blockOf(ip)); evicted != nil {
+			_ = evicted.Close() // its own goroutine finds out and ends
+		}
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
 		n.release(c)
+	}
+}
+
+// enter counts a connection in, and returns the one that has to go for it.
+func (n *connectionCount) enter(c net.Conn, block netip.Prefix) (evicted net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	of := n.crowds[block]
+	if of == nil {
+		of = &crowd{block: block}
+		n.crowds[block] = of
+	}
+	of.open++
+	n.open[c] = &visitor{of, of.silent.PushBack(c)}
+	if of.silent.Len() <= maxPerIP {
+		return nil
+	}
+	evicted = of.silent.Front().Value.(net.Conn)
+	n.open[evicted].speaks()
+	return evicted
+}
+
+// speaks takes a visitor out of the silent ones.
+func (v *visitor) speaks() {
+	if v.silent != nil {
+		v.crowd.silent.Remove(v.silent)
+		v.silent = nil
 	}
 }
 
@@ -61,13 +103,14 @@ func blockOf(ip netip.Addr) netip.Prefix {
 func (n *connectionCount) release(c net.Conn) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	block, ok := n.open[c]
-	if !ok {
+	v := n.open[c]
+	if v == nil {
 		return
 	}
+	v.speaks()
 	delete(n.open, c)
-	if n.perAddr[block]--; n.perAddr[block] <= 0 {
-		delete(n.perAddr, block)
+	if v.crowd.open--; v.crowd.open == 0 {
+		delete(n.crowds, v.crowd.block)
 	}
 }
 
@@ -79,7 +122,12 @@ func (n *connectionCount) admit(c net.Conn, authenticated bool) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if block, ok := n.open[c]; ok && n.perAddr[block] > maxPerIP {
+	v := n.open[c]
+	if v == nil {
+		return nil
+	}
+	v.speaks()
+	if v.crowd.open > maxPerIP {
 		return errConnections
 	}
 	return nil

@@ -18,6 +18,7 @@ var (
 	errHeadTransfer   = &model.Error{Code: model.CodeBadRequest, Message: "transfer-encoding must be chunked"}
 	errHeadConnection = &model.Error{Code: model.CodeBadRequest, Message: "connection must name only close, keep-alive or upgrade"}
 	errHeadURL        = &model.Error{Code: model.CodeBadRequest, Message: "the url must not be longer than 8 KiB"}
+	errHeadProtocol   = &model.Error{Code: model.CodeBadRequest, Message: "the protocol must be HTTP/1.1 or HTTP/1.0"}
 	errHeadTooLarge   = &model.Error{Code: model.CodeBadRequest, Message: "the request head must not be larger than 16 KiB"}
 	errHeadMalformed  = &model.Error{Code: model.CodeBadRequest, Message: "the request must be well-formed HTTP and arrive within 10 s"}
 	errEncodedBody    = &model.Error{Code: model.CodeBadRequest, Message: "content-encoding is not accepted on requests, send the body as it is"}
@@ -38,6 +39,9 @@ func (h *head) read(r *fasthttp.RequestHeader) error {
 	*h = head{}
 	if len(r.RequestURI()) > maxURL {
 		return errHeadURL
+	}
+	if p := r.Protocol(); string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {
+		return errHeadProtocol
 	}
 	return h.readLines(r.RawHeaders())
 }

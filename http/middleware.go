@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"hyperlight/engine/access"
 	"hyperlight/engine/model"
 )
 
@@ -46,30 +47,12 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 
 // dispatch finds the route, lets the call in and runs the handler.
 func (s *Server) dispatch(c *call) error {
-	if c.head.encoded {
-		return errEncodedBody
-	}
-	method, path := c.ctx.Method(), c.ctx.Path()
-	if c.head.preflight && len(c.head.origin) > 0 && string(method) == "OPTIONS" {
-		c.preflight()
-		return nil
-	}
-	end := s.mux.find(path, &c.pathParams)
-	if end == nil {
-		if s.relay != nil && forwardable(path) {
-			s.relay(c.ctx)
-			return nil
-		}
-		return errNoPath
-	}
-	r := end.route(method)
+	r, err := s.match(c)
 	if r == nil {
-		c.ctx.Response.Header.Set(fasthttp.HeaderAllow, end.allow)
-		if string(method) == "OPTIONS" {
-			c.ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
-			return nil
+		if crowded := s.admitConnection(c); crowded != nil {
+			return crowded
 		}
-		return &model.Error{Code: model.CodeMethodNotAllowed, Message: "this path takes " + end.allow}
+		return err
 	}
 	c.route = r
 	if err := s.admit(c); err != nil {
@@ -96,6 +79,47 @@ func (s *Server) dispatch(c *call) error {
 	return err
 }
 
+// match finds the route of a call. Where there is none the answer is the error, or has been made.
+func (s *Server) match(c *call) (*route, error) {
+	if c.head.encoded {
+		return nil, errEncodedBody
+	}
+	method, path := c.ctx.Method(), c.ctx.Path()
+	if c.head.preflight && len(c.head.origin) > 0 && string(method) == "OPTIONS" {
+		c.preflight()
+		return nil, nil
+	}
+	end := s.mux.find(path, &c.pathParams)
+	if end == nil {
+		if s.relay != nil && forwardable(path) {
+			s.relay(c.ctx)
+			return nil, nil
+		}
+		return nil, errNoPath
+	}
+	if r := end.route(method); r != nil {
+		return r, nil
+	}
+	c.ctx.Response.Header.Set(fasthttp.HeaderAllow, end.allow)
+	if string(method) == "OPTIONS" {
+		c.ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
+		return nil, nil
+	}
+	return nil, &model.Error{Code: model.CodeMethodNotAllowed, Message: "this path takes " + end.allow}
+}
+
+// admitConnection refuses the first request of a connection too many from one address.
+func (s *Server) admitConnection(c *call) error {
+	if c.ctx.ConnRequestNum() != 1 {
+		return nil
+	}
+	err := s.connections.admit(c.ctx.Conn(), c.principal != nil)
+	if err != nil {
+		c.ctx.SetConnectionClose()
+	}
+	return err
+}
+
 // admit makes the checks that can refuse a call before its handler, in the contract's order (1.6): authentication, rate
 // limit, quota, tier. Rate windows and credits belong between the first and the last; they come with the keys.
 func (s *Server) admit(c *call) error {
@@ -103,15 +127,13 @@ func (s *Server) admit(c *call) error {
 	if c.route.auth == authData {
 		refused = c.authenticate()
 	}
-	if c.ctx.ConnRequestNum() == 1 {
-		if err := s.connections.admit(c.ctx.Conn(), c.principal != nil); err != nil {
-			c.ctx.SetConnectionClose()
-			return err
-		}
+	if err := s.admitConnection(c); err != nil {
+		return err
 	}
 	if refused != nil {
 		return refused
 	}
+	c.limitHeaders()
 	return s.checkPlan(c)
 }
 
@@ -170,6 +192,28 @@ var (
 	headerTiming       = []byte("Server-Timing")
 	valueNoSniff       = []byte("nosniff")
 	valueNoStore       = []byte("no-store")
+)
+
+// limitHeaders tells a caller whose plan has no limit per minute that it has none. Windows are not counted yet, so there
+// is nothing true to say to the others.
+func (c *call) limitHeaders() {
+	if c.principal == nil || c.principal.Plan.RequestsPerMinute != access.Unlimited {
+		return
+	}
+	h := &c.ctx.Response.Header
+	h.SetCanonical(headerRateLimit, valueUnlimited)
+	h.SetCanonical(headerRateRemaining, valueUnlimited)
+	h.SetCanonical(headerRateReset, strconv.AppendInt(c.scratch[:0], c.start.Unix()+rateWindow, 10))
+}
+
+// rateWindow is the length of the window of requests per minute, in seconds: an empty one resets that much later.
+const rateWindow = 60
+
+var (
+	headerRateLimit     = []byte("X-RateLimit-Limit")
+	headerRateRemaining = []byte("X-RateLimit-Remaining")
+	headerRateReset     = []byte("X-RateLimit-Reset")
+	valueUnlimited      = []byte("-1")
 )
 
 // finish measures, logs and gives the call back. It runs for every request, whatever happened to it.

@@ -174,6 +174,19 @@ func TestHead(t *testing.T) {
 	}
 }
 
+// Checklist 16 and 22, as far as there are plans without a limit: what is not counted is not told.
+func TestRateHeaders(t *testing.T) {
+	const path = "/api/v1/orderbook/0"
+	h := newFixture(t, testOptions{}).do(t, "GET", path).Header
+	if h["X-Ratelimit-Limit"] != "-1" || h["X-Ratelimit-Remaining"] != "-1" || h["X-Ratelimit-Reset"] != fmt.Sprint(testNow/1000+60) {
+		t.Errorf("a plan without a limit: got %v", h)
+	}
+	h = newFixture(t, testOptions{plan: "free"}).do(t, "GET", path).Header
+	if _, told := h["X-Ratelimit-Limit"]; told {
+		t.Errorf("a plan whose limit is not counted yet: got %v", h)
+	}
+}
+
 // Checklist 39.
 func TestUnknownPathsAndMethods(t *testing.T) {
 	f := newFixture(t, testOptions{})
@@ -263,6 +276,9 @@ func TestHeadGuard(t *testing.T) {
 	}
 	if status, rest := f.raw(t, start+"X-A: "+strings.Repeat("x", maxHead)+"\r\n\r\n"); status != 400 || !strings.Contains(rest, "16 KiB") {
 		t.Errorf("long head: got %d %s", status, rest)
+	}
+	if status, rest := f.raw(t, "GET /health HTTP/2.0\r\nHost: localhost\r\n\r\n"); status != 400 || !strings.Contains(rest, "HTTP/1.1") {
+		t.Errorf("HTTP/2.0: got %d %s", status, rest)
 	}
 	if status, rest := f.raw(t, "BROKEN\r\n\r\n"); status != 400 || !strings.Contains(rest, `"bad_request"`) {
 		t.Errorf("no HTTP: got %d %s", status, rest)

@@ -83,15 +83,20 @@ func TestClientIP(t *testing.T) {
 
 func TestConnectionsPerAddress(t *testing.T) {
 	f := newFixture(t, testOptions{plan: "none", peer: &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 1}})
+	// Whatever is asked first, a path that does not exist too.
+	asked := 0
+	paths := []string{"/healthz", "/nowhere", "/api/v1/orderbook/0"}
 	open := make([]net.Conn, 0, maxPerIP)
 	ask := func() (net.Conn, int) {
 		conn, err := f.ln.Dial()
 		if err != nil {
 			t.Fatal(err)
 		}
+		path := paths[asked%len(paths)]
+		asked++
 		r := fasthttp.AcquireResponse()
 		defer fasthttp.ReleaseResponse(r)
-		go func() { _, _ = conn.Write([]byte("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")) }()
+		go func() { _, _ = conn.Write([]byte("GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n")) }()
 		if err := r.Read(newReader(conn)); err != nil {
 			t.Fatal(err)
 		}
@@ -99,23 +104,26 @@ func TestConnectionsPerAddress(t *testing.T) {
 	}
 	for range maxPerIP {
 		conn, status := ask()
-		if status != 200 {
+		if status == 429 {
 			t.Fatalf("connection %d: got %d", len(open), status)
 		}
 		open = append(open, conn)
 	}
-	extra, status := ask()
-	if status != 429 {
-		t.Errorf("connection %d: got %d, want 429", maxPerIP+1, status)
+	for range paths {
+		extra, status := ask()
+		if status != 429 {
+			t.Errorf("connection %d: got %d, want 429", maxPerIP+1, status)
+		}
+		open = append(open, extra)
 	}
-	for _, c := range append(open, extra) {
+	for _, c := range open {
 		c.Close()
 	}
 	deadline := time.Now().Add(5 * time.Second)
 	for {
 		conn, status := ask()
 		conn.Close()
-		if status == 200 {
+		if status != 429 {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -125,16 +133,34 @@ func TestConnectionsPerAddress(t *testing.T) {
 	}
 }
 
+// closer is a connection that can only be closed.
+type closer struct{ close func() }
+
+func (c closer) Close() error                   { c.close(); return nil }
+func (closer) Read([]byte) (int, error)         { return 0, net.ErrClosed }
+func (closer) Write([]byte) (int, error)        { return 0, net.ErrClosed }
+func (closer) LocalAddr() net.Addr              { return nil }
+func (closer) RemoteAddr() net.Addr             { return nil }
+func (closer) SetDeadline(time.Time) error      { return nil }
+func (closer) SetReadDeadline(time.Time) error  { return nil }
+func (closer) SetWriteDeadline(time.Time) error { return nil }
+
 // An authenticated connection follows its plan, and loopback is never counted.
 func TestConnectionCount(t *testing.T) {
 	n := newConnectionCount()
+	var closed []net.Conn
 	remote := func() net.Conn {
-		return &peerConn{nil, &net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 1}}
+		c := &peerConn{nil, &net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 1}}
+		c.Conn = closer{func() { closed = append(closed, c); n.observe(c, fasthttp.StateClosed) }}
+		return c
 	}
 	var last net.Conn
 	for range maxPerIP + 1 {
 		last = remote()
 		n.observe(last, fasthttp.StateNew)
+		if n.admit(last, false) != nil && len(n.open) <= maxPerIP {
+			t.Fatalf("connection %d is refused", len(n.open))
+		}
 	}
 	if n.admit(last, false) == nil {
 		t.Error("one connection too many must be refused")
@@ -146,8 +172,24 @@ func TestConnectionCount(t *testing.T) {
 	n.observe(other, fasthttp.StateNew)
 	n.observe(other, fasthttp.StateHijacked)
 	n.observe(other, fasthttp.StateClosed)
-	if got := n.perAddr[blockOf(netip.MustParseAddr("2001:db8::ffff"))]; got != maxPerIP {
-		t.Errorf("got %d counted, want %d", got, maxPerIP)
+	of := n.crowds[blockOf(netip.MustParseAddr("2001:db8::ffff"))]
+	if of.open != maxPerIP || of.silent.Len() != 0 {
+		t.Errorf("got %d counted and %d silent, want %d and none", of.open, of.silent.Len(), maxPerIP)
+	}
+	// Those that say nothing are let in, but the longest silent makes room.
+	var silent []net.Conn
+	for range maxPerIP + 3 {
+		silent = append(silent, remote())
+		n.observe(silent[len(silent)-1], fasthttp.StateNew)
+	}
+	if !slices.Equal(closed, silent[:3]) || of.silent.Len() != maxPerIP {
+		t.Errorf("%d were closed, %d are silent", len(closed), of.silent.Len())
+	}
+	for _, c := range silent {
+		n.observe(c, fasthttp.StateClosed)
+	}
+	if of.open != maxPerIP || of.silent.Len() != 0 {
+		t.Errorf("got %d counted and %d silent, want %d and none", of.open, of.silent.Len(), maxPerIP)
 	}
 	local := &peerConn{nil, loopback}
 	n.observe(local, fasthttp.StateNew)

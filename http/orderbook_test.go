@@ -46,8 +46,8 @@ func TestBook(t *testing.T) {
 	if e.Data["best_ask"] != "43000.00" || e.Data["bids"] == nil {
 		t.Errorf("got %v", e.Data)
 	}
-	for path, want := range map[string]string{"/api/v1/orderbook/2": "404 not_found <nil>", "/api/v1/orderbook/x": "400 bad_request market_id",
-		"/api/v1/orderbook/0.5": "400 bad_request market_id", "/api/v1/orderbook/-1": "404 not_found <nil>",
+	for path, want := range map[string]string{"/api/v1/orderbook/2": "404 not_found market_id", "/api/v1/orderbook/x": "400 bad_request market_id",
+		"/api/v1/orderbook/0.5": "400 bad_request market_id", "/api/v1/orderbook/-1": "404 not_found market_id",
 		"/api/v1/orderbook/99999999999999999999": "400 bad_request market_id", "/api/v1/orderbook/0?depth=0": "400 bad_request depth",
 		"/api/v1/orderbook/0?depth=": "400 bad_request depth", "/api/v1/orderbook/0?depth=1e3": "400 bad_request depth"} {
 		if got := f.failure(t, path); got != want {

@@ -135,7 +135,7 @@ func (p *params) market(name string) *model.Market {
 
 var (
 	errMarketID = model.BadRequest("market_id", "market_id must be an integer")
-	errNoMarket = model.NotFound("no such market")
+	errNoMarket = &model.Error{Code: model.CodeNotFound, Message: "no such market", Details: map[string]any{"field": "market_id"}}
 )
 
 // market finds the market that a path or a parameter names.
