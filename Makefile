@@ -13,7 +13,7 @@ VERSION   ?=
 PACKAGES  := ./...
 LDFLAGS   := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
-.PHONY: run build test unit bench-once bench fuzz soak lint web clean
+.PHONY: run build test unit bench-once bench bench-raw fuzz soak lint web clean
 
 ## run: build, then the demo on 127.0.0.1:8080 (a simulated Lighter, recorded into ./data/demo)
 run: build
@@ -46,8 +46,12 @@ bench-once:
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 5m $(PACKAGES) \
 		| { grep -vE '^(goos|goarch|cpu|pkg|PASS|ok |\?)' || true; }
 
-## bench: the benchmarks, COUNT times each; BENCH chooses by name, PACKAGES by package
+## bench: the benchmarks of BENCHMARKS.md against their baselines, as its tables; some minutes
 bench:
+	@$(GO) run ./bench/report -count $(COUNT)
+
+## bench-raw: any benchmarks as go test prints them; BENCH chooses by name, PACKAGES by package
+bench-raw:
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) -timeout 60m $(PACKAGES) \
 		| grep -E '^(goos|goarch|cpu|pkg|Benchmark|FAIL|panic)'
 

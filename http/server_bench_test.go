@@ -115,7 +115,7 @@ func compare(b *testing.B, bare, ours func() (net.Conn, error)) {
 	var rate [2]float64
 	for i, name := range []string{"bare", "ours"} {
 		rate[i] = float64(requests[i]) / wall[i].Seconds()
-		b.ReportMetric(rate[i], name+"-req/s")
+		b.ReportMetric(rate[i], map[string]string{"bare": "bare-req/s", "ours": "req/s"}[name])
 		b.ReportMetric(float64(cpu[i])/float64(requests[i]), name+"-cpu-ns/req")
 	}
 	b.ReportMetric(rate[1]/rate[0], "ratio")
