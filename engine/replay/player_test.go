@@ -225,8 +225,7 @@ func TestPauseAtMaxThenPaced(t *testing.T) {
 	l := &log{}
 	synctest.Test(t, func(t *testing.T) {
 		l.begin = time.Now()
-		var p *Player
-		p = NewPlayer(s, PlayerOptions{})
+		p := NewPlayer(s, PlayerOptions{})
 		go func() {
 			time.Sleep(time.Minute)
 			p.SetSpeed(1)
@@ -318,8 +317,7 @@ func TestSeekAfterTheLastEventWhilePaused(t *testing.T) {
 	s := &ticks{step: sec, end: 3 * sec}
 	l := &log{}
 	synctest.Test(t, func(t *testing.T) {
-		var p *Player
-		p = NewPlayer(s, PlayerOptions{})
+		p := NewPlayer(s, PlayerOptions{})
 		go func() {
 			time.Sleep(time.Minute)
 			p.Seek(1000)
