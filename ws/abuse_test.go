@@ -2,6 +2,7 @@ package ws
 
 import (
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"hyperlight/engine/access"
+	"hyperlight/engine/model"
 )
 
 // What a message has wrong is named, and what the member must be is told.
@@ -119,6 +121,32 @@ func TestSnapshotDepthIsCapped(t *testing.T) {
 	}
 	if most != 1 || whole < 2 {
 		t.Errorf("one-second books have up to %d levels, whole ones up to %d", most, whole)
+	}
+}
+
+// A client that goes without a close frame, politely (FIN) or not (RST), is gone at once: it must not be found out by a
+// ping half a minute later.
+func TestVanishedClientsAreGoneAtOnce(t *testing.T) {
+	h := serve(t, Options{})
+	k := newMaker(h.s.Hub(), 0)
+	k.snapshot(model.Level{Price: 1, Size: 1})
+	for _, linger := range []int{-1, 0} {
+		for _, path := range []string{"/ws", "/ws/replay"} {
+			c := h.local(path)
+			if path == "/ws" {
+				c.say(`{"type":"subscribe","channel":"order_book/0"}`)
+				c.expect("subscribed")
+			}
+			tcp := c.conn.NetConn().(*net.TCPConn)
+			if err := errors.Join(tcp.SetLinger(linger), tcp.Close()); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, func() bool {
+				h.s.mu.Lock()
+				defer h.s.mu.Unlock()
+				return len(h.s.conns) == 0
+			})
+		}
 	}
 }
 

@@ -113,20 +113,19 @@ func (c *Conn) run() {
 		}
 	}()
 	c.greet()
-	err := c.readLoop()
-	var closed *websocket.CloseError
-	if !errors.As(err, &closed) && !c.closing.Load() {
+	c.readLoop()
+	if !c.closing.Load() {
 		// The peer vanished, or broke the protocol and was told so by the reader.
 		c.abort()
 	}
 }
 
-// readLoop hands every text message on; it returns why reading ended.
-func (c *Conn) readLoop() error {
+// readLoop hands every text message on, until reading ends.
+func (c *Conn) readLoop() {
 	for {
 		kind, r, err := c.ws.NextReader()
 		if err != nil {
-			return err
+			return
 		}
 		if c.closing.Load() {
 			continue
@@ -141,7 +140,7 @@ func (c *Conn) readLoop() error {
 			continue
 		}
 		if err != nil {
-			return err
+			return
 		}
 		if !utf8.Valid(msg) {
 			c.shut(closeNotUTF8, false)
