@@ -82,7 +82,7 @@ func Import(ctx context.Context, o ImportOptions) (report *ImportReport, err err
 	o.Store.Now, o.Store.Logger = o.Now, o.Logger
 	store, err := kv.Open(o.Store)
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	if h := store.Metrics(); h.ReadOnly {
@@ -146,7 +146,6 @@ func (im *importer) file(ctx context.Context, name string) error {
 	writing.run(failed, writer.Run)
 	err = im.load(ctx, name, target, known)
 	if err == nil {
-		target.Flush()
 		if err = writer.Flush(ctx); err == nil {
 			err = writer.SealNow(ctx, im.o.Now())
 		}
@@ -192,7 +191,7 @@ func (im *importer) load(ctx context.Context, name string, target *market.Import
 	defer file.close()
 	lines, understood := im.report.Lines, im.report.Frames-im.report.Ignored
 	decoder := lighter.NewDecoder(registry.Resolver(lighterID, true))
-	run := importRun{im: im, target: target, decoder: decoder}
+	run := importRun{im: im, file: file, target: target, decoder: decoder}
 	emit := run.emit
 	for n := 1; ; n++ {
 		line, err := file.next()
@@ -263,11 +262,14 @@ func (im *importer) OnTick(model.Micros, []market.Held) {}
 // importRun is the state of one file's decoding.
 type importRun struct {
 	im      *importer
+	file    *recordingFile
 	target  *market.Importer
 	decoder *lighter.Decoder
 
 	recv    model.Micros // of the line at hand, 0 where it has none
+	judged  bool         // the time of the line at hand was found good
 	last    model.Micros // the last receive time handed on
+	heard   model.Micros // the last receive time of any line, of frames that are not recorded too
 	zone    model.Micros
 	zoneSet bool
 }
@@ -298,7 +300,7 @@ func (r *importRun) line(line []byte, name string, emit func(*model.Event) error
 		}
 		l.recv -= r.zone
 	}
-	r.recv = l.recv
+	r.recv, r.judged = l.recv, false
 	if err := r.decoder.Decode(l.frame, l.recv, emit); err != nil {
 		r.im.reject(reason(err))
 		return
@@ -307,6 +309,9 @@ func (r *importRun) line(line []byte, name string, emit func(*model.Event) error
 		r.im.report.Ignored++
 	}
 	r.im.report.Frames++
+	if before := max(r.last, r.heard); !r.judged && l.recv > before && l.recv-before <= clockJump {
+		r.hear(l.recv)
+	}
 }
 
 // emit hands an event to the shard. A frame without a receive time counts as received at its venue time, or with the
@@ -319,7 +324,20 @@ func (r *importRun) emit(e *model.Event) error {
 			return errNoTime
 		}
 	}
-	r.last = recv
+	if !r.judged {
+		if err := r.judge(recv, shownTime(e)); err != nil {
+			return err
+		}
+	}
+	if b, ok := e.Payload.(*model.TradeBatch); ok {
+		if err := judgeTrades(recv, b); err != nil {
+			return err
+		}
+	}
+	if !r.judged && r.recv != 0 { // trades of a recording without receive times may be rare
+		r.hear(recv)
+	}
+	r.judged, r.last = true, max(recv, r.last)
 	e.Recv = recv
 	if b, ok := e.Payload.(*model.TradeBatch); ok {
 		for i := range b.Rows {
@@ -344,7 +362,8 @@ func venueTime(e *model.Event) model.Millis {
 
 // reason shortens a decoder's error to what counts lines of one kind together.
 func reason(err error) string {
-	for _, known := range []error{lighter.ErrMalformed, lighter.ErrUnknownMarket, lighter.ErrDigits, lighter.ErrValue, errNoTime} {
+	for _, known := range []error{lighter.ErrMalformed, lighter.ErrUnknownMarket, lighter.ErrDigits, lighter.ErrValue, errNoTime,
+		errClockUnit, errClockFuture, errClockVenue, errClockJump, errClockBack, errTradeTime} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

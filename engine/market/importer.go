@@ -27,10 +27,3 @@ func (i *Importer) Handle(e *model.Event) {
 	c := e.Clone()
 	i.s.Handle(&c)
 }
-
-// Flush ticks the end of the second that the last event lies in, so that listeners close what is open.
-func (i *Importer) Flush() {
-	if i.s.last != 0 {
-		i.s.tick(i.s.last + second)
-	}
-}

@@ -53,7 +53,6 @@ func store(t testing.TB, seconds int, seal, remember bool) *stored {
 	imp := market.NewImporter(market.Options{Listeners: []market.Listener{w}})
 	imp.Registry().Restore(s.market, market.Start{})
 	s.feed(imp, seconds, remember)
-	imp.Flush()
 	if err := w.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
