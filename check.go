@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"hyperlight/config"
@@ -18,7 +17,7 @@ func runCheck(ctx context.Context, cfg *config.Config, log *slog.Logger, deep bo
 	o.Logger = log
 	store, err := kv.Open(o)
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 

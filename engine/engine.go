@@ -71,7 +71,7 @@ func Open(o Options) (*Engine, error) {
 	}
 	store, err := kv.Open(o.Store)
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, err
 	}
 	e := &Engine{o: o, now: o.Now, log: o.Logger, started: o.Now(), store: store, access: a}
 	if err := e.wire(); err != nil {

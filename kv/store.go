@@ -90,8 +90,7 @@ func lockDir(o Options) (*pebble.Lock, error) {
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return nil, fmt.Errorf("open store: lock directory: %w", err)
 	}
-	return nil, fmt.Errorf("open store %s: %w by another process: stop it, or let it do the work over its control socket (%w)",
-		o.Dir, ErrLocked, err)
+	return nil, fmt.Errorf("open store %s: %w by another process (%w)", o.Dir, ErrLocked, err)
 }
 
 // checkPebbleFormat refuses files of a newer library before anything in the directory is touched.
