@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"unsafe"
 
-	"github.com/valyala/fasthttp"
-
 	"hyperlight/engine/access"
 )
 
@@ -101,5 +99,3 @@ func bearer(v []byte) []byte {
 	}
 	return nil
 }
-
-func queryString(ctx *fasthttp.RequestCtx) []byte { return ctx.URI().QueryString() }

@@ -84,7 +84,7 @@ func (s *Server) match(c *call) (*route, error) {
 	if c.head.encoded {
 		return nil, errEncodedBody
 	}
-	method, path := c.ctx.Method(), c.ctx.Path()
+	method, path := c.ctx.Method(), requestPath(c.ctx)
 	if c.head.preflight && len(c.head.origin) > 0 && string(method) == "OPTIONS" {
 		c.preflight()
 		return nil, nil
