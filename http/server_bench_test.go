@@ -113,12 +113,13 @@ func compare(b *testing.B, bare, ours func() (net.Conn, error)) {
 		}
 	}
 	var rate [2]float64
-	for i, name := range []string{"bare", "ours"} {
+	for i, name := range []string{"bare-", ""} {
 		rate[i] = float64(requests[i]) / wall[i].Seconds()
-		b.ReportMetric(rate[i], map[string]string{"bare": "bare-req/s", "ours": "req/s"}[name])
-		b.ReportMetric(float64(cpu[i])/float64(requests[i]), name+"-cpu-ns/req")
+		b.ReportMetric(rate[i], name+"req/s")
+		b.ReportMetric(float64(cpu[i])/float64(requests[i]), name+"cpu-ns/req")
 	}
 	b.ReportMetric(rate[1]/rate[0], "ratio")
+	b.ReportMetric(float64(cpu[0])/float64(requests[0])/(float64(cpu[1])/float64(requests[1])), "cpu-ratio")
 }
 
 // cpuTime is what this process has used so far. On a machine with other work it says more than the clock on the wall.

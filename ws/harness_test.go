@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -307,6 +308,7 @@ func (k *maker) hole(levels ...model.Level) {
 }
 
 func (k *maker) trades(n int, b model.TradeBatch) {
+	b.Rows = slices.Grow(b.Rows, n)
 	for range n {
 		k.trade++
 		b.Rows = append(b.Rows, model.Trade{ID: k.trade, Time: 1700000000123, Price: 320050, Size: 25000, USD: 8001250000,
