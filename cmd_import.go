@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -19,25 +20,39 @@ import (
 // importOptions are the flags of an import.
 type importOptions struct {
 	Markets string // an orderBooks or orderBookDetails reply that names markets and their decimals; "" for none
+	List    bool   // print the imported days instead of importing
+	Unpin   string // FROM..TO: give imported days back to retention instead
 }
 
 func (a *app) newImportCommand() *cobra.Command {
 	var options importOptions
 	cmd := &cobra.Command{
-		Use:   "import FILE...",
+		Use:   "import FILE... | --list | --unpin FROM..TO",
 		Short: "Load recorded Lighter frames into the store",
 		Long: "Import reads recordings (.ndjson, .jsonl, also .gz), one frame per line: bare, or wrapped as\n" +
 			`{"seq","recv_us","msg"} or {"captured_at","frame"}. The recording's own clock counts. A file` + "\n" +
 			"imported twice changes nothing; damaged lines are counted and left out. It ends with 1 when a file holds no\n" +
-			"frame at all, with 5 when one is cut short. No server may run on the store.",
-		Example: "  hyperlight import recording.ndjson.gz",
+			"frame at all, with 5 when one is cut short. No server may run on the store.\n\n" +
+			"Retention never deletes imported days: --list shows them, and --unpin lets it have those from FROM to TO,\n" +
+			"both included (UTC, YYYY-MM-DD); what is older than it allows goes at once.",
+		Example: "  hyperlight import recording.ndjson.gz\n  hyperlight import --unpin 2025-10-09..2025-10-12",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			switch manages := options.List || options.Unpin != ""; {
+			case options.List && options.Unpin != "":
+				return errors.New("--list and --unpin are two commands")
+			case manages && len(args) > 0:
+				return fmt.Errorf("unexpected argument %q", args[0])
+			case manages && options.Markets != "":
+				return errors.New("--markets belongs to an import")
+			case !manages && len(args) == 0:
 				return errors.New("no file given")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, files []string) error {
+			if options.List || options.Unpin != "" {
+				return a.importedDays(cmd.Context(), options)
+			}
 			for _, f := range append(slices.Clone(files), options.Markets) {
 				if err := checkReadable(f); err != nil {
 					return err
@@ -73,6 +88,8 @@ func (a *app) newImportCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&options.Markets, "markets", "", "`FILE` with an orderBooks or orderBookDetails reply, for symbols and decimals")
+	cmd.Flags().BoolVar(&options.List, "list", false, "print the imported days and what is held of them")
+	cmd.Flags().StringVar(&options.Unpin, "unpin", "", "let retention have the imported days of a `RANGE`, as 2025-10-09..2025-10-12")
 	a.settingFlag(cmd, "storage-dir", "storage.dir", "data `DIRECTORY`")
 	return cmd
 }
