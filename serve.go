@@ -14,6 +14,7 @@ import (
 
 	"hyperlight/config"
 	"hyperlight/engine"
+	"hyperlight/engine/feed/lighter"
 	"hyperlight/engine/sim"
 	api "hyperlight/http"
 	"hyperlight/kv"
@@ -65,6 +66,7 @@ func runServer(ctx context.Context, cfg *config.Config, log *slog.Logger, stderr
 	sockets, err := ws.New(ws.Options{
 		Markets: eng.Registry(), History: eng.History(), Access: eng.Access(),
 		Logger: log.With("component", "ws"), Limits: socketLimits(cfg), SnapshotDepth: cfg.Snapshots.Depth, Compression: cfg.WS.Compression,
+		Native: ws.Native{Book: lighter.AppendBookFrame, Trades: lighter.AppendTradeFrame},
 	})
 	if err != nil {
 		return err

@@ -13,13 +13,18 @@ type replayEncoder struct {
 	req   *replayRequest
 	seqs  map[string]uint64 // format live: frames sent per channel
 	names map[model.MarketID]*liveNames
+
+	// Format native: the venue's encoders, and their working memory.
+	native     *Native
+	batch      model.TradeBatch
+	bids, asks []model.Level
 }
 
 // liveNames are a market's channel names in format live.
 type liveNames struct{ book, trade string }
 
-func newReplayEncoder(req *replayRequest) *replayEncoder {
-	e := &replayEncoder{req: req, seqs: map[string]uint64{}, names: map[model.MarketID]*liveNames{}}
+func newReplayEncoder(req *replayRequest, native *Native) *replayEncoder {
+	e := &replayEncoder{req: req, native: native, seqs: map[string]uint64{}, names: map[model.MarketID]*liveNames{}}
 	for _, m := range req.source.Markets {
 		id := strconv.FormatInt(m.Native, 10)
 		e.names[m.ID] = &liveNames{book: bookFamily.name + "/" + id, trade: tradeFamily.name + "/" + id}
@@ -29,9 +34,12 @@ func newReplayEncoder(req *replayRequest) *replayEncoder {
 
 // append writes an event as one message.
 func (e *replayEncoder) append(b []byte, ev *replay.Event, now model.Millis) []byte {
-	if e.req.format == formatLive {
+	switch e.req.format {
+	case formatNative:
+		return e.appendNative(b, ev)
+	case formatLive:
 		b = e.appendLive(b, ev)
-	} else {
+	default:
 		b = e.appendEvent(b, ev)
 	}
 	b = append(b, `,"ts":`...)

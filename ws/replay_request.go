@@ -56,7 +56,7 @@ func (s *Server) parseReplay(m *message, plan *access.Plan) (*replayRequest, err
 	if err := s.parseMarkets(m, r); err != nil {
 		return nil, err
 	}
-	if err := parseFormat(m, r); err != nil {
+	if err := s.parseFormat(m, r); err != nil {
 		return nil, err
 	}
 	if err := parseDepth(m, r); err != nil {
@@ -106,7 +106,7 @@ func (s *Server) parseMarkets(m *message, r *replayRequest) error {
 }
 
 // parseFormat reads format and include, which decide the order and the start state.
-func parseFormat(m *message, r *replayRequest) error {
+func (s *Server) parseFormat(m *message, r *replayRequest) error {
 	r.format = m.Format
 	if r.format == "" {
 		r.format = defaultFormat
@@ -132,19 +132,14 @@ func parseFormat(m *message, r *replayRequest) error {
 	case formatEvent:
 		r.source.Include, r.source.StartBooks = include, include.Has(replay.BookUpdate)
 	case formatLive:
-		// The channels of /ws: a book is its updates, whichever of its two names asks for it.
-		r.source.Order, r.source.Columns = replay.ReceiveOrder, record.Core|record.Hash
-		if include.Has(replay.Trade) || include.Has(replay.Liquidation) {
-			r.source.Include |= replay.Kinds(replay.Trade)
-		}
-		if include.Has(replay.BookUpdate) || include.Has(replay.Snapshot) {
-			r.source.Include |= replay.Kinds(replay.BookUpdate)
-			r.source.StartBooks = true
-		}
+		r.setStream(include, record.Core|record.Hash)
 	case formatNative:
-		return badRequest(`format "native" cannot be replayed yet`)
+		if !s.o.Native.known() {
+			return badRequest(`format "native" cannot be replayed here`)
+		}
+		r.setStream(include, record.All)
 	default:
-		return badRequest(`format must be "event" or "live"`)
+		return badRequest(`format must be "event", "live" or "native"`)
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func (r *replaySession) start(m *message) error {
 	if !c.server.quota.take(c.principal, slotReplay) {
 		return &refusal{codeReplayLimit, "too many replays are active"}
 	}
-	p := &playing{s: r, id: uuid.NewString(), req: req, owner: c.principal, speed: req.speed, enc: newReplayEncoder(req)}
+	p := &playing{s: r, id: uuid.NewString(), req: req, owner: c.principal, speed: req.speed, enc: newReplayEncoder(req, &c.server.o.Native)}
 	p.src = replay.NewSource(c.server.o.History, req.source)
 	p.player = replay.NewPlayer(p.src, replay.PlayerOptions{Speed: req.speed, Now: c.server.o.Now, Applied: p.applied})
 	p.ctx, p.cancel = context.WithCancel(c.server.ctx)

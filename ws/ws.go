@@ -38,6 +38,8 @@ type Options struct {
 	// SnapshotDepth is the most levels a side that the one-second books of a replay have; 0 means as many as are asked
 	// for. The whole book that updates follow upon is never cut by it.
 	SnapshotDepth int
+	// Native writes the frames of replays in format native; without it that format is refused.
+	Native Native
 	// Compression offers permessage-deflate. It is reserved: no build offers it yet, and true is refused by New.
 	Compression bool
 }

@@ -1,0 +1,66 @@
+package ws
+
+import (
+	"strconv"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/record"
+	"hyperlight/engine/replay"
+)
+
+// Native writes a venue's own stream frames. Both functions append to dst and keep nothing.
+type Native struct {
+	Book   func(dst []byte, m *model.Market, epoch uint8, u *model.BookUpdate, t model.Millis) []byte
+	Trades func(dst []byte, m *model.Market, b *model.TradeBatch) []byte
+}
+
+// known tells whether there is a venue's form to replay in.
+func (n *Native) known() bool { return n.Book != nil && n.Trades != nil }
+
+// setStream makes the source one of channels, in the order in which their frames came: a book is its updates, whichever
+// of its two names asks for it.
+func (r *replayRequest) setStream(include replay.KindSet, columns record.Columns) {
+	r.source.Order, r.source.Columns = replay.ReceiveOrder, columns
+	if include.Has(replay.Trade) || include.Has(replay.Liquidation) {
+		r.source.Include |= replay.Kinds(replay.Trade)
+	}
+	if include.Has(replay.BookUpdate) || include.Has(replay.Snapshot) {
+		r.source.Include |= replay.Kinds(replay.BookUpdate)
+		r.source.StartBooks = true
+	}
+}
+
+// appendNative writes the frame that the venue sent for the event, with no member of ours: a whole book as the answer to a
+// subscribe, one trade a frame. A hole has no frame of the venue; it is told as /ws does, with the venue's channel name.
+func (e *replayEncoder) appendNative(b []byte, ev *replay.Event) []byte {
+	switch ev.Kind {
+	case replay.Trade:
+		e.batch.Rows = append(e.batch.Rows[:0], *ev.Trade)
+		return e.native.Trades(b, ev.Market, &e.batch)
+	case replay.BookUpdate:
+		return e.native.Book(b, ev.Market, ev.Row.Epoch, &ev.Row.Update, ev.Row.Time)
+	case replay.Snapshot:
+		v := ev.View
+		e.bids = v.Append(e.bids[:0], model.Bid, e.req.fullDepth)
+		e.asks = v.Append(e.asks[:0], model.Ask, e.req.fullDepth)
+		u := model.BookUpdate{Snapshot: true, Bids: e.bids, Asks: e.asks, Seq: v.Seq, Offset: v.Offset,
+			UpdatedAt: v.UpdatedAt, Chained: v.Chained}
+		return e.native.Book(b, ev.Market, v.Epoch, &u, v.Time)
+	default:
+		family := bookFamily
+		if ev.Gap.Kind == model.KindTrades {
+			family = tradeFamily
+		}
+		b = append(b, `{"type":"gap","channel":"`...)
+		b = append(b, family.name...)
+		b = append(b, ':')
+		b = strconv.AppendInt(b, ev.Market.Native, 10)
+		b = append(b, `","from":`...)
+		b = appendInt(b, ev.Gap.From.Millis())
+		b = append(b, `,"to":`...)
+		b = appendEnd(b, ev.Gap.To)
+		b = append(b, `,"reason":"`...)
+		b = append(b, ev.Gap.Cause.String()...)
+		return append(b, `"}`...)
+	}
+}
