@@ -1,6 +1,6 @@
-// Package bench holds what the benchmarks share: comparing a piece of work with a bare baseline in the same run, and a
-// Pebble database without anything of ours around it. The benchmarks themselves lie beside the code that they measure;
-// those of whole paths are this package's tests. Only tests import it.
+// Package bench compares a piece of work with a bare baseline in the same run. The benchmarks themselves lie beside the
+// code that they measure; those of whole paths are this package's tests. Only tests import it, and it imports nothing of
+// ours, because what a package's tests import runs in them.
 package bench
 
 import (

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"hyperlight/bench/bare"
 	"hyperlight/engine"
 	"hyperlight/kv"
 	"hyperlight/kv/key"
@@ -114,21 +115,21 @@ func BenchmarkDisk(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		updateRows := Rows(b, store, key.Keyframes, key.Books)
-		tradeRows := Rows(b, store, key.Trades, key.Candles, key.Liquidations)
-		tables := func(rows []Row) float64 {
-			x := OpenBare(b, b.TempDir())
+		updateRows := bare.Rows(b, store, key.Keyframes, key.Books)
+		tradeRows := bare.Rows(b, store, key.Trades, key.Candles, key.Liquidations)
+		tables := func(rows []bare.Row) float64 {
+			x := bare.Open(b, b.TempDir())
 			x.Write(rows, len(rows))
 			return float64(x.Settle())
 		}
 		updates, stored := float64(report.Updates), float64(report.Trades)
 		onDisk, tradesOnDisk := tables(updateRows)/updates, tables(tradeRows)/stored
-		b.ReportMetric(float64(Size(updateRows))/updates, "row-B/update")
+		b.ReportMetric(float64(bare.Size(updateRows))/updates, "row-B/update")
 		b.ReportMetric(onDisk, "disk-B/update")
 		b.ReportMetric(float64(books.out)/float64(books.n), "gzip-B/update")
 		b.ReportMetric(float64(books.raw)/float64(books.n), "json-B/update")
 		b.ReportMetric(float64(books.out)/float64(books.n)/onDisk, "update-ratio")
-		b.ReportMetric(float64(Size(tradeRows))/stored, "row-B/trade")
+		b.ReportMetric(float64(bare.Size(tradeRows))/stored, "row-B/trade")
 		b.ReportMetric(tradesOnDisk, "disk-B/trade")
 		b.ReportMetric(float64(trades.out)/float64(trades.n), "gzip-B/trade")
 		b.ReportMetric(float64(trades.raw)/float64(trades.n), "json-B/trade")

@@ -3,6 +3,8 @@ package bench
 import (
 	"slices"
 	"testing"
+
+	"hyperlight/bench/bare"
 )
 
 // BenchmarkIngest is the whole way of the frames of 100 markets: decoder, clone, shard, book and view, history writer,
@@ -28,13 +30,13 @@ func BenchmarkIngest(b *testing.B) {
 	p.settle()
 	p.commits.Store(0)
 	before := map[string]string{}
-	for _, r := range Rows(b, p.store) {
+	for _, r := range bare.Rows(b, p.store) {
 		before[string(r.Key)] = string(r.Value)
 	}
 	turn()
-	rows := slices.DeleteFunc(Rows(b, p.store), func(r Row) bool { return before[string(r.Key)] == string(r.Value) })
+	rows := slices.DeleteFunc(bare.Rows(b, p.store), func(r bare.Row) bool { return before[string(r.Key)] == string(r.Value) })
 	group := len(rows)/int(p.commits.Load()) + 1
-	bare := OpenBare(b, b.TempDir())
-	Compare(b, "levels", func() int { bare.WriteNew(rows, group); return t.levels }, turn)
+	db := bare.Open(b, b.TempDir())
+	Compare(b, "levels", func() int { db.WriteNew(rows, group); return t.levels }, turn)
 	p.stop()
 }

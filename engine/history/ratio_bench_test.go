@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hyperlight/bench"
+	"hyperlight/bench/bare"
 	"hyperlight/engine/book"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
@@ -34,7 +35,7 @@ func BenchmarkTradeScanRatio(b *testing.B) {
 		}
 		return rows
 	}
-	perRow := bench.OpenBare(b, "")
+	perRow := bare.Open(b, "")
 	perRow.Write(plainTrades(b, r, end), 4096)
 	perRow.Settle()
 	plain := func() int {
@@ -52,8 +53,8 @@ func BenchmarkTradeScanRatio(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		same := bench.OpenBare(b, "")
-		same.Write(bench.Rows(b, store, key.Trades), 4096)
+		same := bare.Open(b, "")
+		same.Write(bare.Rows(b, store, key.Trades), 4096)
 		same.Settle()
 		b.Run(form+"/same-bytes", func(b *testing.B) {
 			bench.Compare(b, "trades", func() int {
@@ -68,7 +69,7 @@ func BenchmarkTradeScanRatio(b *testing.B) {
 }
 
 // plainTrades writes each trade as a row of its own with fixed fields: the plainest design there is.
-func plainTrades(b testing.TB, r *Reader, end model.Micros) (rows []bench.Row) {
+func plainTrades(b testing.TB, r *Reader, end model.Micros) (rows []bare.Row) {
 	for t, err := range r.Trades(b.Context(), 0, Span{0, end.Millis()}, TradeQuery{}) {
 		if err != nil {
 			b.Fatal(err)
@@ -80,7 +81,7 @@ func plainTrades(b testing.TB, r *Reader, end model.Micros) (rows []bench.Row) {
 			uint64(t.AskAccount), uint64(t.BidAccount), t.Block} {
 			v = binary.BigEndian.AppendUint64(v, f)
 		}
-		rows = append(rows, bench.Row{Key: k, Value: append(v, t.TxHash...)})
+		rows = append(rows, bare.Row{Key: k, Value: append(v, t.TxHash...)})
 	}
 	return rows
 }
@@ -160,11 +161,11 @@ func commitRatio(b *testing.B, unit string, units int, events []*model.Event, ma
 		return units
 	}
 	write()
-	rows, group := bench.Rows(b, store), 0
-	group = (len(rows) + commits - 1) / commits
-	bare := bench.OpenBare(b, b.TempDir())
+	rows := bare.Rows(b, store)
+	group := (len(rows) + commits - 1) / commits
+	db := bare.Open(b, b.TempDir())
 	bench.Compare(b, unit, func() int {
-		bare.WriteNew(rows, group)
+		db.WriteNew(rows, group)
 		return units
 	}, write)
 	stop()

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"hyperlight/bench"
+	"hyperlight/bench/bare"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
@@ -27,20 +28,20 @@ func BenchmarkReplayStore(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			var rows []bench.Row
+			var rows []bare.Row
 			replay(func(e *Event) error {
 				k := binary.BigEndian.AppendUint64(nil, uint64(e.TS))
-				rows = append(rows, bench.Row{Key: binary.BigEndian.AppendUint32(k, uint32(len(rows))), Value: plainEvent(e)})
+				rows = append(rows, bare.Row{Key: binary.BigEndian.AppendUint32(k, uint32(len(rows))), Value: plainEvent(e)})
 				return nil
 			})
-			bare := bench.OpenBare(b, "")
-			bare.Write(rows, 4096)
-			bare.Settle()
+			db := bare.Open(b, "")
+			db.Write(rows, 4096)
+			db.Settle()
 			form := map[bool]string{false: "hot", true: "sealed"}[sealed]
 			b.Run(form+"/"+kinds.name, func(b *testing.B) {
 				bench.Compare(b, "events", func() (events int) {
 					var e plainReader
-					bare.Read(func(k, v []byte) {
+					db.Read(func(k, v []byte) {
 						e.read(k, v)
 						events++
 					})

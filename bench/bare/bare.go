@@ -1,4 +1,6 @@
-package bench
+// Package bare is a Pebble database without anything of ours around it: the baseline of what reads and writes the store.
+// Only tests import it.
+package bare
 
 import (
 	"bytes"
@@ -41,17 +43,17 @@ func Size(rows []Row) (n int) {
 	return n
 }
 
-// Bare is a Pebble database with the store's sizes and compression, otherwise the library's own settings, and nothing
+// DB is a Pebble database with the store's sizes and compression, otherwise the library's own settings, and nothing
 // around it.
-type Bare struct {
+type DB struct {
 	b  testing.TB
 	db *pebble.DB
 
 	turn uint32
 }
 
-// OpenBare opens a bare database in a directory, or in memory where dir is empty.
-func OpenBare(b testing.TB, dir string) *Bare {
+// Open opens a bare database in a directory, or in memory where dir is empty.
+func Open(b testing.TB, dir string) *DB {
 	b.Helper()
 	o := &pebble.Options{FormatMajorVersion: pebble.FormatNewest, MemTableSize: kv.DefaultMemTableBytes, Logger: quiet{}}
 	if dir == "" {
@@ -68,19 +70,19 @@ func OpenBare(b testing.TB, dir string) *Bare {
 			b.Errorf("close bare database: %v", err)
 		}
 	})
-	return &Bare{b: b, db: db}
+	return &DB{b: b, db: db}
 }
 
 // Write commits rows in groups of at most so many rows, each group on disk before the next one begins.
-func (x *Bare) Write(rows []Row, group int) { x.write(nil, rows, group) }
+func (x *DB) Write(rows []Row, group int) { x.write(nil, rows, group) }
 
 // WriteNew is Write with a prefix that no call before had, so that the rows are new ones.
-func (x *Bare) WriteNew(rows []Row, group int) {
+func (x *DB) WriteNew(rows []Row, group int) {
 	x.turn++
 	x.write(binary.BigEndian.AppendUint32(nil, x.turn), rows, group)
 }
 
-func (x *Bare) write(prefix []byte, rows []Row, group int) {
+func (x *DB) write(prefix []byte, rows []Row, group int) {
 	batch := x.db.NewBatch()
 	var k []byte
 	for i, r := range rows {
@@ -102,7 +104,7 @@ func (x *Bare) write(prefix []byte, rows []Row, group int) {
 }
 
 // Settle writes everything to tables, as a store that has been at rest for a while, and returns their bytes.
-func (x *Bare) Settle() uint64 {
+func (x *DB) Settle() uint64 {
 	if err := x.db.Flush(); err != nil {
 		x.b.Fatalf("flush: %v", err)
 	}
@@ -114,7 +116,7 @@ func (x *Bare) Settle() uint64 {
 }
 
 // Read calls fn with every row in order.
-func (x *Bare) Read(fn func(k, v []byte)) {
+func (x *DB) Read(fn func(k, v []byte)) {
 	it, err := x.db.NewIter(nil)
 	if err != nil {
 		x.b.Fatalf("open iterator: %v", err)
