@@ -39,7 +39,7 @@ func (m measured) read(out []byte, cpu *string) {
 	}
 }
 
-// median returns the middle value and the spread, which is half of the range from least to greatest as a part of it.
+// median returns the middle value, and the spread as a part of it: half of the distance between the quartiles.
 func (m measured) median(name, unit string) (mid, spread float64, ok bool) {
 	vs := slices.Sorted(slices.Values(m[[2]string{name, unit}]))
 	n := len(vs)
@@ -48,7 +48,7 @@ func (m measured) median(name, unit string) (mid, spread float64, ok bool) {
 	}
 	mid = (vs[(n-1)/2] + vs[n/2]) / 2
 	if mid != 0 {
-		spread = (vs[n-1] - vs[0]) / 2 / mid
+		spread = (vs[n-1-n/4] - vs[n/4]) / 2 / mid
 	}
 	return mid, spread, true
 }
