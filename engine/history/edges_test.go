@@ -345,7 +345,12 @@ func TestImportOfDroppedDayKeepsCandles(t *testing.T) {
 	}
 	before := candles()
 	count, _, _ := g.r.CountTrades(t.Context(), n.m.ID, Span{0, 1 << 45})
-	g.w.o.Retention.Trades = 24 * time.Hour
+	if err := g.w.do(t.Context(), func() error { // the writer's own goroutine reads it
+		g.w.o.Retention.Trades = 24 * time.Hour
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if err := g.w.retain(t.Context(), afterMillis(g.now.Millis(), 72*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
