@@ -15,7 +15,7 @@ import (
 // TestReadersBesideTheOwner has readers walk published views while the owner goes on applying. Each update moves one unit
 // of size between two levels, so the total tells whether a reader ever sees half of one. It proves most under -race.
 func TestReadersBesideTheOwner(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent()) // packages that other tests import have goroutines of their own
 	const levels, unit = 500, 1000
 	b := New()
 	u := &model.BookUpdate{Snapshot: true, Seq: 1}

@@ -78,6 +78,7 @@ func Serve(ctx context.Context, ln net.Listener, src Source, o ServeOptions) err
 	if e := web.Shutdown(); e != nil && err == nil {
 		err = fmt.Errorf("stop server: %w", e)
 	}
+	_ = ln.Close() // Shutdown does not know a listener whose Serve has only just been called; a second close does no harm
 	s.live.Wait()
 	tasks.Wait()
 	if errors.Is(err, context.Canceled) {
