@@ -119,8 +119,27 @@ func (r *tradeRepair) repair(ctx context.Context, m *model.Market) {
 // bookFetches are the books fetched over REST for markets out of sync: one call at a time per market, its result
 // shared for a second.
 type bookFetches struct {
+	ctx  context.Context // ends with close, so that no call outlives the engine
+	end  context.CancelFunc
+	busy sync.WaitGroup
+
 	mu      sync.Mutex
 	running map[model.MarketID]*bookFetch
+	closed  bool
+}
+
+func (b *bookFetches) open() {
+	b.ctx, b.end = context.WithCancel(context.Background())
+	b.running = map[model.MarketID]*bookFetch{}
+}
+
+// close ends the calls that run and waits for them; later ones fail.
+func (b *bookFetches) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.end()
+	b.busy.Wait()
 }
 
 type bookFetch struct {
@@ -143,10 +162,14 @@ func (v *lighterVenue) fetchBook(ctx context.Context, m *model.Market) (*book.Vi
 		default:
 		}
 	}
+	if f == nil && v.books.closed {
+		v.books.mu.Unlock()
+		return nil, &model.Error{Code: model.CodeServiceUnavailable, Message: "the server is stopping"}
+	}
 	if f == nil {
 		f = &bookFetch{done: make(chan struct{})}
 		v.books.running[m.ID] = f
-		go v.fetchBookNow(m, f)
+		v.books.busy.Go(func() { v.fetchBookNow(m, f) })
 	}
 	v.books.mu.Unlock()
 	select {
@@ -163,7 +186,7 @@ func (v *lighterVenue) fetchBook(ctx context.Context, m *model.Market) (*book.Vi
 // fetchBookNow runs apart from the request that asked first: others wait for it too.
 func (v *lighterVenue) fetchBookNow(m *model.Market, f *bookFetch) {
 	defer close(f.done)
-	ctx, cancel := context.WithTimeout(context.Background(), bookWait)
+	ctx, cancel := context.WithTimeout(v.books.ctx, bookWait)
 	defer cancel()
 	bids, asks, err := v.rest.OrderBook(ctx, m)
 	f.at = v.e.now()

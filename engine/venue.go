@@ -53,7 +53,7 @@ func newLighterVenue(e *Engine) *lighterVenue {
 		BaseURL: o.RESTURL, Budget: v.budget, Now: e.now, Timeout: time.Duration(o.Timeout), UserAgent: v.userAgent(),
 	})
 	v.trades = newTradeRepair(v)
-	v.books.running = map[model.MarketID]*bookFetch{}
+	v.books.open()
 	return v
 }
 
@@ -79,7 +79,10 @@ func (v *lighterVenue) resync(id model.MarketID) { v.supervisor.Resync(id) }
 
 func (v *lighterVenue) needTrades(id model.MarketID, after uint64) { v.trades.ask(id) }
 
-func (v *lighterVenue) close() { v.rest.Close() }
+func (v *lighterVenue) close() {
+	v.books.close()
+	v.rest.Close()
+}
 
 // run follows the venue until ctx ends.
 func (v *lighterVenue) run(ctx context.Context) error {
