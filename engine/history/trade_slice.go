@@ -23,11 +23,11 @@ type tradeSlice struct {
 	rows    []model.Trade
 }
 
-// tradeSlices keeps the memory of finished queries: a decoded segment is above a megabyte.
+// tradeSlices keeps the memory of finished queries: a decoded segment is a third of a megabyte.
 var tradeSlices = sync.Pool{New: func() any { return &tradeSlice{} }}
 
 // maxPooled is the most decoded trades that are kept for the next query.
-const maxPooled = 4 * segmentTrades
+const maxPooled = 16 * segmentTrades
 
 func newTradeSlice(reverse bool) *tradeSlice {
 	s := tradeSlices.Get().(*tradeSlice)

@@ -42,7 +42,7 @@ func AppendTradeBlock(dst []byte, epoch uint8, rows []model.Trade) []byte {
 	return appendTrades(dst, tradeVersion, epoch, rows, false)
 }
 
-// AppendTradeSegment encodes a sealed segment: trades ascending by (time, id). About 4,096 of them is a good size; up to
+// AppendTradeSegment encodes a sealed segment: trades ascending by (time, id). About 1,024 of them is a good size; up to
 // MaxSegmentTrades are allowed, so that rows of the same time need not be torn apart. It panics beyond.
 func AppendTradeSegment(dst []byte, epoch uint8, rows []model.Trade) []byte {
 	if len(rows) > MaxSegmentTrades {
