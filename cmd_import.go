@@ -35,7 +35,7 @@ func (a *app) newImportCommand() *cobra.Command {
 			"frame at all, with 5 when one is cut short. No server may run on the store.\n\n" +
 			"Retention never deletes imported days: --list shows them, and --unpin lets it have those from FROM to TO,\n" +
 			"both included (UTC, YYYY-MM-DD); what is older than it allows goes at once.",
-		Example: "  hyperlight import recording.ndjson.gz\n  hyperlight import --unpin 2025-10-09..2025-10-12",
+		Example: "  hyperlight import recording.ndjson.gz",
 		Args: func(_ *cobra.Command, args []string) error {
 			switch manages := options.List || options.Unpin != ""; {
 			case options.List && options.Unpin != "":

@@ -276,11 +276,14 @@ func TestFaults(t *testing.T) {
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
+	// Both wait far more than they work.
 	t.Run("exchange", func(t *testing.T) {
+		t.Parallel()
 		src := sim.New(sim.Options{Seed: int64(seed >> 1), Markets: 4, Accounts: 300, Rate: 800})
 		checkFaults(t, seed, src, 4, length)
 	})
 	t.Run("recording", func(t *testing.T) {
+		t.Parallel()
 		// Both the witness and the appliance hold two channels of two markets before the playing begins.
 		src, err := sim.NewCapture(sim.CaptureOptions{File: recordingFile(t, btcEth), Speed: 2.5, WaitSubscriptions: 8})
 		if err != nil {

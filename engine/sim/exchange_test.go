@@ -86,15 +86,16 @@ func digest(o Options, d time.Duration) (string, int) {
 // TestDeterminism compares every frame of two runs with one seed, and of a third with another.
 func TestDeterminism(t *testing.T) {
 	o := Options{Seed: 7, Markets: 10, Accounts: 300, Rate: 2000, Start: testStart}
-	a, n := digest(o, 5*time.Second)
-	b, _ := digest(o, 5*time.Second)
+	length := inSoak(10*time.Second, 2*time.Second)
+	a, n := digest(o, length)
+	b, _ := digest(o, length)
 	if a != b {
 		t.Error("one seed, two sequences of frames")
 	}
 	if o.Seed = 8; n < 500 {
 		t.Errorf("only %d frames", n)
 	}
-	if c, _ := digest(o, 5*time.Second); c == a {
+	if c, _ := digest(o, length); c == a {
 		t.Error("two seeds, one sequence of frames")
 	}
 }

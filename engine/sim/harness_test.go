@@ -20,6 +20,14 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
+// inSoak returns the long form of a test's length under HYPERLIGHT_SOAK, else the short one.
+func inSoak(long, short time.Duration) time.Duration {
+	if os.Getenv("HYPERLIGHT_SOAK") != "" {
+		return long
+	}
+	return short
+}
+
 // recordings returns a path in the folder of recordings; the test is skipped where the folder is absent, unless CI is set.
 func recordings(t testing.TB, name string) string {
 	t.Helper()

@@ -88,7 +88,7 @@ func TestTapeTellsPositions(t *testing.T) {
 			}
 		}
 	})
-	x.AdvanceBy(40 * time.Second)
+	x.AdvanceBy(inSoak(40*time.Second, 15*time.Second))
 	if kinds["trade"] < 500 || kinds["liquidation"] < 5 {
 		t.Errorf("too little happened: %v", kinds)
 	}
