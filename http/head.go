@@ -30,7 +30,7 @@ type head struct {
 	apiKey, authorization, origin, requestID          []byte
 	accept, acceptEncoding, ifNoneMatch, forwardedFor []byte
 	preflight                                         bool // Access-Control-Request-Method was there
-	forwarded                                         bool // Forwarded, X-Forwarded-* or Via was there
+	forwarded                                         bool // Forwarded, X-Forwarded-*, X-Real-IP or Via was there
 	encoded                                           bool // the body has a Content-Encoding
 }
 
@@ -105,6 +105,8 @@ func (h *head) readLines(raw []byte) error {
 			switch {
 			case equalFold(name, "x-api-key"):
 				keep(&h.apiKey, value)
+			case equalFold(name, "x-real-ip"):
+				h.forwarded = true
 			case equalFold(name, "x-request-id"):
 				keep(&h.requestID, value)
 			case len(name) > len("x-forwarded-") && equalFold(name[:len("x-forwarded-")], "x-forwarded-"):

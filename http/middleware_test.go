@@ -133,7 +133,7 @@ func TestWhatMakesACallLocal(t *testing.T) {
 	f := newFixture(t, testOptions{})
 	const path = "/api/v1/orderbook/0"
 	for _, headers := range [][]string{
-		{"X-Forwarded-For", "1.2.3.4"}, {"X-Forwarded-Proto", "https"}, {"Forwarded", "for=1.2.3.4"}, {"Via", "1.1 proxy"},
+		{"X-Forwarded-For", "1.2.3.4"}, {"X-Forwarded-Proto", "https"}, {"Forwarded", "for=1.2.3.4"}, {"Via", "1.1 proxy"}, {"X-Real-IP", "1.2.3.4"},
 		{"Origin", "https://evil.example.org"}, {"Host", "rebound.example.org"}, {"X-Api-Key", "hlt_x"},
 		{"Authorization", "Bearer hlt_x"}, {"Authorization", "bearer eyJ"},
 	} {

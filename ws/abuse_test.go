@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
 
@@ -213,5 +214,46 @@ func TestStrangersAreCounted(t *testing.T) {
 	if blockOf(netip.MustParseAddr("2001:db8::1")) != blockOf(netip.MustParseAddr("2001:db8::2:3")) ||
 		blockOf(netip.MustParseAddr("::ffff:192.0.2.7")) != stranger || blockOf(netip.MustParseAddr("::1")).IsValid() {
 		t.Error("blocks are wrong")
+	}
+}
+
+// Whoever stands in between is noticed, and what a handshake shows is read from its three places.
+func TestWhatAHandshakeShows(t *testing.T) {
+	for _, x := range []struct {
+		name, value string
+		want        access.Request
+	}{
+		{"X-Forwarded-Proto", "https", access.Request{Forwarded: true}},
+		{"Forwarded", "for=1.2.3.4", access.Request{Forwarded: true}},
+		{"Via", "1.1 proxy", access.Request{Forwarded: true}},
+		{"X-Real-IP", "1.2.3.4", access.Request{Forwarded: true}},
+		{"Origin", "null", access.Request{Origin: "null"}},
+		{"X-Api-Key", "hlt_a", access.Request{APIKey: "hlt_a"}},
+		{"Authorization", "bearer  hlt_a ", access.Request{Bearer: "hlt_a"}},
+		{"Authorization", "Basic abc", access.Request{}},
+	} {
+		var ctx fasthttp.RequestCtx
+		ctx.Init(&fasthttp.Request{}, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5}, nil)
+		ctx.Request.SetRequestURI("/ws?api_key=hlt_q")
+		ctx.Request.Header.SetHost("localhost")
+		ctx.Request.Header.Set(x.name, x.value)
+		x.want.Query, x.want.Host, x.want.Peer = "hlt_q", "localhost", netip.MustParseAddrPort("127.0.0.1:5")
+		got := credentials(&ctx)
+		got.Peer = netip.AddrPortFrom(got.Peer.Addr().Unmap(), got.Peer.Port())
+		if got != x.want {
+			t.Errorf("%s: %s\n got %+v\nwant %+v", x.name, x.value, got, x.want)
+		}
+	}
+}
+
+func TestMetricsAreThereFromTheStart(t *testing.T) {
+	serve(t, Options{})
+	var b strings.Builder
+	metrics.WritePrometheus(&b, false)
+	for _, name := range []string{`hyperlight_ws_dropped_total{reason="slow_client"}`, `hyperlight_ws_connections{path="/ws/replay"}`,
+		`hyperlight_ws_subscriptions{family="trade"}`, `hyperlight_ws_closes_total{code="4011"}`, `hyperlight_ws_messages_total{direction="in"}`} {
+		if !strings.Contains(b.String(), "\n"+name+" ") && !strings.HasPrefix(b.String(), name+" ") {
+			t.Errorf("no %s", name)
+		}
 	}
 }

@@ -123,7 +123,7 @@ func credentials(ctx *fasthttp.RequestCtx) access.Request {
 // forwards tells whether a header says that somebody stands between the caller and us.
 func forwards(header string) bool {
 	header = strings.ToLower(header)
-	return header == "forwarded" || header == "via" || strings.HasPrefix(header, "x-forwarded-")
+	return header == "forwarded" || header == "via" || header == "x-real-ip" || strings.HasPrefix(header, "x-forwarded-")
 }
 
 // refuseHandshake answers a request that does not become a socket, in the form of the REST side.

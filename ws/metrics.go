@@ -34,6 +34,21 @@ const (
 	dropRate = "message_rate" // a client message above the rate
 )
 
+// showMetrics makes every labelled metric visible with zero: an alert on one that only comes with its first event misses it.
+func showMetrics() {
+	dropped(dropSlow)
+	dropped(dropRate)
+	for _, path := range []string{pathLive, pathReplay} {
+		connections(path)
+	}
+	for _, f := range families[:hubFamilies] {
+		subscriptions(f.name)
+	}
+	for code := range closeReasons {
+		closes(code)
+	}
+}
+
 func dropped(reason string) *metrics.Counter {
 	return metrics.GetOrCreateCounter(`hyperlight_ws_dropped_total{reason="` + reason + `"}`)
 }

@@ -135,6 +135,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, limits: o.Limits.withDefaults(), quota: newQuota(), lobby: newLobby(), conns: map[*Conn]struct{}{}}
 	s.hub = newHub(o.Markets, o.Now, s.limits)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	showMetrics()
 	s.done.Go(s.sweep)
 	return s, nil
 }
