@@ -99,7 +99,8 @@ func serve(t testing.TB, o Options) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
+	// The buffer is as large as that of package http's server: each upgraded connection keeps its own.
+	srv := &fasthttp.Server{ReadBufferSize: 16 << 10, Handler: func(ctx *fasthttp.RequestCtx) {
 		if string(ctx.Path()) == pathReplay {
 			s.Replay(ctx)
 			return
