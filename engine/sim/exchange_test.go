@@ -2,10 +2,12 @@ package sim
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"net"
 	"testing"
 	"time"
 )
@@ -117,4 +119,30 @@ func BenchmarkStep(b *testing.B) {
 	b.ReportMetric(float64(after.BookFrames-before.BookFrames)/n, "bookframes/op")
 	b.ReportMetric(float64(after.Trades-before.Trades)/n, "trades/op")
 	b.ReportMetric(float64(bytes)/n, "bytes/op-out")
+}
+
+// TestServeEndsWhileItStarts ends the venue before, or just as, its listener is taken over.
+func TestServeEndsWhileItStarts(t *testing.T) {
+	x := New(Options{Seed: 1, Markets: 1, Accounts: 1, Rate: 1})
+	for i := range 40 {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Duration(i)*5*time.Microsecond, cancel)
+		if i%2 == 0 {
+			cancel()
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- Serve(ctx, ln, x, ServeOptions{}) }()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("start %d: %v", i, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("start %d never ends", i)
+		}
+	}
 }
