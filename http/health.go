@@ -64,13 +64,13 @@ func getStatus(c *call, dst []byte) ([]byte, meta, error) {
 	dst = append(dst, `,"websocket":`...)
 	dst = model.AppendString(dst, s.WebSocket)
 	dst = append(dst, `,"network_id":`...)
-	dst = strconv.AppendInt(dst, s.NetworkID, 10)
+	dst = appendIfKnown(dst, s.NetworkID, s.NetworkID != 0)
 	dst = append(dst, `,"lighter_timestamp":`...)
 	dst = appendMillisOrNull(dst, s.LighterTimestamp)
 	dst = append(dst, `,"block_height":`...)
-	dst = strconv.AppendUint(dst, s.BlockHeight, 10)
+	dst = appendIfKnown(dst, int64(s.BlockHeight), s.BlockHeight != 0)
 	dst = append(dst, `,"latency_ms":`...)
-	dst = strconv.AppendInt(dst, s.LatencyMS, 10)
+	dst = appendIfKnown(dst, s.LatencyMS, s.REST == "ok")
 	dst = append(dst, `,"active_markets":`...)
 	dst = strconv.AppendInt(dst, int64(s.ActiveMarkets), 10)
 	dst = append(dst, `,"subscribed_channels":`...)
@@ -84,6 +84,14 @@ func getStatus(c *call, dst []byte) ([]byte, meta, error) {
 	dst = append(dst, `,"checked_at":`...)
 	dst = appendMillisOrNull(dst, s.CheckedAt)
 	return append(dst, '}'), meta{}, nil
+}
+
+// appendIfKnown writes a number, null where it is not known.
+func appendIfKnown(dst []byte, n int64, known bool) []byte {
+	if !known {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendInt(dst, n, 10)
 }
 
 // getMetrics answers /metrics in the Prometheus text form, for whoever shows the token where one is set.

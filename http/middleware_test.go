@@ -187,6 +187,19 @@ func TestRateHeaders(t *testing.T) {
 	}
 }
 
+// What is not known yet is null, never 0.
+func TestStatusOfAVenueThatIsNotThere(t *testing.T) {
+	f := newFixture(t, testOptions{})
+	f.status = Status{Status: "down", REST: "error", WebSocket: "error", CheckedAt: testNow, ActiveMarkets: 2, Wanted: 5}
+	status, e := f.get(t, "/status")
+	for name, want := range map[string]string{"network_id": "<nil>", "lighter_timestamp": "<nil>", "block_height": "<nil>", "latency_ms": "<nil>",
+		"last_message_at": "<nil>", "checked_at": fmt.Sprint(testNow), "subscribed_channels": "0", "wanted_channels": "5", "synced_markets": "0"} {
+		if got := fmt.Sprint(e.Data[name]); status != 200 || got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+}
+
 // Checklist 39.
 func TestUnknownPathsAndMethods(t *testing.T) {
 	f := newFixture(t, testOptions{})

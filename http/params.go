@@ -42,6 +42,9 @@ func (p *params) integer(name string, byDefault, lowest, highest int) int {
 	if !ok {
 		return byDefault
 	}
+	if len(v) > maxDigits && isDigits(v) {
+		return highest
+	}
 	n, ok := parseInt(v)
 	if !ok {
 		p.fault(name, name+" must be an integer")
@@ -151,13 +154,25 @@ func (s *Server) market(text []byte) (*model.Market, error) {
 	return m, nil
 }
 
+// maxDigits is how many digits an integer may have that parseInt reads.
+const maxDigits = 18
+
+func isDigits(b []byte) bool {
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
 // parseInt reads a plain decimal integer: no sign but '-', no blanks, at most 18 digits.
 func parseInt(b []byte) (int64, bool) {
 	neg := len(b) > 0 && b[0] == '-'
 	if neg {
 		b = b[1:]
 	}
-	if len(b) == 0 || len(b) > 18 {
+	if len(b) == 0 || len(b) > maxDigits {
 		return 0, false
 	}
 	var n int64

@@ -162,3 +162,19 @@ func FuzzHead(f *testing.F) {
 		}
 	})
 }
+
+// A limit above the maximum is lowered, however long it is.
+func TestHugeLimits(t *testing.T) {
+	f := newFixture(t, testOptions{})
+	for _, limit := range []string{"1001", "999999999999999999", "1000000000000000000", "99999999999999999999999999"} {
+		status, e := f.get(t, "/api/v1/trades/by-time?market_id=0&limit="+limit)
+		if status != 200 || e.Meta.Limit == nil || *e.Meta.Limit != 1000 {
+			t.Errorf("%s: got %d %v", limit, status, e.Meta)
+		}
+	}
+	for _, limit := range []string{"-99999999999999999999", "9999999999999999999x", "+99999999999999999999"} {
+		if got := f.failure(t, "/api/v1/trades/by-time?market_id=0&limit="+limit); got != "400 bad_request limit" {
+			t.Errorf("%s: got %s", limit, got)
+		}
+	}
+}
