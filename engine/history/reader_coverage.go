@@ -43,7 +43,9 @@ func (r *Reader) rawIntervals(ctx context.Context, kind model.Kind, m model.Mark
 		}
 		if open >= 0 {
 			// An import has added to the record since the stop, which no start has noticed yet.
-			out[open].To = min(out[open].To, model.Micros(k.Start)-1)
+			if out[open].To, err = r.stoppedAt(kind, m, out[open].From, model.Micros(k.Start)); err != nil {
+				return nil, err
+			}
 			open = -1
 		}
 		if iv.End == 0 {
@@ -63,6 +65,15 @@ func (r *Reader) rawIntervals(ctx context.Context, kind model.Kind, m model.Mark
 		out = union(out)
 	}
 	return out, nil
+}
+
+// stoppedAt returns the end of an interval that a stop left open and that another one follows.
+func (r *Reader) stoppedAt(kind model.Kind, m model.MarketID, start, next model.Micros) (model.Micros, error) {
+	heartbeat, err := readMoment(r.store, metaHeartbeat)
+	if err != nil {
+		return 0, err
+	}
+	return openEnd(r.store, recordOf{uint8(kind), uint32(m)}, start, next, heartbeat, 0)
 }
 
 // union joins intervals that touch. Those of books are kept apart: each begins with a whole book of its own.

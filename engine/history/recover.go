@@ -145,21 +145,31 @@ func heldRows(ctx context.Context, store *kv.Store, heartbeat model.Micros, star
 		if !h.open {
 			continue
 		}
-		h.To = max(heartbeat, h.From)
-		switch model.Kind(h.kind) {
-		case model.KindBook:
-			last, err := lastBookRow(store, h.market, int64(h.From), heartbeat, h.next)
-			if err != nil {
-				return nil, err
-			}
-			h.To = min(max(h.To, last), h.next-1)
-		case model.KindTrades:
-			if h.next == forever {
-				h.To = max(h.To, starts[model.MarketID(h.market)].LastTradeTime.Micros())
-			}
+		var err error
+		if h.To, err = openEnd(store, h.recordOf, h.From, h.next, heartbeat, starts[model.MarketID(h.market)].LastTradeTime); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// openEnd returns where an interval that was left open has ended. lastTrade is the market's, which counts where no later
+// interval could have it; 0 where it is unknown.
+func openEnd(store *kv.Store, of recordOf, start, next, heartbeat model.Micros, lastTrade model.Millis) (model.Micros, error) {
+	end := max(heartbeat, start)
+	switch model.Kind(of.kind) {
+	case model.KindBook:
+		last, err := lastBookRow(store, of.market, int64(start), heartbeat, next)
+		if err != nil {
+			return 0, err
+		}
+		return min(max(end, last), next-1), nil
+	case model.KindTrades:
+		if next == forever {
+			end = max(end, lastTrade.Micros())
+		}
+	}
+	return end, nil
 }
 
 // closeIntervals ends what is open and returns where the last interval of each record ends.

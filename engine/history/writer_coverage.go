@@ -133,7 +133,7 @@ func (w *Writer) applyGap(e *model.Event, g *model.Gap) error {
 	}
 	h.gapOpen = false
 	// Not before the last row, where the venue's telling and our clock disagree.
-	w.setGap(ms, g.Kind, h.gapFrom, record.Gap{To: g.To, Cause: g.Cause, Filled: g.Filled})
+	w.setGap(ms, g.Kind, h.gapFrom, record.Gap{To: max(g.To, h.gapFrom+1), Cause: g.Cause, Filled: g.Filled})
 	switch {
 	case g.Filled && h.rejoin != 0:
 		w.rejoin(ms, g.Kind)
