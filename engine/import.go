@@ -198,9 +198,14 @@ func (im *importer) load(ctx context.Context, name string, target *market.Import
 		if err == io.EOF {
 			break
 		}
+		if errors.Is(err, errLongLine) {
+			im.report.Lines++
+			im.reject(errLongLine.Error())
+			continue
+		}
 		if err != nil {
 			// What was read so far is good: a recording cut short still loads up to its end.
-			im.reject(cutReason(err))
+			im.reject("file is cut short or damaged inside")
 			im.report.CutShort = append(im.report.CutShort, name)
 			im.o.Logger.Warn("recording is cut short", "file", name, "error", err)
 			break
@@ -279,14 +284,6 @@ var (
 	errNotGzip  = errors.New("file begins as gzip and is none")
 	errLongLine = fmt.Errorf("line is longer than %d MiB", longestLine>>20)
 )
-
-// cutReason says why the rest of a file cannot be read.
-func cutReason(err error) string {
-	if errors.Is(err, errLongLine) {
-		return errLongLine.Error()
-	}
-	return "file is cut short or damaged inside"
-}
 
 func (r *importRun) line(line []byte, name string, emit func(*model.Event) error) {
 	l, err := parseRecordedLine(line)

@@ -159,3 +159,13 @@ func TestImportRotatedFiles(t *testing.T) {
 		})
 	}
 }
+
+// A line that is longer than any frame is left out like any other damaged one.
+func TestImportOverlongLine(t *testing.T) {
+	const t0 = int64(clockStart)
+	file := writeRecording(t, recordedBook(1, t0, t0), strings.Repeat("x", 66<<20), recordedBook(2, t0+100, t0+100))
+	report := importFile(t, t.TempDir(), file)
+	if report.Updates != 2 || report.Rejected != 1 || len(report.CutShort) != 0 {
+		t.Errorf("report is %+v", *report)
+	}
+}

@@ -61,7 +61,7 @@ func (r *recordingFile) next() ([]byte, error) {
 	r.buf = append(r.buf[:0], line...)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		if len(r.buf) > longestLine {
-			return nil, errLongLine
+			return nil, r.skipLine()
 		}
 		line, err = r.lines.ReadSlice('\n')
 		r.buf = append(r.buf, line...)
@@ -70,6 +70,19 @@ func (r *recordingFile) next() ([]byte, error) {
 		return r.buf, nil
 	}
 	return bytes.TrimSuffix(r.buf, []byte{'\n'}), err
+}
+
+// skipLine passes over the rest of a line that is too long and returns errLongLine, or why the file ends inside it.
+func (r *recordingFile) skipLine() error {
+	for {
+		switch _, err := r.lines.ReadSlice('\n'); {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case err == nil, err == io.EOF:
+			return errLongLine
+		default:
+			return err
+		}
+	}
 }
 
 func (r *recordingFile) position() int64 { return r.read.Load() }
