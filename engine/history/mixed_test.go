@@ -16,7 +16,7 @@ import (
 // between, over and after those. Whatever was claimed to be held must be there: an import of all of it then makes the
 // record complete, with nothing twice.
 func TestMixedHistory(t *testing.T) {
-	runs := 6
+	runs := 3
 	if testing.Short() {
 		runs = 2
 	}
