@@ -14,7 +14,7 @@ import (
 	"hyperlight/engine/sim"
 )
 
-// syncBuffer is a buffer that a command writes while the test reads.
+// syncBuffer is a buffer that a command or a timer writes while the test reads.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -30,6 +30,12 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+func (s *syncBuffer) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.b.Reset()
 }
 
 // TestSimCommand starts the venue on a free port, asks it something and ends it.
