@@ -9,8 +9,11 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
+
+	"github.com/VictoriaMetrics/metrics"
 
 	"hyperlight/config"
 	"hyperlight/engine"
@@ -101,6 +104,7 @@ func runServer(ctx context.Context, cfg *config.Config, log *slog.Logger, stderr
 			fail(fmt.Errorf("serve requests: %w", err))
 		}
 	})
+	metrics.GetOrCreateGauge(fmt.Sprintf("hyperlight_build_info{version=%q,go=%q}", version, runtime.Version()), nil).Set(1)
 	fmt.Fprintf(stderr, "listening on http://%s\n", ln.Addr())
 	<-ctx.Done()
 	log.Info("stopping")

@@ -50,7 +50,7 @@ type History struct {
 
 // Snapshots configures the one-second book snapshots.
 type Snapshots struct {
-	Depth int `yaml:"depth" doc:"Levels of each side that a snapshot answers with by default. 0: all."`
+	Depth int `yaml:"depth" doc:"Most levels of each side that a snapshot answers with. 0: as many as were held."`
 }
 
 // Venues configures the exchanges.

@@ -13,7 +13,10 @@ import (
 	"hyperlight/engine/num"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The metrics library turns its summaries over in a goroutine without an end.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/VictoriaMetrics/metrics.summariesSwapCron"))
+}
 
 // market returns a market of venue 0 as a feed would describe it.
 func market(native int64) model.Market {

@@ -18,6 +18,7 @@ var (
 	unknownRemovals  = metrics.NewCounter("hyperlight_book_unknown_removals_total")
 	resyncs          = metrics.NewCounter("hyperlight_book_resyncs_total")
 	snapshots        = metrics.NewCounter("hyperlight_snapshots_total")
+	snapshotLag      = metrics.NewSummary("hyperlight_snapshot_lag_seconds") // from the full second until a shard works on it
 	tradesIngested   = metrics.NewCounter("hyperlight_trades_ingested_total")
 	tradesRecovered  = metrics.NewCounter("hyperlight_trades_recovered_total")
 	tradesRepeated   = metrics.NewCounter("hyperlight_trades_repeated_total")

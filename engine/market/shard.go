@@ -131,6 +131,9 @@ func (s *Shard) tick(sec model.Micros) {
 		}
 	}
 	snapshots.Add(views)
+	if !s.r.importing {
+		snapshotLag.Update(float64(s.r.o.Now().UnixMicro()-int64(sec)) / 1e6)
+	}
 	for i := range s.r.o.Listeners {
 		s.tickOne(i, sec, held)
 	}
