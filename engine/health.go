@@ -3,9 +3,7 @@ package engine
 import (
 	"time"
 
-	"hyperlight/engine/feed"
 	"hyperlight/engine/model"
-	"hyperlight/kv"
 )
 
 // Health is what /health answers.
@@ -70,25 +68,4 @@ func (e *Engine) Status() Status {
 	}
 	s.Status = [...]string{"down", "degraded", "ok"}[links]
 	return s
-}
-
-// Ready tells whether the appliance should get traffic: the store takes rows, and a market is in sync or a minute has
-// passed since the start.
-func (e *Engine) Ready() bool {
-	if e.store.Metrics().Failed != nil {
-		return false
-	}
-	synced, _ := e.registry.Synced()
-	return synced > 0 || e.lighter == nil || e.now().Sub(e.started) >= time.Minute
-}
-
-// StoreHealth returns what the store says about itself.
-func (e *Engine) StoreHealth() kv.Health { return e.store.Metrics() }
-
-// FeedStatus returns the state of the venue's sockets; the zero value where no venue is followed.
-func (e *Engine) FeedStatus() feed.Status {
-	if e.lighter == nil {
-		return feed.Status{}
-	}
-	return e.lighter.supervisor.Status()
 }

@@ -112,9 +112,3 @@ func (q *queue) close() []item {
 	return rest
 }
 
-// load returns how much waits.
-func (q *queue) load() (rows, bytes int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.rows, q.bytes
-}

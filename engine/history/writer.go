@@ -142,9 +142,6 @@ func (w *Writer) OnTick(second model.Micros, markets []market.Held) {
 	w.queue.put(item{second: second, held: append([]market.Held(nil), markets...), rows: 1, bytes: 64 * len(markets)})
 }
 
-// Queued returns how many rows and bytes wait for the writer.
-func (w *Writer) Queued() (rows, bytes int) { return w.queue.load() }
-
 // Run commits what is queued until ctx ends, then commits the rest and returns. A live writer also seals, thins and
 // drops by retention each hour meanwhile. An error of the store other than a full disk ends it.
 func (w *Writer) Run(ctx context.Context) error {
