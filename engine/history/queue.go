@@ -111,4 +111,3 @@ func (q *queue) close() []item {
 	q.space.Broadcast()
 	return rest
 }
-
