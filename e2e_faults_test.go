@@ -220,7 +220,7 @@ func (c *streamClient) take(f *frame, raw []byte) {
 	case "order_book_update":
 		b := &f.Book
 		switch {
-		case f.Snapshot && !s.told:
+		case f.Snapshot && !s.told && !(s.synced && b.Nonce == s.nonce): // the same book once more is no hole
 			c.fault("%s: a new snapshot although nothing told of a hole", f.Channel)
 		case !f.Snapshot && !s.synced:
 			c.fault("%s: an update before a snapshot", f.Channel)
