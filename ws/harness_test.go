@@ -119,6 +119,7 @@ func serve(t testing.TB, o Options) *harness {
 			t.Errorf("close server: %v", err)
 		}
 		srv.ShutdownWithContext(ctx)
+		ln.Close() // a test may end before Serve has begun, which Shutdown then knows nothing of
 		<-served
 	})
 	return &harness{t: t, s: s, addr: ln.Addr().String()}
