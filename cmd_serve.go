@@ -50,7 +50,8 @@ func (a *app) serve(ctx context.Context, loaded *config.Loaded) error {
 	cfg := loaded.Config
 	level := new(slog.LevelVar)
 	level.Set(parseLevel(cfg.Logging.Level))
-	log := newLogger(a.stderr, cfg.Logging.Format, level)
+	stderr := &lockedWriter{w: a.stderr}
+	log := newLogger(stderr, cfg.Logging.Format, level)
 	for _, w := range a.warnings(cfg) {
 		log.Warn("configuration is risky", "key", w.Path, "reason", w.Message)
 	}
@@ -70,7 +71,7 @@ func (a *app) serve(ctx context.Context, loaded *config.Loaded) error {
 	defer close(done)
 	go a.watchReload(reload, done, *cfg, level, log)
 
-	if err := runServer(ctx, cfg, log, a.stderr); err != nil {
+	if err := runServer(ctx, cfg, log, stderr); err != nil {
 		return err
 	}
 	log.Info("stopped")

@@ -32,23 +32,11 @@ func (t *Trade) AppendJSON(dst []byte, m *Market, whale bool) []byte {
 	dst = append(dst, `","usd_amount":"`...)
 	dst = num.Append(dst, int64(t.USD), num.USDScale)
 	if t.TakerBuys() {
-		dst = append(dst, `","side":"buy","ask_id":`...)
+		dst = append(dst, `","side":"buy",`...)
 	} else {
-		dst = append(dst, `","side":"sell","ask_id":`...)
+		dst = append(dst, `","side":"sell",`...)
 	}
-	dst = strconv.AppendUint(dst, t.AskOrder, 10)
-	dst = append(dst, `,"ask_id_str":"`...)
-	dst = strconv.AppendUint(dst, t.AskOrder, 10)
-	dst = append(dst, `","bid_id":`...)
-	dst = strconv.AppendUint(dst, t.BidOrder, 10)
-	dst = append(dst, `,"bid_id_str":"`...)
-	dst = strconv.AppendUint(dst, t.BidOrder, 10)
-	dst = append(dst, `","ask_account_id":`...)
-	dst = strconv.AppendUint(dst, uint64(t.AskAccount), 10)
-	dst = append(dst, `,"bid_account_id":`...)
-	dst = strconv.AppendUint(dst, uint64(t.BidAccount), 10)
-	dst = append(dst, `,"is_maker_ask":`...)
-	dst = strconv.AppendBool(dst, t.MakerAsk)
+	dst = t.AppendParties(dst)
 	dst = append(dst, `,"whale":`...)
 	dst = strconv.AppendBool(dst, whale)
 	dst = append(dst, `,"block_height":`...)
@@ -62,6 +50,25 @@ func (t *Trade) AppendJSON(dst []byte, m *Market, whale bool) []byte {
 		dst = strconv.AppendInt(dst, int64(t.Recv), 10)
 	}
 	return append(dst, '}')
+}
+
+// AppendParties writes the members from ask_id to is_maker_ask: the orders, with their text twins, and the accounts of
+// both sides.
+func (t *Trade) AppendParties(dst []byte) []byte {
+	dst = append(dst, `"ask_id":`...)
+	dst = strconv.AppendUint(dst, t.AskOrder, 10)
+	dst = append(dst, `,"ask_id_str":"`...)
+	dst = strconv.AppendUint(dst, t.AskOrder, 10)
+	dst = append(dst, `","bid_id":`...)
+	dst = strconv.AppendUint(dst, t.BidOrder, 10)
+	dst = append(dst, `,"bid_id_str":"`...)
+	dst = strconv.AppendUint(dst, t.BidOrder, 10)
+	dst = append(dst, `","ask_account_id":`...)
+	dst = strconv.AppendUint(dst, uint64(t.AskAccount), 10)
+	dst = append(dst, `,"bid_account_id":`...)
+	dst = strconv.AppendUint(dst, uint64(t.BidAccount), 10)
+	dst = append(dst, `,"is_maker_ask":`...)
+	return strconv.AppendBool(dst, t.MakerAsk)
 }
 
 // AppendPair writes a level as ["price","size"], the form of historical snapshots and of replay.
