@@ -53,7 +53,7 @@ func textEnd(b []byte, i int) int {
 
 func appendShifted(dst []byte, name string, digits []byte, offset int64) []byte {
 	v, err := strconv.ParseInt(string(digits), 10, 64)
-	if err != nil {
+	if err != nil || digits[0] == '0' { // zeros in front are no number of JSON, and no time
 		return append(dst, digits...)
 	}
 	switch name {
