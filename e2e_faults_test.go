@@ -285,7 +285,7 @@ func TestFaults(t *testing.T) {
 	t.Run("recording", func(t *testing.T) {
 		t.Parallel()
 		// Both the witness and the appliance hold two channels of two markets before the playing begins.
-		src, err := sim.NewCapture(sim.CaptureOptions{File: recordingFile(t, btcEth), Speed: 2.5, WaitSubscriptions: 8})
+		src, err := sim.NewCapture(sim.CaptureOptions{File: feedtest.Recording(t, btcEth), Speed: 2.5, WaitSubscriptions: 8})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -445,7 +445,7 @@ func checkTape(t *testing.T, tape map[string]int64, stored map[string]bool, gaps
 
 // A recording that the simulator plays gives, followed live, the book that the recording ends with.
 func TestCaptureFollowedLive(t *testing.T) {
-	capture, err := sim.NewCapture(sim.CaptureOptions{File: recordingFile(t, btcEth), Speed: 6, WaitSubscriptions: 4})
+	capture, err := sim.NewCapture(sim.CaptureOptions{File: feedtest.Recording(t, btcEth), Speed: 6, WaitSubscriptions: 4})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"hyperlight/engine/feed/feedtest"
 	"os"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ func recordedFrames(t testing.TB, path string) (books map[string][]string, from,
 // A replay in the venue's own form gives back the very bytes that the venue sent: every book update, after one whole book
 // per market, and every trade.
 func TestNativeReplayEqualsRecording(t *testing.T) {
-	path := recordingFile(t, btcEth)
+	path := feedtest.Recording(t, btcEth)
 	books, from, to := recordedFrames(t, path)
 	_, trades := recordedEvents(t, path)
 	dir := t.TempDir()

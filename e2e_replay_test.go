@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hyperlight/engine"
+	"hyperlight/engine/feed/feedtest"
 )
 
 // importInto loads a recording into the store of a configuration that follows no venue.
@@ -129,7 +130,7 @@ func bookText(nonce uint64, bids, asks [][2]string) string {
 // A replay at "max" gives back exactly what was recorded: every trade once in the venue's order, every book update in
 // the order received, and the count it announces.
 func TestReplayEqualsRecording(t *testing.T) {
-	path := recordingFile(t, btcEth)
+	path := feedtest.Recording(t, btcEth)
 	books, trades := recordedEvents(t, path)
 	dir := t.TempDir()
 	importInto(t, dir, path)

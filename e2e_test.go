@@ -4,15 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,26 +23,6 @@ import (
 // it, and clients that know nothing but the contract.
 
 const btcEth = "captures/lighter/ws-btc-eth-20251009.ndjson.gz"
-
-// recordingFile returns the path of a real recording, or skips the test where the recordings are not there.
-func recordingFile(t testing.TB, name string) string {
-	t.Helper()
-	root := os.Getenv("HYPERLIGHT_RECORDINGS")
-	if root == "" {
-		root = filepath.Join("..", "shared", "data")
-	}
-	path, err := filepath.Abs(filepath.Join(root, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("recording %s is missing: set HYPERLIGHT_RECORDINGS to the folder of the recordings", name)
-		}
-		t.Skipf("recording %s is not here: set HYPERLIGHT_RECORDINGS to the folder of the recordings", name)
-	}
-	return path
-}
 
 // venue is a Lighter-compatible venue on a loopback port.
 type venue struct{ rest, stream string }

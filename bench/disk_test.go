@@ -4,34 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"hyperlight/bench/bare"
 	"hyperlight/engine"
+	"hyperlight/engine/feed/feedtest"
 	"hyperlight/kv"
 	"hyperlight/kv/key"
 )
-
-// recording returns the path of a real recording, and skips the benchmark where there is none.
-func recording(b *testing.B, name string) string {
-	root := os.Getenv("HYPERLIGHT_RECORDINGS")
-	if root == "" {
-		root = filepath.Join("..", "..", "shared", "data")
-	}
-	path := filepath.Join(root, name)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI") != "" {
-			b.Fatalf("recording %s is missing: set HYPERLIGHT_RECORDINGS to the folder of the recordings", name)
-		}
-		b.Skipf("recording %s is not here: set HYPERLIGHT_RECORDINGS to the folder of the recordings", name)
-	}
-	return path
-}
 
 // packed counts the bytes of some frames of a recording as one gzip stream.
 type packed struct {
@@ -99,7 +82,7 @@ func split(b *testing.B, path string) (books, trades *packed) {
 // indexes, keyframes and candles included, in the store's rows, and in its files after compaction. The baseline is the
 // recorded JSON through gzip; ratio is its bytes by ours.
 func BenchmarkDisk(b *testing.B) {
-	path := recording(b, "captures/lighter/ws-btc-eth-20251009.ndjson.gz")
+	path := feedtest.Recording(b, "captures/lighter/ws-btc-eth-20251009.ndjson.gz")
 	books, trades := split(b, path)
 	for b.Loop() {
 		dir := filepath.Join(b.TempDir(), "store")

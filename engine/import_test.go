@@ -14,6 +14,7 @@ import (
 
 	"hyperlight/engine"
 	"hyperlight/engine/book"
+	"hyperlight/engine/feed/feedtest"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
@@ -59,7 +60,7 @@ func openReader(t testing.TB, dir string) (*history.Reader, *kv.Store) {
 // The recorded half minute of two markets goes through the importer and comes back out of the store: after every
 // frame, at every full second, and trade by trade it must be what a map-based reference says.
 func TestImportEqualsReference(t *testing.T) {
-	path := recording(t, btcEth)
+	path := feedtest.Recording(t, btcEth)
 	frames := readReference(t, path)
 	dir := t.TempDir()
 	report := importFile(t, dir, path)
@@ -210,7 +211,7 @@ func storeDigest(t testing.TB, dir string) (digest [32]byte, rows int) {
 }
 
 func TestImportTwiceAddsNothing(t *testing.T) {
-	path := recording(t, btcEth)
+	path := feedtest.Recording(t, btcEth)
 	dir := t.TempDir()
 	first := importFile(t, dir, path)
 	before, rows := storeDigest(t, dir)
@@ -276,7 +277,7 @@ func TestImportForms(t *testing.T) {
 
 // A damaged line is counted with its reason, and everything around it is kept.
 func TestImportDamagedLines(t *testing.T) {
-	path := recording(t, btcEth)
+	path := feedtest.Recording(t, btcEth)
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)

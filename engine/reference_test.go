@@ -4,10 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,23 +16,6 @@ import (
 
 // The reference is written to be obviously right, not fast: encoding/json, maps, and numbers scaled digit by digit. It
 // shares no code with what it checks.
-
-// recording returns the path of a real recording, or skips the test where the recordings are not there.
-func recording(t testing.TB, name string) string {
-	t.Helper()
-	root := os.Getenv("HYPERLIGHT_RECORDINGS")
-	if root == "" {
-		root = filepath.Join("..", "..", "shared", "data")
-	}
-	path := filepath.Join(root, name)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("recording %s is missing: set HYPERLIGHT_RECORDINGS to the folder of the recordings", name)
-		}
-		t.Skipf("recording %s is not here: set HYPERLIGHT_RECORDINGS to the folder of the recordings", name)
-	}
-	return path
-}
 
 const btcEth = "captures/lighter/ws-btc-eth-20251009.ndjson.gz"
 

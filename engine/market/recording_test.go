@@ -4,15 +4,13 @@ import (
 	"bufio"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"hyperlight/engine/book"
+	"hyperlight/engine/feed/feedtest"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
@@ -20,14 +18,7 @@ import (
 // recording opens a recorded file; see the README on where recordings are.
 func recording(t *testing.T, name string) *bufio.Scanner {
 	t.Helper()
-	dir := os.Getenv("HYPERLIGHT_RECORDINGS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	f, err := os.Open(filepath.Join(dir, name))
-	if errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "" {
-		t.Skipf("recordings are not here: %v (set HYPERLIGHT_RECORDINGS)", err)
-	}
+	f, err := os.Open(feedtest.Recording(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}

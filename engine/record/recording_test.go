@@ -5,10 +5,10 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
+	"hyperlight/engine/feed/feedtest"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
@@ -25,16 +25,9 @@ var recordedScales = map[int][2]uint8{0: {2, 4}, 1: {1, 5}, 24: {4, 2}}
 // loadRecording reads a recording with the standard library's JSON parser: slow, but nothing of ours.
 func loadRecording(t testing.TB, name string) map[int]*recording {
 	t.Helper()
-	dir := os.Getenv("HYPERLIGHT_RECORDINGS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	f, err := os.Open(filepath.Join(dir, "captures", "lighter", name))
+	f, err := os.Open(feedtest.Recording(t, "captures/lighter/"+name))
 	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("recording is missing: %v", err)
-		}
-		t.Skipf("recording is missing, set HYPERLIGHT_RECORDINGS: %v", err)
+		t.Fatal(err)
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)

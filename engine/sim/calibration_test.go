@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"hyperlight/engine/feed/feedtest"
 	"hyperlight/engine/num"
 )
 
@@ -181,7 +182,7 @@ func (f *figures) rows() (names []string, values, slack []float64) {
 
 // TestCalibration measures the recording and the simulator with one instrument and prints both (README.md quotes it).
 func TestCalibration(t *testing.T) {
-	lines, _, err := readRecording(recordings(t, btcEth))
+	lines, _, err := readRecording(feedtest.Recording(t, btcEth))
 	if err != nil {
 		t.Fatal(err)
 	}

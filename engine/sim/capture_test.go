@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hyperlight/engine/feed/feedtest"
 	"hyperlight/engine/model"
 )
 
@@ -19,7 +20,7 @@ const btcEth = "captures/lighter/ws-btc-eth-20251009.ndjson.gz"
 // TestCaptureIsByteIdentical plays a whole recording to two clients, one there from the beginning and one that joins on
 // the way: each update arrives byte for byte, and both books end as the recording's.
 func TestCaptureIsByteIdentical(t *testing.T) {
-	path := recordings(t, btcEth)
+	path := feedtest.Recording(t, btcEth)
 	c, err := NewCapture(CaptureOptions{File: path, KeepTime: true, Speed: 40, WaitSubscriptions: 2})
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +85,7 @@ func TestCaptureIsByteIdentical(t *testing.T) {
 // TestShiftOnlyMovesTimes shifts every recorded frame there and back.
 func TestShiftOnlyMovesTimes(t *testing.T) {
 	for _, name := range []string{btcEth, "captures/lighter/ws-hype-20260419.ndjson.gz", "captures/lighter/ws-market-stats-all-20251101.ndjson.gz"} {
-		lines, _, err := readRecording(recordings(t, name))
+		lines, _, err := readRecording(feedtest.Recording(t, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +105,7 @@ func TestShiftOnlyMovesTimes(t *testing.T) {
 
 // TestCaptureIsNow checks that the times of a shifted recording are today's, in frames and in answers to a subscribe.
 func TestCaptureIsNow(t *testing.T) {
-	c, err := NewCapture(CaptureOptions{File: recordings(t, "captures/lighter/ws-hype-20260419.ndjson.gz"), WaitSubscriptions: 1})
+	c, err := NewCapture(CaptureOptions{File: feedtest.Recording(t, "captures/lighter/ws-hype-20260419.ndjson.gz"), WaitSubscriptions: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

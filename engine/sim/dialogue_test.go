@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fasthttp/websocket"
+	"hyperlight/engine/feed/feedtest"
 )
 
 func smallExchange() *Exchange {
@@ -20,7 +21,7 @@ func smallExchange() *Exchange {
 // TestRecordedDialogue plays the client's part of a recorded connection and compares every answer with the recorded
 // one; only the block height and times may differ.
 func TestRecordedDialogue(t *testing.T) {
-	f, err := os.Open(recordings(t, "lighter/ws/testnet-error-dialogue-2026-07-28.jsonl"))
+	f, err := os.Open(feedtest.Recording(t, "lighter/ws/testnet-error-dialogue-2026-07-28.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -26,23 +25,6 @@ func inSoak(long, short time.Duration) time.Duration {
 		return long
 	}
 	return short
-}
-
-// recordings returns a path in the folder of recordings; the test is skipped where the folder is absent, unless CI is set.
-func recordings(t testing.TB, name string) string {
-	t.Helper()
-	dir := os.Getenv("HYPERLIGHT_RECORDINGS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	path := filepath.Join(dir, name)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("recording %s is missing: %v", name, err)
-		}
-		t.Skipf("recording %s is not here; set HYPERLIGHT_RECORDINGS", name)
-	}
-	return path
 }
 
 // serve runs a source on a free loopback port until the test ends and returns its address.

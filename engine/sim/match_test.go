@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"hyperlight/engine/feed/feedtest"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
@@ -121,7 +122,7 @@ func TestMatching(t *testing.T) {
 
 // TestLiquidationPriceRecorded evaluates the formula for an account that the venue itself valued.
 func TestLiquidationPriceRecorded(t *testing.T) {
-	data, err := os.ReadFile(recordings(t, "lighter/rest/account-position-ETH-long-testnet-2025-11.json"))
+	data, err := os.ReadFile(feedtest.Recording(t, "lighter/rest/account-position-ETH-long-testnet-2025-11.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

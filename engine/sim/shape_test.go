@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"hyperlight/engine/feed/feedtest"
 	"io"
 	"net/http"
 	"os"
@@ -131,7 +132,7 @@ func compare(t *testing.T, name, recorded, got string) {
 // jsonLines returns the frames of a recording by type; wrapped lines are opened.
 func framesByType(t *testing.T, name string) map[string]string {
 	t.Helper()
-	data, err := os.ReadFile(recordings(t, name))
+	data, err := os.ReadFile(feedtest.Recording(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +258,7 @@ func TestRESTShapes(t *testing.T) {
 		"/api/v1/systemConfig":                                      "systemConfig-2026-07-26.json",
 		"/api/v1/withdrawalDelay":                                   "withdrawalDelay-2026-07-26.json",
 	} {
-		recorded, err := os.ReadFile(recordings(t, "lighter/rest/"+file))
+		recorded, err := os.ReadFile(feedtest.Recording(t, "lighter/rest/"+file))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"hyperlight/engine/feed"
+	"hyperlight/engine/feed/feedtest"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
@@ -117,7 +118,7 @@ func TestRecordedCounts(t *testing.T) {
 			d := NewDecoder(known)
 			var got counts
 			last := map[model.MarketID]uint64{}
-			for i, frame := range recordedFrames(t, filepath.Join(recordings(t), "captures", "lighter", name)) {
+			for i, frame := range recordedFrames(t, filepath.Join(feedtest.Recording(t, ""), "captures", "lighter", name)) {
 				got.frames++
 				err := d.Decode(frame, 1, func(e *model.Event) error {
 					switch p := e.Payload.(type) {

@@ -12,6 +12,7 @@ import (
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 
+	"hyperlight/engine/feed/feedtest"
 	"pgregory.net/rapid"
 )
 
@@ -69,7 +70,7 @@ func TestEncodeRecordedBytes(t *testing.T) {
 			known.learn = true
 			d := NewDecoder(known)
 			same := 0
-			for i, frame := range recordedFrames(t, filepath.Join(recordings(t), tt.file)) {
+			for i, frame := range recordedFrames(t, filepath.Join(feedtest.Recording(t, ""), tt.file)) {
 				events, err := decodeAll(d, frame, 1)
 				if err != nil {
 					t.Fatal(err)

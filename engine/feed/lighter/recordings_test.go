@@ -5,27 +5,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"hyperlight/engine/feed/feedtest"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
-
-// recordings returns the folder with the recorded frames. They are not part of the repository.
-func recordings(t testing.TB) string {
-	dir := os.Getenv("HYPERLIGHT_RECORDINGS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "..", "shared", "data")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("no recordings in %s: set HYPERLIGHT_RECORDINGS", dir)
-		}
-		t.Skipf("no recordings in %s: set HYPERLIGHT_RECORDINGS to run this test", dir)
-	}
-	return dir
-}
 
 // recordedFrames reads the frames of a recording, oldest first, with whatever wraps them taken off. What a client sent
 // is left out.
@@ -78,7 +64,7 @@ func recordedFrames(t testing.TB, file string) [][]byte {
 
 // allRecordings lists every file of recorded stream frames.
 func allRecordings(t testing.TB) []string {
-	dir := recordings(t)
+	dir := feedtest.Recording(t, "")
 	var files []string
 	for _, pattern := range []string{"lighter/ws/*.jsonl", "captures/lighter/ws-*.gz"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
+	"hyperlight/engine/feed/feedtest"
 )
 
 // serve starts a venue's REST in memory and returns a client of it.
@@ -33,7 +34,7 @@ func serve(t *testing.T, budget *feed.Budget, handler fasthttp.RequestHandler) *
 }
 
 func fixture(t *testing.T, name string) []byte {
-	b, err := os.ReadFile(filepath.Join(recordings(t), "lighter", "rest", name))
+	b, err := os.ReadFile(filepath.Join(feedtest.Recording(t, ""), "lighter", "rest", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +187,7 @@ func TestParseRecordedAnswers(t *testing.T) {
 	if markets, err = ParseMarkets(fixture(t, "orderBooks-5rows-2026-07-31.json")); err != nil || len(markets) != 5 {
 		t.Errorf("%d markets, %v", len(markets), err)
 	}
-	all, err := os.ReadFile(filepath.Join(recordings(t), "captures", "lighter", "rest-orderbooks-20251208.json"))
+	all, err := os.ReadFile(filepath.Join(feedtest.Recording(t, ""), "captures", "lighter", "rest-orderbooks-20251208.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
