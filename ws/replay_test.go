@@ -356,6 +356,7 @@ func TestReplayWaitsForASlowClient(t *testing.T) {
 	c := h.local("/ws/replay")
 	c.startAll(`,"include":["trade","order_book","orderbook_snapshot"],"depth":250`)
 	c.expect("replay_started")
+	conn := h.onlyConn()
 	time.Sleep(200 * time.Millisecond)
 	n := uint64(0)
 	for {
@@ -370,11 +371,24 @@ func TestReplayWaitsForASlowClient(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	for conn := range h.s.conns {
-		if got := cap(conn.pipe.fill) + cap(conn.pipe.spare); got > 64<<10 {
-			t.Errorf("%d bytes of buffers for a pipe of 4,096", got)
-		}
+	if conn == nil {
+		t.Fatal("the server knows no connection")
 	}
+	conn.pipe.mu.Lock()
+	defer conn.pipe.mu.Unlock()
+	if got := cap(conn.pipe.fill) + cap(conn.pipe.spare); got > 64<<10 {
+		t.Errorf("%d bytes of buffers for a pipe of 4,096", got)
+	}
+}
+
+// onlyConn is the one open connection, nil when there is none.
+func (h *harness) onlyConn() *Conn {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	for c := range h.s.conns {
+		return c
+	}
+	return nil
 }
 
 func TestShutdownEndsReplays(t *testing.T) {
