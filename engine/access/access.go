@@ -8,7 +8,9 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
+	"hyperlight/config"
 	"hyperlight/engine/model"
 )
 
@@ -35,26 +37,19 @@ func (r *Request) Credential() (string, bool) {
 	return "", false
 }
 
-// Principal is an authenticated caller. It is immutable.
-type Principal struct {
-	Plan    *Plan
-	Account string // whom limits and usage are counted for; "local" for the local caller
-	Local   bool   // has no user: data, streams and replay only
-}
-
 // Options configures an Access.
 type Options struct {
 	// LocalPlan is the plan of calls from loopback without a credential; "" lets nobody in.
 	LocalPlan string
 	// PublicURL's host counts as a local Host, and as our own Origin.
 	PublicURL string
-	// Plans is the plan table; DefaultPlans where it is empty.
-	Plans []Plan
+	// Plans is the plan table; the contract's where it is empty.
+	Plans []config.Plan
 }
 
 // Access authenticates callers. Its methods may be called from any goroutine.
 type Access struct {
-	plans      map[string]*Plan
+	plans      atomic.Pointer[planSet]
 	local      *Principal
 	publicHost string
 	origins    map[string]bool
@@ -62,21 +57,22 @@ type Access struct {
 
 // New checks the options and returns an Access.
 func New(o Options) (*Access, error) {
-	plans := o.Plans
-	if len(plans) == 0 {
-		plans = DefaultPlans()
+	table := o.Plans
+	if len(table) == 0 {
+		table = config.DefaultPlans()
 	}
-	a := &Access{plans: make(map[string]*Plan, len(plans)), origins: map[string]bool{}}
-	for i := range plans {
-		p := plans[i]
-		a.plans[p.Slug] = &p
+	plans, err := newPlanSet(table)
+	if err != nil {
+		return nil, err
 	}
+	a := &Access{origins: map[string]bool{}}
+	a.plans.Store(plans)
 	if o.LocalPlan != "" {
-		p, ok := a.plans[o.LocalPlan]
+		p, ok := plans.bySlug[o.LocalPlan]
 		if !ok {
 			return nil, fmt.Errorf("access.local_plan: no plan is called %q", o.LocalPlan)
 		}
-		a.local = &Principal{Plan: p, Account: "local", Local: true}
+		a.local = &Principal{Plan: p, Account: LocalAccount, Local: true}
 	}
 	if o.PublicURL != "" {
 		u, err := url.Parse(o.PublicURL)
@@ -91,7 +87,7 @@ func New(o Options) (*Access, error) {
 
 // Plan returns a plan by its slug.
 func (a *Access) Plan(slug string) (*Plan, bool) {
-	p, ok := a.plans[slug]
+	p, ok := a.plans.Load().bySlug[slug]
 	return p, ok
 }
 
