@@ -37,7 +37,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	c.identify()
-	c.client = clientIP(c.client, c.head.forwardedFor, s.trusted)
+	c.client = clientIP(c.client, c.head.forwardedFor, *s.trusted.Load())
 	c.commonHeaders()
 	if err := s.dispatch(c); err != nil {
 		c.fail(err)

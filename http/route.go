@@ -1,13 +1,17 @@
 package http
 
-import ()
+import "hyperlight/engine/access"
 
-// authClass says who may call a route.
+// authClass says who may call a route. Every request counts in a window: that of its caller, or, where nobody is behind
+// it (public routes, refused credentials), that of its address.
 type authClass uint8
 
 const (
-	authNone   authClass = iota // everybody
+	authNone   authClass = iota // everybody; a credential is not looked at
 	authData                    // a key, a token, or the local caller
+	authUser                    // a key or a token: whoever has a user
+	authToken                   // a token only: what a leaked key must not reach
+	authRelay                   // a credential is optional, a bad one is refused
 	authSocket                  // the socket's handler authenticates
 )
 
@@ -27,10 +31,15 @@ type route struct {
 	method  string
 	pattern string // segments in braces are parameters
 	auth    authClass
+	window  access.IPClass // per address, where auth is authNone
 	credits creditClass
 	plan    string // lowest plan that may call it; "" for every plan
+	status  int    // of a success; 0 means 200
+	replays bool   // an Idempotency-Key is honoured
 	answer  handler
 	raw     func(c *call)
+	// native, where set, tells whether a call is in the venue's own form and belongs to the relay.
+	native func(c *call) bool
 
 	meters routeMeters
 }

@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,8 +119,10 @@ type Options struct {
 	PublicURL string // base of every URL that is handed out
 	// CORSOrigins are the web origins that may read answers; nil means every one ("*").
 	CORSOrigins []string
-	// TrustedProxies are the peers whose X-Forwarded-For counts.
+	// TrustedProxies are the peers whose X-Forwarded-For counts; SetTrustedProxies changes them.
 	TrustedProxies []netip.Prefix
+	// TLS tells that every listener speaks TLS: browsers are told to remember it.
+	TLS bool
 	// CursorKey signs paging cursors. It should survive restarts; where empty a random one is made.
 	CursorKey []byte
 	// MetricsToken, where set, must be shown as a bearer token to read /metrics.
@@ -154,7 +157,8 @@ type Server struct {
 
 	publicURL    string
 	cors         corsRules
-	trusted      []netip.Prefix
+	trusted      atomic.Pointer[[]netip.Prefix]
+	tls          bool
 	cursorKey    []byte
 	metricsToken string
 	whale        num.USD
@@ -186,9 +190,10 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
-		trusted: o.TrustedProxies, cursorKey: o.CursorKey, metricsToken: o.MetricsToken,
+		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS,
 		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,
 	}
+	s.SetTrustedProxies(o.TrustedProxies)
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -240,6 +245,12 @@ func New(o Options) (*Server, error) {
 		SecureErrorLogMessage:        true,
 	}
 	return s, nil
+}
+
+// SetTrustedProxies says whose X-Forwarded-For counts from the next request on.
+func (s *Server) SetTrustedProxies(proxies []netip.Prefix) {
+	proxies = slices.Clone(proxies)
+	s.trusted.Store(&proxies)
 }
 
 // Serve answers the connections of a listener until Shutdown, which closes it.
