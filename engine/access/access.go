@@ -1,17 +1,22 @@
-// Package access decides who may call what. It owns plans and, with the issue that brings them, users, keys and limits;
-// until then a caller is either local (access.local_plan) or unknown. It must not know of HTTP or sockets: both hand it
-// the same Request.
+// Package access decides who may call what, and how often. It owns users, API keys, sign-in and its tokens, the plans,
+// and what is counted against them: rate windows, credits and usage. It keeps them in memory and in the store; a plain
+// key, a password or a token is in neither. It must not know of HTTP or sockets: both hand it the same Request, and what
+// it refuses is a *model.Error that they show as it is.
 package access
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"hyperlight/config"
 	"hyperlight/engine/model"
+	"hyperlight/kv"
 )
 
 // Request is what a caller showed: its credentials by place, and what tells a local caller from a remote one.
@@ -20,6 +25,8 @@ type Request struct {
 	Bearer string // Authorization: Bearer ...
 	Query  string // ?api_key=
 	Peer   netip.AddrPort
+	// Client is the caller's address behind trusted proxies, for allow lists; the peer's where it is not valid.
+	Client netip.Addr
 	Host   string // Host header, with or without a port
 	Origin string // Origin header
 	// Forwarded tells that a Forwarded, X-Forwarded-* or Via header was present: somebody stands in between.
@@ -45,6 +52,21 @@ type Options struct {
 	PublicURL string
 	// Plans is the plan table; the contract's where it is empty.
 	Plans []config.Plan
+	// Store keeps users, keys and counts; without one there are none and nobody but the local caller gets in.
+	Store *kv.Store
+	// Registration is open or closed; "" is open.
+	Registration string
+	// DefaultTier is the plan of new users; "" is the lowest plan.
+	DefaultTier string
+	// TokenLifetime is how long a sign-in lasts; 0 is 24 hours.
+	TokenLifetime time.Duration
+	// JWTSecret signs the tokens: 32 bytes or more, kept outside the store. Needed where there is a Store.
+	JWTSecret []byte
+	// SealKey seals what the store keeps of answers.
+	SealKey []byte
+	Now     func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: none
+	Random  io.Reader        // keys, ids, salts and the setup token come from it; nil: crypto/rand
 }
 
 // Access authenticates callers. Its methods may be called from any goroutine.
