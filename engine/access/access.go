@@ -75,6 +75,8 @@ type Access struct {
 	local      *Principal
 	publicHost string
 	origins    map[string]bool
+
+	limits limits
 }
 
 // New checks the options and returns an Access.
