@@ -39,26 +39,32 @@ const (
 // Budget is the allowance of calls to a venue that every caller of this process shares. In no 60 seconds is more granted
 // than the allowance: the window rolls, so nothing doubles at an edge. Whoever finds it spent waits; the highest
 // priority goes first, then the one who waited longest. A caller of lower priority never overtakes, not even with a
-// smaller weight, so that a heavy call is not starved. It is safe for concurrent use and has no goroutine.
+// smaller weight, so that a heavy call is not starved. Callers of AcquireHalf have half of the allowance between them:
+// at one priority they come after the others, and while their half is spent they hold up nobody. It is safe for
+// concurrent use and has no goroutine.
 type Budget struct {
 	allowance int
 	now       func() time.Time
 
-	mu      sync.Mutex
-	grants  []grant   // of the last 60 s, oldest first
-	used    int       // their sum
-	waiters []*waiter // by priority, then by age; the first one is served next
-	timer   *time.Timer
+	mu       sync.Mutex
+	grants   []grant   // of the last 60 s, oldest first
+	used     int       // their sum
+	usedHalf int       // what of it was granted to callers of AcquireHalf
+	waiters  []*waiter // by priority, then the halved ones last, then by age; the first one that may is served next
+	halved   int       // how many of the waiters came through AcquireHalf
+	timer    *time.Timer
 }
 
 type grant struct {
 	at     time.Time
 	weight int
+	half   bool
 }
 
 type waiter struct {
 	priority Priority
 	weight   int
+	half     bool
 	done     chan error // buffered: the answer
 }
 
@@ -70,23 +76,31 @@ func NewBudget(perMinute int, now func() time.Time) *Budget {
 // Acquire takes weight, at least 1, from the budget. It waits for its turn until ctx ends. ErrBudget means that 256
 // others wait, none of them less urgent, or that the weight is more than the whole allowance.
 func (b *Budget) Acquire(ctx context.Context, p Priority, weight int) error {
-	weight = max(weight, 1)
-	if weight > b.allowance {
-		return fmt.Errorf("acquire %d of an allowance of %d: %w", weight, b.allowance, ErrBudget)
+	return b.acquire(ctx, p, max(weight, 1), false)
+}
+
+// AcquireHalf is Acquire for callers who together may take at most half of the allowance in any 60 seconds. At most 128
+// of them wait.
+func (b *Budget) AcquireHalf(ctx context.Context, p Priority, weight int) error {
+	return b.acquire(ctx, p, max(weight, 1), true)
+}
+
+func (b *Budget) acquire(ctx context.Context, p Priority, weight int, half bool) error {
+	allowance := b.allowance
+	if half {
+		allowance /= 2
+	}
+	if weight > allowance {
+		return fmt.Errorf("acquire %d of an allowance of %d: %w", weight, allowance, ErrBudget)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	w := &waiter{priority: p, weight: weight, half: half, done: make(chan error, 1)}
 	b.mu.Lock()
-	b.expire(b.now())
-	if len(b.waiters) == 0 && b.used+weight <= b.allowance {
-		b.take(weight)
-		b.mu.Unlock()
-		return nil
-	}
-	w := &waiter{priority: p, weight: weight, done: make(chan error, 1)}
 	b.enqueue(w)
 	b.serve()
+	b.bound()
 	b.mu.Unlock()
 	select {
 	case err := <-w.done:
@@ -96,7 +110,7 @@ func (b *Budget) Acquire(ctx context.Context, p Priority, weight int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if i := slices.Index(b.waiters, w); i >= 0 {
-		b.waiters = slices.Delete(b.waiters, i, i+1)
+		b.remove(i)
 		b.serve() // the next one may fit
 		return ctx.Err()
 	}
@@ -104,41 +118,88 @@ func (b *Budget) Acquire(ctx context.Context, p Priority, weight int) error {
 	return <-w.done
 }
 
-// enqueue puts a waiter into its place; beyond the bound the least urgent one, the youngest of its kind, is refused.
+// before tells whether w goes ahead of a waiter who has waited longer.
+func (w *waiter) before(older *waiter) bool {
+	if w.priority != older.priority {
+		return w.priority > older.priority
+	}
+	return !w.half && older.half
+}
+
+// enqueue puts a waiter into its place.
 func (b *Budget) enqueue(w *waiter) {
 	i := len(b.waiters)
-	for i > 0 && b.waiters[i-1].priority < w.priority {
+	for i > 0 && w.before(b.waiters[i-1]) {
 		i--
 	}
 	b.waiters = slices.Insert(b.waiters, i, w)
-	if n := len(b.waiters); n > budgetWaiters {
-		last := b.waiters[n-1]
-		b.waiters = b.waiters[:n-1]
-		last.done <- fmt.Errorf("wait for a call of priority %s: %w", last.priority, ErrBudget)
+	if w.half {
+		b.halved++
 	}
+}
+
+func (b *Budget) remove(i int) *waiter {
+	w := b.waiters[i]
+	b.waiters = slices.Delete(b.waiters, i, i+1)
+	if w.half {
+		b.halved--
+	}
+	return w
+}
+
+// bound refuses the least urgent waiter, the youngest of its kind, where one too many waits.
+func (b *Budget) bound() {
+	last := len(b.waiters) - 1
+	if b.halved > budgetWaiters/2 {
+		for !b.waiters[last].half {
+			last--
+		}
+	} else if len(b.waiters) <= budgetWaiters {
+		return
+	}
+	w := b.remove(last)
+	w.done <- fmt.Errorf("wait for a call of priority %s: %w", w.priority, ErrBudget)
 }
 
 // serve grants what fits, in order, and sets the timer for the next one.
 func (b *Budget) serve() {
 	now := b.now()
 	b.expire(now)
-	for len(b.waiters) > 0 && b.used+b.waiters[0].weight <= b.allowance {
-		w := b.waiters[0]
-		b.waiters = slices.Delete(b.waiters, 0, 1)
-		b.take(w.weight)
-		w.done <- nil
-	}
 	if b.timer != nil {
 		b.timer.Stop()
 		b.timer = nil
 	}
-	if len(b.waiters) == 0 {
-		return
+	var spent *waiter // the first one whose half is spent; those behind it wait for it
+	for i := 0; i < len(b.waiters); {
+		w := b.waiters[i]
+		if w.half && (spent != nil || b.usedHalf+w.weight > b.allowance/2) {
+			if spent == nil {
+				spent = w
+			}
+			i++
+			continue
+		}
+		if b.used+w.weight > b.allowance {
+			b.wakeFor(now, w, spent)
+			return
+		}
+		b.remove(i)
+		b.take(w.weight, w.half)
+		w.done <- nil
 	}
-	// The first waiter fits once enough of the oldest grants have left the window.
-	free := b.allowance - b.used
+	b.wakeFor(now, nil, spent)
+}
+
+// wakeFor sets the timer for the moment at which enough of the oldest grants have left the window: for the whole, as
+// next needs it, or for the half, as spent does. Either may be nil.
+func (b *Budget) wakeFor(now time.Time, next, spent *waiter) {
+	free, freeHalf := b.allowance-b.used, b.allowance/2-b.usedHalf
 	for _, g := range b.grants {
-		if free += g.weight; free >= b.waiters[0].weight {
+		free += g.weight
+		if g.half {
+			freeHalf += g.weight
+		}
+		if next != nil && free >= next.weight || spent != nil && freeHalf >= spent.weight {
 			b.timer = time.AfterFunc(g.at.Add(budgetWindow).Sub(now), b.wake)
 			return
 		}
@@ -151,9 +212,12 @@ func (b *Budget) wake() {
 	b.serve()
 }
 
-func (b *Budget) take(weight int) {
-	b.grants = append(b.grants, grant{b.now(), weight})
+func (b *Budget) take(weight int, half bool) {
+	b.grants = append(b.grants, grant{b.now(), weight, half})
 	b.used += weight
+	if half {
+		b.usedHalf += weight
+	}
 }
 
 // expire forgets the grants that have left the window.
@@ -161,6 +225,9 @@ func (b *Budget) expire(now time.Time) {
 	n := 0
 	for n < len(b.grants) && now.Sub(b.grants[n].at) >= budgetWindow {
 		b.used -= b.grants[n].weight
+		if b.grants[n].half {
+			b.usedHalf -= b.grants[n].weight
+		}
 		n++
 	}
 	b.grants = slices.Delete(b.grants, 0, n)
@@ -173,7 +240,7 @@ func (b *Budget) Exhaust() {
 	defer b.mu.Unlock()
 	b.expire(b.now())
 	if left := b.allowance - b.used; left > 0 {
-		b.take(left)
+		b.take(left, false)
 	}
 	b.serve()
 }
