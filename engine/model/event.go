@@ -134,6 +134,8 @@ type Stats struct {
 	DailyBase, DailyQuote            num.Decimal
 	DailyLow, DailyHigh, DailyChange num.Decimal // change in percent
 	Symbol                           string
+	// Text is the row as the venue wrote it, with the members that have no field above; "" for rows from the store.
+	Text string
 }
 
 // StatsMask tells which members of Stats the venue sent.

@@ -63,6 +63,7 @@ type Decoder struct {
 	batch model.TradeBatch
 	rows  rowReader
 	stats []statsRow
+	texts map[int64]string // the last statistics row of each market that the resolver took
 	tip   model.Height
 }
 

@@ -184,6 +184,7 @@ func TestEncodeDecode(t *testing.T) {
 
 // trimStats cuts trailing zeros off the floats: a JSON float has none.
 func trimStats(s *model.Stats) {
+	s.Text = "" // an encoded row has only the members that the events hold
 	for _, p := range []*num.Decimal{&s.DailyBase, &s.DailyQuote, &s.DailyLow, &s.DailyHigh, &s.DailyChange} {
 		for p.Scale > 0 && p.Mant%10 == 0 {
 			p.Mant, p.Scale = p.Mant/10, p.Scale-1

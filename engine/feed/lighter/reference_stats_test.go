@@ -37,7 +37,7 @@ func referenceStats(raw json.RawMessage, native int64, base model.Event, known *
 			return nil, err
 		}
 		var r reader
-		s := &model.Stats{Symbol: r.text(get(row, "symbol")), FundingTime: model.Millis(r.int(get(row, "funding_timestamp")))}
+		s := &model.Stats{Symbol: r.text(get(row, "symbol")), FundingTime: model.Millis(r.int(get(row, "funding_timestamp"))), Text: string(f.raw)}
 		if s.FundingTime != 0 {
 			s.Has |= model.HasFundingTime
 		}

@@ -60,6 +60,7 @@ func (d *Decoder) statsRow(native int64) {
 	d.stats = append(d.stats, statsRow{})
 	row := &d.stats[len(d.stats)-1]
 	x := &row.stats
+	from := s.pos - 1         // the bracket
 	d.scratch = d.scratch[:0] // the symbol
 	for first := true; ; first = false {
 		name, ok := s.member(first)
@@ -129,9 +130,23 @@ func (d *Decoder) statsRow(native int64) {
 		return
 	}
 	row.market = m
+	x.Text = d.rowText(native, s.data[from:s.pos])
 	if x.Symbol = m.Symbol; len(symbol) > 0 && string(symbol) != m.Symbol {
 		x.Symbol = string(symbol)
 	}
+}
+
+// rowText returns a row's text; one that says what the last one of its market said shares its memory.
+func (d *Decoder) rowText(native int64, row []byte) string {
+	text := d.texts[native]
+	if text != string(row) {
+		text = string(row)
+		if d.texts == nil {
+			d.texts = map[int64]string{}
+		}
+		d.texts[native] = text
+	}
+	return text
 }
 
 // settleTicker learns the symbol of a market; a recording may tell it nowhere else.
