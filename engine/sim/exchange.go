@@ -45,6 +45,7 @@ type Exchange struct {
 	fund     *account // the insurance fund
 	treasury num.USD  // fees paid by traders
 	funded   num.USD  // everything ever deposited
+	paused   bool     // the wall clock does not move it
 	touched  []*account
 
 	nonce    int64
@@ -154,6 +155,25 @@ func (x *Exchange) Advance(t time.Time) {
 // AdvanceBy moves the logical clock by d.
 func (x *Exchange) AdvanceBy(d time.Duration) { x.Advance(x.now().Add(d)) }
 
+// Pause holds a served exchange still, and Resume lets it go on: the time in between is left out except for a second.
+// What a client asks meanwhile, over REST or by a subscribe, gets the same answer again and again.
+func (x *Exchange) Pause() { x.setPaused(true) }
+
+// Resume ends a Pause.
+func (x *Exchange) Resume() { x.setPaused(false) }
+
+func (x *Exchange) setPaused(paused bool) {
+	x.hub.mu.Lock()
+	defer x.hub.mu.Unlock()
+	x.paused = paused
+}
+
+func (x *Exchange) isPaused() bool {
+	x.hub.mu.Lock()
+	defer x.hub.mu.Unlock()
+	return x.paused
+}
+
 // Tap shows every frame to fn, in order, from now on: updates only, not the answers to a subscribe. fn must copy what
 // it keeps and must not call back. nil ends it.
 func (x *Exchange) Tap(fn func(channel string, frame []byte)) {
@@ -191,6 +211,9 @@ func (x *Exchange) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if x.isPaused() {
+			continue
 		}
 		target := x.opts.Now().Add(-shift)
 		x.skipTo(target.Add(-maxCatchUp))

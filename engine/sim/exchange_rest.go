@@ -55,6 +55,9 @@ func (x *Exchange) answer(b []byte, name string, q query) ([]byte, *venueError) 
 	case "publicPoolsMetadata":
 		return append(b, `{"code":200,"public_pools":[]}`...), nil
 	}
+	if b, e, ok := x.answerChain(b, name, q); ok {
+		return b, e
+	}
 	return nil, errNotFound
 }
 
@@ -203,6 +206,11 @@ func (x *Exchange) answerCandles(b []byte, q query) ([]byte, *venueError) {
 	if i < 0 {
 		return nil, errInvalidResolution
 	}
+	return m.appendBars(b, q, i, &m.candles[i], false)
+}
+
+// appendBars answers with the bars of a ring that begin in the asked time, oldest first.
+func (m *market) appendBars(b []byte, q query, i int, ring *candleRing, marks bool) ([]byte, *venueError) {
 	from, to, _, e := q.span()
 	if e != nil {
 		return nil, e
@@ -210,8 +218,8 @@ func (x *Exchange) answerCandles(b []byte, q query) ([]byte, *venueError) {
 	b = append(append(b, `{"code":200,"r":"`...), resolutionList[i]...)
 	b = append(b, `","c":[`...)
 	n := 0
-	for k := range m.candles[i].rows {
-		c := &m.candles[i].rows[k]
+	for k := range ring.rows {
+		c := &ring.rows[k]
 		if c.start < from || c.start > to || n == 500 {
 			continue
 		}
@@ -219,7 +227,7 @@ func (x *Exchange) answerCandles(b []byte, q query) ([]byte, *venueError) {
 			b = append(b, ',')
 		}
 		n++
-		b = m.appendCandle(b, c, false)
+		b = m.appendCandle(b, c, marks)
 	}
 	return append(b, `]}`...), nil
 }
