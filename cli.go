@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"hyperlight/config"
-	"hyperlight/engine/access"
 )
 
 // app is one run of the program: where it writes, and the flags that every command knows.
@@ -128,26 +127,7 @@ func (a *app) load() (*config.Loaded, error) {
 		File:    a.configFile,
 		Environ: a.environ,
 		Flags:   append(flags, a.flags...),
-		Check:   checkPlan,
 	})
-}
-
-// checkPlan refuses a plan that does not exist, which config cannot know.
-func checkPlan(c *config.Config) []config.Fault {
-	if c.Access.LocalPlan == "" {
-		return nil
-	}
-	var slugs []string
-	for _, p := range access.DefaultPlans() {
-		if p.Slug == c.Access.LocalPlan {
-			return nil
-		}
-		slugs = append(slugs, p.Slug)
-	}
-	return []config.Fault{{
-		Path:    "access.local_plan",
-		Message: fmt.Sprintf("no plan is named %q; use %s, or nothing", c.Access.LocalPlan, strings.Join(slugs, ", ")),
-	}}
 }
 
 // say writes a line for the person in front; -q silences it.

@@ -104,12 +104,15 @@ func (a *app) newConfigShowCommand() *cobra.Command {
 func (a *app) newConfigEnvCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "env",
-		Short:   "List the environment variables, one per key",
+		Short:   "List the environment variables, one per key (plans are a table: they come from a file)",
 		Example: "  hyperlight config env -o csv",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			r := result{header: []string{"variable", "key", "kind", "default"}}
 			for _, f := range config.Default().Fields() {
+				if f.Env == "" {
+					continue // plans are a table: HYPERLIGHT_ACCESS_PLANS_FILE names the file that holds it
+				}
 				r.rows = append(r.rows, []string{f.Env, f.Path, f.Type(), f.Text()})
 			}
 			return a.print(r)

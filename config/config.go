@@ -9,7 +9,10 @@ package config
 // tag its comment in the generated file.
 type Config struct {
 	Server    Server    `yaml:"server" envPrefix:"SERVER_" doc:"The REST and WebSocket server."`
+	TLS       TLS       `yaml:"tls" envPrefix:"TLS_" doc:"Encryption of the server's own listeners. A proxy that ends TLS in front needs none of it."`
 	Access    Access    `yaml:"access" envPrefix:"ACCESS_" doc:"Who may call what."`
+	Relay     Relay     `yaml:"relay" envPrefix:"RELAY_" doc:"Native Lighter calls and streams, passed on unchanged."`
+	Proxy     Proxy     `yaml:"proxy" envPrefix:"PROXY_" doc:"Who may use the relay."`
 	Storage   Storage   `yaml:"storage" envPrefix:"STORAGE_" doc:"Where recorded data lives."`
 	History   History   `yaml:"history" envPrefix:"HISTORY_" doc:"How long recorded data is kept. 0 keeps it for good; imported days are never deleted."`
 	Snapshots Snapshots `yaml:"snapshots" envPrefix:"SNAPSHOTS_" doc:"One-second book snapshots."`
@@ -20,6 +23,7 @@ type Config struct {
 	Logging   Logging   `yaml:"logging" envPrefix:"LOGGING_" doc:"Log lines on standard error."`
 	Debug     Debug     `yaml:"debug" envPrefix:"DEBUG_" doc:"Profiling."`
 	Demo      Demo      `yaml:"demo" envPrefix:"DEMO_" doc:"A simulated Lighter inside serve; while it is on, the venue addresses point at it."`
+	Plans     Plans     `yaml:"plans" env:"-" doc:"The plans, lowest first. A list given here replaces this one as a whole; what a plan leaves out it does not have, but days of history and of a range are then unlimited. Any number may be unlimited where the default plans show it."`
 }
 
 // Server configures the listener that REST and WebSocket share.
@@ -28,11 +32,39 @@ type Server struct {
 	PublicURL       string   `yaml:"public_url" doc:"Address under which clients reach the server, as https://data.example.com. Empty: http:// and the address listened on."`
 	TrustedProxies  List     `yaml:"trusted_proxies" doc:"Networks whose X-Forwarded-For is believed, as 10.0.0.0/8."`
 	ShutdownTimeout Duration `yaml:"shutdown_timeout" doc:"Time that running requests get when the server stops."`
+	SocketsListen   string   `yaml:"sockets_listen" doc:"A second address that serves only the WebSocket paths. Empty: none."`
+	Control         string   `yaml:"control" doc:"Unix socket through which the operator's commands reach the running server. Empty: control.sock in storage.dir."`
+}
+
+// TLS configures encryption of the listeners.
+type TLS struct {
+	Mode     string `yaml:"mode" doc:"off, files (a certificate of your own) or acme (one from Let's Encrypt; server.listen must then be reached on port 443)."`
+	CertFile string `yaml:"cert_file" doc:"PEM file of the certificate chain, for mode files. SIGHUP reads it again."`
+	KeyFile  string `yaml:"key_file" doc:"PEM file of the private key, for mode files; must not be readable by others."`
+	Domains  List   `yaml:"domains" doc:"Names to get certificates for, for mode acme."`
+	Email    string `yaml:"email" doc:"Address that the certificate authority may write to, for mode acme."`
+	CacheDir string `yaml:"cache_dir" doc:"Directory that keeps certificates, for mode acme. Empty: certificates in storage.dir."`
 }
 
 // Access configures authentication.
 type Access struct {
-	LocalPlan string `yaml:"local_plan" doc:"Plan under which calls from this machine work without a credential, as enterprise. Empty: none do."`
+	LocalPlan     string   `yaml:"local_plan" doc:"Plan under which calls from this machine work without a credential, as enterprise. Empty: none do."`
+	PlansFile     string   `yaml:"plans_file" doc:"File with a plans list that replaces the plans below, as config/plans/metered-archive.yaml. Empty: none."`
+	Registration  string   `yaml:"registration" doc:"open: anybody may register an account; closed: only the operator makes users."`
+	DefaultTier   string   `yaml:"default_tier" doc:"Plan of a new account."`
+	TokenLifetime Duration `yaml:"token_lifetime" doc:"Time that a sign-in is valid."`
+}
+
+// Relay configures the pass-through to the venue.
+type Relay struct {
+	AnswerLocally  bool `yaml:"answer_locally" doc:"Whether native calls are answered from our own data where it is complete."`
+	PrivateSockets int  `yaml:"private_sockets" doc:"Most sockets to the venue that belong to one client each, for channels that we do not follow."`
+	Cache          Size `yaml:"cache" doc:"Memory for answers of the venue that may be given again. 0: none."`
+}
+
+// Proxy configures who may use the relay.
+type Proxy struct {
+	AllowAnonymous bool `yaml:"allow_anonymous" doc:"Whether native calls work without a credential, with the limits of the lowest plan per address."`
 }
 
 // Storage configures the store.

@@ -19,6 +19,10 @@ func Default() *Config {
 			Listen:          "127.0.0.1:8080",
 			ShutdownTimeout: 10 * second,
 		},
+		TLS:    TLS{Mode: "off"},
+		Access: Access{Registration: "open", DefaultTier: "free", TokenLifetime: day},
+		Relay:  Relay{AnswerLocally: true, PrivateSockets: 100, Cache: 64 << 20},
+		Proxy:  Proxy{AllowAnonymous: true},
 		Storage: Storage{
 			Dir:     stateDir(os.Getenv, os.UserHomeDir, os.Geteuid()),
 			MinFree: 512 << 20,
@@ -59,7 +63,24 @@ func Default() *Config {
 			Rate:     1_000,
 			Seed:     1,
 		},
+		Plans: DefaultPlans(),
 	}
+}
+
+// ControlPath is where the control socket is.
+func (c *Config) ControlPath() string {
+	if c.Server.Control != "" {
+		return c.Server.Control
+	}
+	return filepath.Join(c.Storage.Dir, "control.sock")
+}
+
+// CertificateDir is where certificates of tls.mode acme are kept.
+func (c *Config) CertificateDir() string {
+	if c.TLS.CacheDir != "" {
+		return c.TLS.CacheDir
+	}
+	return filepath.Join(c.Storage.Dir, "certificates")
 }
 
 // stateDir is where data goes by default. A user without a home directory (some

@@ -15,14 +15,14 @@ const envPrefix = "HYPERLIGHT_"
 // Field is one key of the tree.
 type Field struct {
 	Path   string // server.listen
-	Env    string // HYPERLIGHT_SERVER_LISTEN
+	Env    string // HYPERLIGHT_SERVER_LISTEN; "" for a key that only a file can give
 	Doc    string
 	Secret bool
 
 	value reflect.Value
 }
 
-// Text returns the value in the form that every source accepts; a secret is masked.
+// Text returns the value in the form that every source accepts; a secret is masked, of plans only the names are told.
 func (f Field) Text() string { return fmt.Sprint(f.value.Interface()) }
 
 // Type returns the kind of value in words.
@@ -40,6 +40,8 @@ func (f Field) Type() string {
 		return "all or ids"
 	case Retention:
 		return "datasets with durations"
+	case Plans:
+		return "list of plans"
 	case bool:
 		return "true or false"
 	case int, int64:
@@ -71,9 +73,11 @@ func (c *Config) walk() (fields []Field, sections []section) {
 				continue
 			}
 			_, secret := v.Field(i).Interface().(Secret)
-			fields = append(fields, Field{
-				Path: p, Env: variable + strings.ToUpper(name), Doc: tag.Get("doc"), Secret: secret, value: v.Field(i),
-			})
+			f := Field{Path: p, Env: variable + strings.ToUpper(name), Doc: tag.Get("doc"), Secret: secret, value: v.Field(i)}
+			if tag.Get("env") == "-" {
+				f.Env = ""
+			}
+			fields = append(fields, f)
 		}
 	}
 	visit(reflect.ValueOf(c).Elem(), "", envPrefix)
@@ -82,6 +86,9 @@ func (c *Config) walk() (fields []Field, sections []section) {
 
 // set gives a key the value that text stands for.
 func (c *Config) set(f Field, text string) error {
+	if f.Env == "" {
+		return errors.New("is a table: write it in a file and name that with access.plans_file")
+	}
 	if text == "" { // the library takes empty for unset; for us it overrides a source below
 		switch f.value.Kind() {
 		case reflect.String, reflect.Slice:

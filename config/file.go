@@ -12,16 +12,16 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// readFile applies a YAML file. The text is parsed into its tree and not
+// readFile applies those keys of a YAML file that are given, with an origin of that level. The text is parsed into its tree and not
 // straight into the struct, so that every fault is found in one go and every
 // value knows its line.
-func (l *loader) readFile(name string, data []byte) {
+func (l *loader) readFile(name string, data []byte, keys map[string]Field, level Level) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		l.syntaxFault(name, err)
 		return
 	}
-	r := fileReader{loader: l, name: name, anchors: map[string]ast.Node{}}
+	r := fileReader{loader: l, name: name, keys: keys, level: level, anchors: map[string]ast.Node{}}
 	var body ast.Node
 	for _, doc := range file.Docs {
 		if doc.Body == nil {
@@ -52,6 +52,8 @@ func (l *loader) syntaxFault(name string, err error) {
 type fileReader struct {
 	*loader
 	name    string
+	keys    map[string]Field // what the file may hold, by path
+	level   Level
 	anchors map[string]ast.Node
 }
 
@@ -102,12 +104,12 @@ func (r *fileReader) section(path string, n ast.Node) {
 func (r *fileReader) entry(section string, v *ast.MappingValueNode) {
 	key := v.Key.GetToken().Value
 	path := strings.TrimPrefix(section+"."+key, ".")
-	if f, ok := r.fields[path]; ok {
+	if f, ok := r.keys[path]; ok {
 		r.value(f, v)
 		return
 	}
 	below := path + "."
-	for p := range r.fields {
+	for p := range r.keys {
 		if strings.HasPrefix(p, below) {
 			r.section(path, v.Value)
 			return
@@ -125,7 +127,7 @@ func (r *fileReader) entry(section string, v *ast.MappingValueNode) {
 // with a like name, else a like name anywhere.
 func (r *fileReader) suggest(section, key string) string {
 	siblings, anywhere := map[string]string{}, map[string]string{}
-	for p := range r.fields {
+	for p := range r.keys {
 		rest, ok := strings.CutPrefix(p, section+".")
 		if section == "" {
 			rest, ok = p, true
@@ -148,6 +150,10 @@ func (r *fileReader) suggest(section, key string) string {
 }
 
 func (r *fileReader) value(f Field, v *ast.MappingValueNode) {
+	if f.Env == "" {
+		r.planTable(f.Path, v)
+		return
+	}
 	where := position(r.name, v.Key.GetToken())
 	text, ok := r.text(f, v.Value)
 	if !ok {
@@ -157,7 +163,7 @@ func (r *fileReader) value(f Field, v *ast.MappingValueNode) {
 	if text == nil { // a key without a value keeps its default
 		return
 	}
-	r.assign(f.Path, *text, Origin{FromFile, where})
+	r.assign(f.Path, *text, Origin{r.level, where})
 }
 
 // text turns a node into the one text form that all sources share. Nil is YAML's null.

@@ -63,26 +63,20 @@ var exempt = []string{"HYPERLIGHT_CONFIG", "HYPERLIGHT_RECORDINGS", "HYPERLIGHT_
 // holds every fault found.
 func Load(s Source) (*Loaded, error) {
 	variables := environment(s.Environ)
-	l := &loader{
-		Loaded: Loaded{Config: Default(), Origins: map[string]Origin{}},
-		fields: map[string]Field{},
-	}
-	for _, f := range l.Config.Fields() {
-		l.fields[f.Path] = f
-		l.Origins[f.Path] = Origin{}
-	}
+	l := newLoader()
 	path, data, err := findFile(s.File, variables)
 	if err != nil {
 		l.fault("", "", err.Error())
 	} else if path != "" {
 		l.File = path
-		l.readFile(path, data)
+		l.readFile(path, data, l.fields, FromFile)
 	}
 	l.readEnvironment(variables)
 	for _, f := range s.Flags {
 		l.assign(f.Path, f.Text, Origin{FromFlag, f.Name})
 	}
 	l.readSecrets(variables["CREDENTIALS_DIRECTORY"])
+	l.readPlansFile()
 	l.validate(s.Check)
 	if len(l.faults) > 0 {
 		return nil, &Error{Faults: l.faults}
@@ -93,7 +87,22 @@ func Load(s Source) (*Loaded, error) {
 type loader struct {
 	Loaded
 	fields map[string]Field
+	places map[string]string // by path, where a part of a table stands
 	faults []Fault
+}
+
+// newLoader returns a loader that holds the defaults.
+func newLoader() *loader {
+	l := &loader{
+		Loaded: Loaded{Config: Default(), Origins: map[string]Origin{}},
+		fields: map[string]Field{},
+		places: map[string]string{},
+	}
+	for _, f := range l.Config.Fields() {
+		l.fields[f.Path] = f
+		l.Origins[f.Path] = Origin{}
+	}
+	return l
 }
 
 func (l *loader) fault(path, where, message string) {
@@ -117,13 +126,19 @@ func (l *loader) assign(path, text string, o Origin) {
 func (l *loader) readEnvironment(variables map[string]string) {
 	paths := map[string]string{}
 	for path, f := range l.fields {
-		paths[f.Env] = path
+		if f.Env != "" {
+			paths[f.Env] = path
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		if !strings.HasPrefix(name, envPrefix) || slices.Contains(exempt, name) {
 			continue
 		}
 		path, ok := paths[name]
+		if name == envPrefix+"PLANS" {
+			l.fault("", "", "environment variable "+name+": plans is a table: write it in a file and name that with "+envPrefix+"ACCESS_PLANS_FILE")
+			continue
+		}
 		if !ok {
 			known := append(slices.Collect(maps.Keys(paths)), exempt...)
 			l.fault("", "", unknownName("environment variable", name, known).Error())
@@ -138,12 +153,29 @@ func (l *loader) validate(more func(*Config) []Fault) {
 	if more != nil {
 		found = append(found, more(l.Config)...)
 	}
+	read := l.faults[:len(l.faults):len(l.faults)]
 	for _, f := range found {
-		if o := l.Origins[f.Path]; f.Where == "" && o.Level != FromDefault {
-			f.Where = o.Name
+		plan, _, inPlan := strings.Cut(f.Path, "].")
+		if inPlan && slices.ContainsFunc(read, func(e Fault) bool { return e.Path == f.Path || e.Path == plan+"]" }) {
+			continue // what could not be read was left at nothing, which is not worth a second line
+		}
+		if f.Where == "" {
+			f.Where = l.whereIs(f.Path)
 		}
 		l.faults = append(l.faults, f)
 	}
+}
+
+// whereIs returns the place that gave a key its value; of what a plan leaves out it is that of the plan.
+func (l *loader) whereIs(path string) string {
+	if o := l.Origins[path]; o.Level != FromDefault {
+		return o.Name
+	}
+	if where, ok := l.places[path]; ok {
+		return where
+	}
+	plan, _, _ := strings.Cut(path, "].")
+	return l.places[plan+"]"]
 }
 
 func environment(environ []string) map[string]string {

@@ -215,12 +215,12 @@ func TestFileSearch(t *testing.T) {
 
 func TestCheckFromAbove(t *testing.T) {
 	got := faultsOf(t, Source{
-		Environ: []string{"HYPERLIGHT_ACCESS_LOCAL_PLAN=gold"},
+		Environ: []string{"HYPERLIGHT_ACCESS_LOCAL_PLAN=free"},
 		Check: func(c *Config) []Fault {
 			return []Fault{{Path: "access.local_plan", Message: "no plan is named " + c.Access.LocalPlan}}
 		},
 	})
-	if got[0] != "access.local_plan: no plan is named gold (from HYPERLIGHT_ACCESS_LOCAL_PLAN)" {
+	if got[0] != "access.local_plan: no plan is named free (from HYPERLIGHT_ACCESS_LOCAL_PLAN)" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // Unlimited is how "no limit" is written in a plan, and sent on the wire.
 const Unlimited = -1
 
@@ -39,6 +41,21 @@ type Plan struct {
 	Keys             int  `yaml:"keys" doc:"Active API keys that a user may have."`
 	BacktestDays     int  `yaml:"backtest_days" doc:"Longest range of a signal's backtest, in days."`
 	DedicatedSupport bool `yaml:"dedicated_support" doc:"Whether dedicated support is part of it."`
+}
+
+// Plans is a plan table, lowest plan first.
+type Plans []Plan
+
+// String writes the names with commas.
+func (p Plans) String() string { return strings.Join(p.Slugs(), ",") }
+
+// Slugs returns the names in their order.
+func (p Plans) Slugs() []string {
+	slugs := make([]string, len(p))
+	for i := range p {
+		slugs[i] = p[i].Slug
+	}
+	return slugs
 }
 
 // HardCap tells whether calls above the month's allowance are refused.

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// live are the keys that a running server takes over on SIGHUP.
-var live = []string{"logging.level"}
+// live are the keys that a running server takes over on SIGHUP. The content of a plans file counts as plans; that of the
+// TLS files is read again whether or not their names have changed.
+var live = []string{"logging.level", "plans", "access.plans_file", "server.trusted_proxies", "tls.cert_file", "tls.key_file"}
 
 // Changes lists the keys that differ: those that can be applied to a running
 // server, and those that need a restart.

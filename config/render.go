@@ -51,12 +51,22 @@ func (c *Config) render(b *strings.Builder, comments bool, origins map[string]Or
 			fmt.Fprintf(b, "%*s%s:\n", depth*2, "", names[depth])
 		}
 		depth := len(names) - 1
+		if depth == 0 && comments {
+			b.WriteString("\n")
+		}
 		comment(depth, f.Doc)
+		table, isTable := f.value.Interface().(Plans)
 		line := fmt.Sprintf("%*s%s: %s", depth*2, "", names[depth], f.yaml())
+		if isTable {
+			line = names[depth] + ":"
+		}
 		if origins != nil {
 			line = fmt.Sprintf("%-60s # %s", line, origins[f.Path])
 		}
 		b.WriteString(line + "\n")
+		if isTable {
+			table.render(b, comments)
+		}
 	}
 }
 
@@ -121,6 +131,8 @@ func (f Field) leaf(origins map[string]Origin) any {
 		value = append(List{}, v...)
 	case Retention:
 		value = v
+	case Plans:
+		value = v.tree()
 	}
 	if list, ok := value.(List); ok {
 		value = []string(list)

@@ -28,7 +28,9 @@ func TestTreeIsComplete(t *testing.T) {
 	fields, sections := c.walk()
 	seen := map[string]bool{}
 	for _, f := range fields {
-		if !library[f.Env] {
+		if f.Env == "" && f.Path == "plans" {
+			f.Env = "none" // a table comes from a file only
+		} else if !library[f.Env] {
 			t.Errorf("%s: the library does not know %s; set the env tag", f.Path, f.Env)
 		}
 		if seen[f.Env] || seen[f.Path] {

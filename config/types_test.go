@@ -94,21 +94,15 @@ func FuzzFile(f *testing.F) {
 	f.Add("server: {listen: !!str 1}\n")
 	f.Add("history: {retention: {trades: {a: b}}}\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		l := &loader{Loaded: Loaded{Config: Default(), Origins: map[string]Origin{}}, fields: map[string]Field{}}
-		for _, field := range l.Config.Fields() {
-			l.fields[field.Path] = field
-		}
-		l.readFile("f.yaml", []byte(text))
+		l := newLoader()
+		l.readFile("f.yaml", []byte(text), l.fields, FromFile)
 		l.validate(nil)
 		if len(l.faults) > 0 {
 			return
 		}
-		again := &loader{Loaded: Loaded{Config: Default(), Origins: map[string]Origin{}}, fields: map[string]Field{}}
-		for _, field := range again.Config.Fields() {
-			again.fields[field.Path] = field
-		}
+		again := newLoader()
 		l.Config.Metrics.Token = "" // printed masked
-		again.readFile("f.yaml", l.Config.YAML(nil))
+		again.readFile("f.yaml", l.Config.YAML(nil), again.fields, FromFile)
 		if len(again.faults) > 0 || string(again.Config.YAML(nil)) != string(l.Config.YAML(nil)) {
 			t.Fatalf("printed\n%s\nreads as\n%s\n%v", l.Config.YAML(nil), again.Config.YAML(nil), again.faults)
 		}

@@ -21,6 +21,11 @@ func (c *Config) Validate() error {
 func (c *Config) faults() []Fault {
 	v := &validator{}
 	v.server(&c.Server)
+	v.tls(&c.TLS)
+	v.plans(c.Plans)
+	v.access(&c.Access, c.Plans)
+	v.between("relay.private_sockets", c.Relay.PrivateSockets, 0, 100_000)
+	v.check(c.Relay.Cache == 0 || c.Relay.Cache >= 1<<20, "relay.cache", "must be 0 or at least 1MiB")
 	v.storage(c)
 	v.lighter(&c.Venues.Lighter)
 	v.ws(c)
@@ -101,6 +106,13 @@ func (v *validator) server(s *Server) {
 		}
 	}
 	v.atLeast("server.shutdown_timeout", s.ShutdownTimeout, second)
+	if s.SocketsListen != "" {
+		v.address("server.sockets_listen", s.SocketsListen, false)
+		_, port, _ := net.SplitHostPort(s.Listen)
+		v.check(s.SocketsListen != s.Listen || port == "0", "server.sockets_listen", "must differ from server.listen, which serves the sockets too")
+	}
+	v.check(len(s.Control) <= maxSocketPath && !strings.ContainsRune(s.Control, 0), "server.control",
+		fmt.Sprintf("must be a path of at most %d bytes, as the system asks of a socket", maxSocketPath))
 }
 
 func (v *validator) storage(c *Config) {
