@@ -13,12 +13,14 @@ import (
 	"hyperlight/engine/feed/lighter"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
+	"hyperlight/engine/relay"
 )
 
 const (
 	lighterID = 0 // the venue's number in a model.MarketID
 
-	marketPoll  = time.Minute      // contract 7.1: new markets are picked up without a restart
+	// marketPoll is below the minute of contract 7.1: what native calls are answered from is never older than that.
+	marketPoll  = relay.PollEvery
 	marketRetry = 5 * time.Second  // while no list was ever got
 	probeEvery  = 10 * time.Second // contract 2.10.1
 	// probeGood is how long a good answer counts; two missed probes in a row are a failure.
@@ -39,6 +41,9 @@ type lighterVenue struct {
 	trades     *tradeRepair
 	books      bookFetches
 
+	live   *relay.Live   // what native calls are answered from, with the record
+	polled *relay.Polled // and the rest of it
+
 	mu     sync.Mutex
 	probed model.Millis // of the last probe, good or bad
 	good   model.Millis // of the last good one
@@ -47,10 +52,11 @@ type lighterVenue struct {
 
 func newLighterVenue(e *Engine) *lighterVenue {
 	o := e.o.Lighter
-	v := &lighterVenue{e: e, log: e.log.With("component", "lighter")}
+	v := &lighterVenue{e: e, log: e.log.With("component", "lighter"), live: relay.NewLive(), polled: relay.NewPolled()}
 	v.budget = feed.NewBudget(o.RESTBudgetPerMinute, e.now)
 	v.rest = lighter.NewREST(lighter.RESTOptions{
 		BaseURL: o.RESTURL, Budget: v.budget, Now: e.now, Timeout: time.Duration(o.Timeout), UserAgent: v.userAgent(),
+		Keep: v.keepNative,
 	})
 	v.trades = newTradeRepair(v)
 	v.books.open()
@@ -63,6 +69,7 @@ func (v *lighterVenue) userAgent() string { return "hyperlight/" + v.e.o.Version
 func (v *lighterVenue) wire(r *market.Registry) {
 	o := v.e.o.Lighter
 	v.registry = r
+	r.Listen(v.live)
 	v.supervisor = feed.New(feed.Options{
 		Venue: "lighter", StreamURL: o.StreamURL, UserAgent: v.userAgent(),
 		Dialect: &lighter.Dialect{Resolver: r.Resolver(lighterID, false)},
@@ -96,6 +103,7 @@ func (v *lighterVenue) run(ctx context.Context) error {
 	group.Go(func() { v.pollMarkets(ctx) })
 	group.Go(func() { v.trades.run(ctx) })
 	group.Go(func() { v.settleFundings(ctx) })
+	group.Go(func() { v.pollNative(ctx) })
 	group.Go(func() {
 		every(ctx, 0, probeEvery, func() {
 			v.probeOnce(ctx)

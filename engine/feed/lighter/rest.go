@@ -34,6 +34,8 @@ type RESTOptions struct {
 	Timeout   time.Duration    // of a call once the budget let it go; 0: 10 s
 	UserAgent string
 	Dial      func(addr string) (net.Conn, error) // nil: TCP
+	// Keep, where set, gets each good answer of Markets and Refresh with the call's name. It may keep the body.
+	Keep func(name string, body []byte)
 }
 
 // REST is a client of the venue's REST. It is safe for concurrent use. Errors match feed.ErrUpstream, feed.ErrBudget or

@@ -148,9 +148,11 @@ func fraction(t text) int32 {
 // Markets lists all markets, perp and spot. Where the detailed list is refused, the plain one serves, without margins
 // and volumes.
 func (r *REST) Markets(ctx context.Context) ([]model.Market, error) {
-	body, _, err := r.body(ctx, "/api/v1/orderBookDetails", "?filter=all", feed.Refresh, weightRead)
+	name := "orderBookDetails"
+	body, _, err := r.body(ctx, "/api/v1/"+name, "?filter=all", feed.Refresh, weightRead)
 	if ue := (*feed.UpstreamError)(nil); errors.As(err, &ue) && ue.Status != 0 && ue.Status < 500 && ue.Status != 429 {
-		body, _, err = r.body(ctx, "/api/v1/orderBooks", "", feed.Refresh, weightRead)
+		name = "orderBooks"
+		body, _, err = r.body(ctx, "/api/v1/"+name, "", feed.Refresh, weightRead)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list markets: %w", err)
@@ -159,7 +161,23 @@ func (r *REST) Markets(ctx context.Context) ([]model.Market, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list markets: %w", err)
 	}
+	if r.o.Keep != nil {
+		r.o.Keep(name, body)
+	}
 	return markets, nil
+}
+
+// Refresh calls one of the venue's reads that need no parameters, for instance "funding-rates", and hands the answer to
+// the Keep of the options.
+func (r *REST) Refresh(ctx context.Context, name string) error {
+	body, _, err := r.body(ctx, "/api/v1/"+name, "", feed.Refresh, weightRead)
+	if err != nil {
+		return fmt.Errorf("refresh %s: %w", name, err)
+	}
+	if r.o.Keep != nil {
+		r.o.Keep(name, body)
+	}
+	return nil
 }
 
 // known is a Resolver of one market that never changes.
