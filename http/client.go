@@ -5,8 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"unsafe"
-
-	"hyperlight/engine/access"
 )
 
 // peerOf returns the address of the other end of the connection; invalid where it has none (in-memory connections).
@@ -69,33 +67,3 @@ func contains(prefixes []netip.Prefix, ip netip.Addr) bool {
 
 // lend shows bytes of the request as a string without copying them. The string ends with the request: nobody may keep it.
 func lend(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
-// authenticate asks the access rules who is calling. The request's texts are lent for the call only.
-func (c *call) authenticate() error {
-	r := access.Request{
-		APIKey:    lend(c.head.apiKey),
-		Bearer:    lend(bearer(c.head.authorization)),
-		Peer:      c.peer,
-		Host:      lend(c.ctx.Request.Header.Host()),
-		Origin:    lend(c.head.origin),
-		Forwarded: c.head.forwarded,
-	}
-	if q := queryString(c.ctx); bytes.Contains(q, []byte("api_key")) {
-		r.Query = lend(c.ctx.QueryArgs().Peek("api_key"))
-	}
-	p, err := c.server.access.Authenticate(r)
-	if err != nil {
-		return err
-	}
-	c.principal = p
-	return nil
-}
-
-// bearer cuts the scheme off an Authorization header; nothing where it is another scheme.
-func bearer(v []byte) []byte {
-	const scheme = "bearer "
-	if len(v) > len(scheme) && equalFold(v[:len(scheme)], scheme) {
-		return trim(v[len(scheme):])
-	}
-	return nil
-}

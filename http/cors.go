@@ -8,7 +8,7 @@ import (
 
 // exposed are the response headers that a web page may read (contract 1.5).
 const exposed = "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy, Retry-After, " +
-	"X-Request-Id, X-Credits-Cost, X-Credits-Used, X-Credits-Limit, X-Cache, Server-Timing, ETag"
+	"X-Request-Id, X-Credits-Cost, X-Credits-Used, X-Credits-Limit, X-Cache, Server-Timing, ETag, Idempotent-Replayed"
 
 var (
 	headerAllowOrigin = []byte("Access-Control-Allow-Origin")
@@ -50,6 +50,11 @@ func (r *corsRules) set(c *call) {
 	if len(origin) > 0 {
 		h.SetCanonical(headerExpose, valueExposed)
 	}
+}
+
+// isPreflight tells a browser's question from an OPTIONS request of anybody else.
+func (c *call) isPreflight() bool {
+	return c.head.preflight && len(c.head.origin) > 0 && string(c.ctx.Method()) == "OPTIONS"
 }
 
 // preflight answers a browser's question before the real request. It needs no credential and tells nothing about paths.

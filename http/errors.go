@@ -89,8 +89,11 @@ func (c *call) fail(err error) {
 	resp.SetStatusCode(status)
 	resp.Header.Del(fasthttp.HeaderETag)
 	if status == fasthttp.StatusTooManyRequests {
-		if after, ok := e.Details["retry_after"].(int); ok {
+		switch after := e.Details["retry_after"].(type) {
+		case int:
 			resp.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(max(1, after)))
+		case int64:
+			resp.Header.Set(fasthttp.HeaderRetryAfter, strconv.FormatInt(max(1, after), 10))
 		}
 	}
 	body := resp.SwapBody(nil)[:0]

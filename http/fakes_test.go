@@ -12,6 +12,7 @@ import (
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
+	"hyperlight/engine/relay"
 )
 
 // fakeEngine serves fixed views.
@@ -271,4 +272,17 @@ func (h *fakeHistory) Gaps(_ context.Context, kinds []model.Kind, ids []model.Ma
 		}
 	}
 	return out, nil
+}
+
+// fakeRelay remembers what it was asked.
+type fakeRelay struct {
+	mu    sync.Mutex
+	paths []string
+}
+
+func (r *fakeRelay) Do(_ context.Context, q *relay.Request) (*relay.Response, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.paths = append(r.paths, string(q.Path))
+	return &relay.Response{Status: 299, ContentType: []byte("text/plain"), Body: []byte("the venue's own")}, nil
 }

@@ -242,13 +242,18 @@ func (f *fixture) do(t tester, method, path string, headers ...string) reply {
 func (f *fixture) get(t tester, path string, headers ...string) (int, envelope) {
 	t.Helper()
 	r := f.do(t, "GET", path, headers...)
-	var e envelope
+	return r.Status, r.envelope(t)
+}
+
+// envelope decodes the body.
+func (r reply) envelope(t tester) (e envelope) {
+	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(r.Body))
 	d.UseNumber()
 	if err := d.Decode(&e); err != nil {
-		t.Fatalf("GET %s: %v in %s", path, err, r.Body)
+		t.Fatalf("%v in %s", err, r.Body)
 	}
-	return r.Status, e
+	return e
 }
 
 // envelope is every enveloped answer.

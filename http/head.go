@@ -29,6 +29,7 @@ var (
 type head struct {
 	apiKey, authorization, origin, requestID          []byte
 	accept, acceptEncoding, ifNoneMatch, forwardedFor []byte
+	idempotencyKey                                    []byte
 	preflight                                         bool // Access-Control-Request-Method was there
 	forwarded                                         bool // Forwarded, X-Forwarded-*, X-Real-IP or Via was there
 	encoded                                           bool // the body has a Content-Encoding
@@ -120,8 +121,11 @@ func (h *head) readLines(raw []byte) error {
 				keep(&h.origin, value)
 			}
 		case 'i':
-			if equalFold(name, "if-none-match") {
+			switch {
+			case equalFold(name, "if-none-match"):
 				keep(&h.ifNoneMatch, value)
+			case equalFold(name, "idempotency-key"):
+				keep(&h.idempotencyKey, value)
 			}
 		case 'f', 'v':
 			h.forwarded = h.forwarded || equalFold(name, "forwarded") || equalFold(name, "via")

@@ -174,7 +174,11 @@ func (s *journalShard) appendLine(dst []byte, c *call, status int, took time.Dur
 	if c.principal != nil {
 		dst = append(dst, c.principal.Account...)
 	}
-	dst = append(dst, `","key_prefix":"","client_ip":"`...)
+	dst = append(dst, `","key_prefix":"`...)
+	if c.principal != nil {
+		dst = append(dst, c.principal.KeyPrefix...)
+	}
+	dst = append(dst, `","client_ip":"`...)
 	if c.client.IsValid() {
 		dst = c.client.AppendTo(dst)
 	}
@@ -189,9 +193,9 @@ func (j *journal) logLine(c *call, status int, took time.Duration, size int) {
 	if !j.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	account, client := "", ""
+	account, prefix, client := "", "", ""
 	if c.principal != nil {
-		account = c.principal.Account
+		account, prefix = c.principal.Account, c.principal.KeyPrefix
 	}
 	if c.client.IsValid() {
 		client = c.client.String()
@@ -199,12 +203,12 @@ func (j *journal) logLine(c *call, status int, took time.Duration, size int) {
 	j.log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("component", "http"), slog.String("request_id", string(c.id[:])),
 		slog.String("method", string(c.ctx.Method())), slog.String("route", c.routeName()), slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int("bytes", size), slog.String("account_id", account),
-		slog.String("key_prefix", ""), slog.String("client_ip", client), slog.String("cache", string(c.cacheWord())))
+		slog.String("key_prefix", prefix), slog.String("client_ip", client), slog.String("cache", string(c.cacheWord())))
 }
 
-// cacheWord returns what the relay said about its cache; only it does, and it answers what no route took.
+// cacheWord returns what the relay said about its cache.
 func (c *call) cacheWord() []byte {
-	if c.route != c.server.unmatched {
+	if !c.route.relay {
 		return nil
 	}
 	return c.ctx.Response.Header.Peek("X-Cache")

@@ -14,7 +14,7 @@ import (
 )
 
 // serve is the way of every request: recover, request id, client IP, security headers, head guard, body limit (fasthttp's
-// own, see serveFault), authentication, then whatever admit checks, then the handler.
+// own, see serveFault), then what admit checks (authentication, rate limit, quota, tier), then the handler.
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	c := s.calls.Get().(*call)
 	c.begin(ctx)
@@ -32,6 +32,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	if err := c.head.read(&ctx.Request.Header); err != nil {
 		c.identify()
 		c.commonHeaders()
+		c.countFault()
 		ctx.SetConnectionClose()
 		c.fail(err)
 		return
@@ -45,26 +46,41 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	c.compress()
 }
 
-// dispatch finds the route, lets the call in and runs the handler.
+// dispatch finds the route, lets the call in and runs the handler. A call that no route takes is let in all the same
+// before it is told so: it counts, and a bad credential is refused there too.
 func (s *Server) dispatch(c *call) error {
-	r, err := s.match(c)
-	if r == nil {
-		if crowded := s.admitConnection(c); crowded != nil {
-			return crowded
-		}
-		return err
+	if c.isPreflight() {
+		c.countFault()
+		c.preflight()
+		return s.admitConnection(c)
 	}
+	r, unmatched := s.match(c)
 	c.route = r
 	if err := s.admit(c); err != nil {
 		return err
 	}
-	if r.raw != nil {
+	switch {
+	case r == s.unmatched:
+		return unmatched
+	case r.relay:
+		return s.native(c)
+	case r.raw != nil:
 		r.raw(c)
 		return nil
+	case r.replays && len(c.head.idempotencyKey) > 0:
+		return c.replayable()
 	}
+	return c.envelope()
+}
+
+// envelope runs the route's handler and puts its data into the answer.
+func (c *call) envelope() error {
 	resp := &c.ctx.Response
+	if c.route.status != 0 {
+		resp.SetStatusCode(c.route.status)
+	}
 	body := append(resp.SwapBody(nil)[:0], envelopeHead...)
-	body, m, err := r.answer(c, body)
+	body, m, err := c.route.answer(c, body)
 	if err == nil && c.shared != nil {
 		resp.SwapBody(body)
 		c.sendShared(c.shared, m)
@@ -79,33 +95,31 @@ func (s *Server) dispatch(c *call) error {
 	return err
 }
 
-// match finds the route of a call. Where there is none the answer is the error, or has been made.
+// match finds the route of a call; where there is none, what the answer is: an error, or nothing but headers.
 func (s *Server) match(c *call) (*route, error) {
 	if c.head.encoded {
-		return nil, errEncodedBody
+		return s.unmatched, errEncodedBody
 	}
 	method, path := c.ctx.Method(), requestPath(c.ctx)
-	if c.head.preflight && len(c.head.origin) > 0 && string(method) == "OPTIONS" {
-		c.preflight()
-		return nil, nil
-	}
 	end := s.mux.find(path, &c.pathParams)
 	if end == nil {
 		if s.relay != nil && forwardable(path) {
-			s.relay(c.ctx)
-			return nil, nil
+			return s.nativeRoute(method), nil
 		}
-		return nil, errNoPath
+		return s.unmatched, errNoPath
 	}
 	if r := end.route(method); r != nil {
+		if s.relay != nil && r.native != nil && r.native(c) {
+			return s.nativeRoute(method), nil
+		}
 		return r, nil
 	}
 	c.ctx.Response.Header.Set(fasthttp.HeaderAllow, end.allow)
 	if string(method) == "OPTIONS" {
 		c.ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
-		return nil, nil
+		return s.unmatched, nil
 	}
-	return nil, &model.Error{Code: model.CodeMethodNotAllowed, Message: "this path takes " + end.allow}
+	return s.unmatched, &model.Error{Code: model.CodeMethodNotAllowed, Message: "this path takes " + end.allow}
 }
 
 // admitConnection refuses the first request of a connection too many from one address.
@@ -120,23 +134,6 @@ func (s *Server) admitConnection(c *call) error {
 	return err
 }
 
-// admit makes the checks that can refuse a call before its handler, in the contract's order (1.6): authentication, rate
-// limit, quota, tier. Rate windows and credits belong between the first and the last; they come with the keys.
-func (s *Server) admit(c *call) error {
-	var refused error
-	if c.route.auth == authData {
-		refused = c.authenticate()
-	}
-	if err := s.admitConnection(c); err != nil {
-		return err
-	}
-	if refused != nil {
-		return refused
-	}
-	c.limitHeaders()
-	return s.checkPlan(c)
-}
-
 // serveFault answers what fasthttp could not read as a request.
 func (s *Server) serveFault(ctx *fasthttp.RequestCtx, err error) {
 	c := s.calls.Get().(*call)
@@ -146,6 +143,7 @@ func (s *Server) serveFault(ctx *fasthttp.RequestCtx, err error) {
 	defer s.finish(c)
 	c.identify()
 	c.commonHeaders()
+	c.countFault()
 	_, tooLong := errors.AsType[*fasthttp.ErrSmallBuffer](err)
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
@@ -162,26 +160,15 @@ func (s *Server) serveFault(ctx *fasthttp.RequestCtx, err error) {
 	}
 }
 
-// checkPlan refuses a plan below the route's.
-func (s *Server) checkPlan(c *call) error {
-	need := c.route.plan
-	if need == "" || c.principal == nil {
-		return nil
-	}
-	plan, ok := s.access.Plan(need)
-	if ok && c.principal.Plan.Rank >= plan.Rank {
-		return nil
-	}
-	return &model.Error{Code: model.CodeForbidden, Message: "this endpoint requires the " + need + " tier or above",
-		Details: map[string]any{"required_tier": need}}
-}
-
 // commonHeaders sets what every answer carries.
 func (c *call) commonHeaders() {
 	h := &c.ctx.Response.Header
 	h.SetCanonical(headerRequestID, c.id[:])
 	h.SetCanonical(headerNoSniff, valueNoSniff)
 	h.SetCanonical(headerCacheControl, valueNoStore)
+	if c.server.tls {
+		h.SetCanonical(headerStrictTLS, valueStrictTLS)
+	}
 	c.server.cors.set(c)
 }
 
@@ -190,30 +177,10 @@ var (
 	headerNoSniff      = []byte("X-Content-Type-Options")
 	headerCacheControl = []byte("Cache-Control")
 	headerTiming       = []byte("Server-Timing")
+	headerStrictTLS    = []byte("Strict-Transport-Security")
 	valueNoSniff       = []byte("nosniff")
 	valueNoStore       = []byte("no-store")
-)
-
-// limitHeaders tells a caller whose plan has no limit per minute that it has none. Windows are not counted yet, so there
-// is nothing true to say to the others.
-func (c *call) limitHeaders() {
-	if c.principal == nil || c.principal.Plan.RequestsPerMinute != access.Unlimited {
-		return
-	}
-	h := &c.ctx.Response.Header
-	h.SetCanonical(headerRateLimit, valueUnlimited)
-	h.SetCanonical(headerRateRemaining, valueUnlimited)
-	h.SetCanonical(headerRateReset, strconv.AppendInt(c.scratch[:0], c.start.Unix()+rateWindow, 10))
-}
-
-// rateWindow is the length of the window of requests per minute, in seconds: an empty one resets that much later.
-const rateWindow = 60
-
-var (
-	headerRateLimit     = []byte("X-RateLimit-Limit")
-	headerRateRemaining = []byte("X-RateLimit-Remaining")
-	headerRateReset     = []byte("X-RateLimit-Reset")
-	valueUnlimited      = []byte("-1")
+	valueStrictTLS     = []byte("max-age=31536000")
 )
 
 // finish measures, logs and gives the call back. It runs for every request, whatever happened to it.
@@ -224,6 +191,7 @@ func (s *Server) finish(c *call) {
 	b = appendMillis(b, took)
 	resp.Header.SetCanonical(headerTiming, b)
 	status := resp.StatusCode()
+	c.settle(status)
 	s.metrics.inFlight.Add(-1)
 	s.metrics.count(c, status)
 	size := 0
@@ -234,6 +202,7 @@ func (s *Server) finish(c *call) {
 	}
 	s.journal.note(c, status, took, size)
 	c.ctx, c.principal, c.shared, c.head = nil, nil, nil, head{}
+	c.metered, c.credits, c.kept = false, access.Credits{}, nil
 	s.calls.Put(c)
 }
 

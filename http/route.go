@@ -1,18 +1,23 @@
 package http
 
-import "hyperlight/engine/access"
+import (
+	"strings"
+
+	"hyperlight/engine/access"
+)
 
 // authClass says who may call a route. Every request counts in a window: that of its caller, or, where nobody is behind
 // it (public routes, refused credentials), that of its address.
 type authClass uint8
 
 const (
-	authNone   authClass = iota // everybody; a credential is not looked at
-	authData                    // a key, a token, or the local caller
-	authUser                    // a key or a token: whoever has a user
-	authToken                   // a token only: what a leaked key must not reach
-	authRelay                   // a credential is optional, a bad one is refused
-	authSocket                  // the socket's handler authenticates
+	authNone     authClass = iota // everybody; a credential is not looked at
+	authData                      // a key, a token, or the local caller
+	authUser                      // a key or a token: whoever has a user
+	authToken                     // a token only: what a leaked key must not reach
+	authOptional                  // everybody; a credential that is shown must be good
+	authRelay                     // the same, where anonymous native calls are allowed; a bearer token may be the venue's
+	authSocket                    // the socket's handler authenticates
 )
 
 // creditClass says what a call costs (contract 1.10).
@@ -31,17 +36,49 @@ type route struct {
 	method  string
 	pattern string // segments in braces are parameters
 	auth    authClass
-	window  access.IPClass // per address, where auth is authNone
+	window  access.IPClass // per address, where nobody is behind the call
 	credits creditClass
 	plan    string // lowest plan that may call it; "" for every plan
 	status  int    // of a success; 0 means 200
 	replays bool   // an Idempotency-Key is honoured
 	answer  handler
 	raw     func(c *call)
+	relay   bool // answered by the relay
 	// native, where set, tells whether a call is in the venue's own form and belongs to the relay.
 	native func(c *call) bool
 
+	usage  access.RouteID
 	meters routeMeters
+}
+
+// usageName is how usage rows name the route: as the contract writes patterns, with a colon before a parameter.
+func (r *route) usageName() string {
+	name := strings.NewReplacer("{", ":", "}", "").Replace(r.pattern)
+	if r.method == "" {
+		return name
+	}
+	return r.method + " " + name
+}
+
+// nativeRoutes are the rows of whatever the relay answers, which has no patterns of ours: one for each method that the
+// venue knows, and one for the rest.
+func nativeRoutes() []*route {
+	var rows []*route
+	for _, method := range []string{"GET", "POST", ""} {
+		rows = append(rows, &route{method: method, pattern: "native", auth: authRelay, credits: creditStandard, relay: true})
+	}
+	return rows
+}
+
+// nativeRoute returns the row of a native call.
+func (s *Server) nativeRoute(method []byte) *route {
+	switch string(method) {
+	case "GET", "HEAD":
+		return s.natives[0]
+	case "POST":
+		return s.natives[1]
+	}
+	return s.natives[2]
 }
 
 // routeTable returns every route there is: the mux, the OpenAPI check and the labels of metrics are made from it. GET
@@ -68,8 +105,21 @@ func routeTable(sockets map[string]Handler) []*route {
 			answer: typed(parseCoverage, answerCoverage)},
 		{method: "GET", pattern: "/api/v1/data-quality/gaps", auth: authData, credits: creditStandard,
 			answer: typed(parseGaps, answerGaps)},
+		{method: "POST", pattern: "/api/v1/keys", auth: authUser, status: 201, replays: true, answer: typed(parseNewKey, answerNewKey)},
+		{method: "GET", pattern: "/api/v1/keys", auth: authUser, answer: typed(parseKeys, answerKeys)},
+		{method: "PATCH", pattern: "/api/v1/keys/{key_id}", auth: authUser, answer: typed(parseKeyChange, answerKeyChange)},
+		{method: "DELETE", pattern: "/api/v1/keys/{key_id}", auth: authUser, answer: typed(parseKeyID, answerRevokedKey)},
+		{method: "GET", pattern: "/api/v1/keys/{key_id}/usage", auth: authUser, answer: typed(parseKeyUsage, answerKeyUsage)},
+		{method: "POST", pattern: "/api/v1/auth/register", window: access.IPSignIn, status: 201, answer: typed(parseSignIn, answerRegister)},
+		{method: "POST", pattern: "/api/v1/auth/login", window: access.IPSignIn, answer: typed(parseSignIn, answerLogin)},
+		{method: "POST", pattern: "/api/v1/billing/checkout", auth: authToken, replays: true, answer: refuseBilling},
+		{method: "POST", pattern: "/api/v1/billing/portal", auth: authToken, replays: true, answer: refuseBilling},
+		{method: "POST", pattern: "/api/v1/billing/webhook", answer: refuseBilling},
+		{method: "GET", pattern: "/setup", raw: getSetup},
+		{method: "POST", pattern: "/setup", window: access.IPSignIn, raw: postSetup},
+		{method: "GET", pattern: "/assets/{file}", raw: getAsset},
 	}
-	for _, path := range []string{"/ws", "/ws/replay"} {
+	for _, path := range []string{"/ws", "/ws/replay", "/stream"} {
 		if h := sockets[path]; h != nil {
 			table = append(table, &route{method: "GET", pattern: path, auth: authSocket, raw: func(c *call) { h(c.ctx) }})
 		}

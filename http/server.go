@@ -23,12 +23,12 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"hyperlight/engine/access"
 	"hyperlight/engine/book"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 	"hyperlight/engine/record"
+	"hyperlight/engine/relay"
 )
 
 // Limits of the server (conventions 8.6).
@@ -77,12 +77,6 @@ type History interface {
 	Gaps(ctx context.Context, kinds []model.Kind, ids []model.MarketID, sp history.Span) ([]history.GapRow, error)
 }
 
-// Authenticator decides who is calling; *access.Access is one. The request's texts are lent for the call.
-type Authenticator interface {
-	Authenticate(access.Request) (*access.Principal, error)
-	Plan(slug string) (*access.Plan, bool)
-}
-
 // Health is the answer of /health: the storage check and the last result of the venue probe.
 type Health struct {
 	Status, Version     string
@@ -100,8 +94,13 @@ type Status struct {
 	ActiveMarkets, Subscribed, Wanted, Synced  int
 }
 
-// Handler answers a path whose protocol is not ours to know: an upgrade, or the relay.
+// Handler answers a path whose protocol is not ours to know: an upgrade.
 type Handler = fasthttp.RequestHandler
+
+// Relay passes native calls on; *relay.Relay is one.
+type Relay interface {
+	Do(ctx context.Context, q *relay.Request) (*relay.Response, error)
+}
 
 // Options configures a Server. Engine, History, Access, Health and Status are required.
 type Options struct {
@@ -114,7 +113,9 @@ type Options struct {
 	// WebSocket holds the handlers of /ws and /ws/replay; a path without one is not found.
 	WebSocket map[string]Handler
 	// Relay answers paths under /api/v1/, / and /info that are not ours; nil: not found.
-	Relay Handler
+	Relay Relay
+	// AllowAnonymous lets native calls in without a credential, under the lowest plan's limit per address.
+	AllowAnonymous bool
 
 	PublicURL string // base of every URL that is handed out
 	// CORSOrigins are the web origins that may read answers; nil means every one ("*").
@@ -151,7 +152,7 @@ type Server struct {
 	access  Authenticator
 	health  func() Health
 	status  func() Status
-	relay   Handler
+	relay   Relay
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -159,6 +160,7 @@ type Server struct {
 	cors         corsRules
 	trusted      atomic.Pointer[[]netip.Prefix]
 	tls          bool
+	anonymous    bool // native calls need no credential
 	cursorKey    []byte
 	metricsToken string
 	whale        num.USD
@@ -168,7 +170,8 @@ type Server struct {
 
 	routes      []*route
 	mux         *router
-	unmatched   *route // labels of requests that no route took
+	unmatched   *route // of requests that no route took
+	natives     []*route
 	books       bookCache
 	openapi     documents
 	metrics     *serverMetrics
@@ -190,7 +193,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
-		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS,
+		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS, anonymous: o.AllowAnonymous,
 		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,
 	}
 	s.SetTrustedProxies(o.TrustedProxies)
@@ -222,9 +225,10 @@ func New(o Options) (*Server, error) {
 	}
 	s.routes = routeTable(o.WebSocket)
 	s.mux = newRouter(s.routes)
-	s.unmatched = &route{pattern: "unmatched"}
-	for _, r := range append(s.routes, s.unmatched) {
+	s.unmatched, s.natives = &route{pattern: "unmatched", auth: authOptional}, nativeRoutes()
+	for _, r := range slices.Concat(s.routes, s.natives, []*route{s.unmatched}) {
 		s.metrics.register(r)
+		r.usage = s.access.Route(r.usageName())
 	}
 	s.journal = newJournal(o.AccessLog, s.log)
 	s.http = &fasthttp.Server{

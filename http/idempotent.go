@@ -1,0 +1,50 @@
+package http
+
+import (
+	"crypto/sha256"
+
+	"github.com/valyala/fasthttp"
+
+	"hyperlight/engine/model"
+)
+
+// maxIdempotencyKey is how long an Idempotency-Key may be.
+const maxIdempotencyKey = 255
+
+var (
+	headerReplayed = []byte("Idempotent-Replayed")
+	errReplayKey   = &model.Error{Code: model.CodeBadRequest, Message: "idempotency-key must not be longer than 255 bytes",
+		Details: map[string]any{"field": "Idempotency-Key"}}
+)
+
+// replayable answers a call that carries an Idempotency-Key: the first one does the work, a later one with the same body
+// gets the first answer again, without what may be shown only once. Answers that are errors are not kept, so that a call
+// may be repeated after the fault was put right.
+func (c *call) replayable() error {
+	if len(c.head.idempotencyKey) > maxIdempotencyKey {
+		return errReplayKey
+	}
+	kept, done, err := c.server.access.Begin(c.principal.Account, c.route.usageName(), string(c.head.idempotencyKey),
+		sha256.Sum256(c.ctx.Request.Body()))
+	if err != nil {
+		return err
+	}
+	resp := &c.ctx.Response
+	if kept != nil {
+		resp.SetStatusCode(kept.Status)
+		resp.Header.SetCanonical(headerReplayed, []byte("true"))
+		resp.Header.SetContentType(contentJSON)
+		body := append(resp.SwapBody(nil)[:0], envelopeHead...)
+		resp.SwapBody(c.appendTail(append(body, kept.Body...), meta{}))
+		return nil
+	}
+	status := fasthttp.StatusInternalServerError
+	var data []byte
+	defer func() { done(status, data) }() // also where the handler panics
+	if err = c.envelope(); err != nil {
+		status = statusOf(publicError(err).Code)
+		return err
+	}
+	status, data = resp.StatusCode(), c.kept
+	return nil
+}
