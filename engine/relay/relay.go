@@ -6,12 +6,17 @@ package relay
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net/url"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"hyperlight/engine/feed"
+	"hyperlight/engine/model"
 )
 
 // Request is a native call as the client made it. Its bytes are lent until Do returns.
@@ -38,14 +43,15 @@ const (
 	LocalAnswer
 )
 
-var cacheStates = [...]string{None: "", Hit: "HIT", Miss: "MISS", LocalAnswer: "LOCAL"}
-
-// String returns the value of the X-Cache header, "" where it is left out.
+// String returns the value of the X-Cache header.
 func (s CacheState) String() string {
-	if int(s) < len(cacheStates) {
-		return cacheStates[s]
+	switch s {
+	case Hit:
+		return "HIT"
+	case LocalAnswer:
+		return "LOCAL"
 	}
-	return ""
+	return "MISS"
 }
 
 // Response is an answer. It is immutable: others may be reading it at the same time.
@@ -82,14 +88,212 @@ type Options struct {
 }
 
 // Relay forwards native calls. It is safe for concurrent use.
-type Relay struct{ o Options }
+type Relay struct {
+	o       Options
+	shelf   *shelf
+	venue   *venue
+	meters  *meters
+	scratch sync.Pool // of *scratch
 
-// New returns a relay; it connects when it is first used.
-func New(o Options) (*Relay, error) { return &Relay{o: o}, nil }
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	running sync.WaitGroup // calls that outlive those who asked
+}
 
-// Close closes idle connections.
-func (r *Relay) Close() {}
+// scratch is what looking at a call needs.
+type scratch struct {
+	query Query
+	key   []byte
+}
+
+const (
+	defaultTimeout = 10 * time.Second
+	defaultCache   = 64 << 20
+)
+
+// New returns a relay; it connects when it is first used. Close must be called.
+func New(o Options) (*Relay, error) {
+	base, err := url.Parse(o.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("read the venue's base URL: %w", err)
+	}
+	if base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.User != nil || base.Fragment != "" {
+		return nil, errors.New("read the venue's base URL: it must be http:// or https:// with a host and without a query")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = defaultCache
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Relay{o: o, shelf: newShelf(max(0, o.CacheBytes))}
+	r.meters = newMeters(r.shelf)
+	r.venue = newVenue(base, &r.o)
+	r.scratch.New = func() any { return new(scratch) }
+	r.life, r.end = context.WithCancel(context.Background())
+	return r, nil
+}
+
+// Close gives up what waits for the budget, waits for calls on their way, and closes the connections. No Do may follow.
+func (r *Relay) Close() {
+	r.end()
+	r.running.Wait()
+	r.venue.client.CloseIdleConnections()
+	r.meters.close()
+}
+
+var (
+	errMethod = &model.Error{Code: model.CodeMethodNotAllowed, Message: "native calls take GET, HEAD, POST, PUT, PATCH and DELETE"}
+	errBody   = model.BadRequest("body", "a GET must not have a body")
+)
 
 // Do forwards one call, or answers it from memory. The error is a *model.Error (bad_request, method_not_allowed or
 // upstream_error), or the context's.
-func (r *Relay) Do(ctx context.Context, q *Request) (*Response, error) { return nil, context.Canceled }
+func (r *Relay) Do(ctx context.Context, q *Request) (*Response, error) {
+	read := q.Method == "GET" || q.Method == "HEAD"
+	switch {
+	case read && len(q.Body) > 0:
+		return nil, errBody // a cache that does not look at it could be fed with it
+	case !read && q.Method != "POST" && q.Method != "PUT" && q.Method != "PATCH" && q.Method != "DELETE":
+		return nil, errMethod
+	}
+	if err := checkPath(q.Path); err != nil {
+		return nil, err
+	}
+	if err := checkQuery(q.Query); err != nil {
+		return nil, err
+	}
+	s := r.scratch.Get().(*scratch)
+	defer r.scratch.Put(s)
+	s.query.parse(clean(q.Query))
+	c := call{
+		read: read, method: q.Method, path: q.Path, query: s.query.raw, authorization: nativeAuthorization(q.Authorization),
+		endpoint: endpointOf(read, q.Path), anonymous: q.Anonymous,
+	}
+	c.signed = len(c.authorization) > 0 || s.query.auth || !read && formAuth(q.ContentType, q.Body)
+	if read && !c.signed && c.endpoint.ttl > 0 {
+		if answer := r.local(ctx, &c, &s.query); answer != nil {
+			return answer, nil
+		}
+		s.key = s.query.appendKey(append(s.key[:0], q.Path...))
+		return r.shared(ctx, &c, s.key)
+	}
+	if !read {
+		c.contentType, c.body = q.ContentType, q.Body
+	}
+	c.accept = q.Accept
+	return r.forward(ctx, &c)
+}
+
+// local asks whether the answer is at hand.
+func (r *Relay) local(ctx context.Context, c *call, q *Query) *Response {
+	if r.o.Local == nil || !c.endpoint.listed || !q.Plain() {
+		return nil
+	}
+	body, ok := r.o.Local.Answer(ctx, c.endpoint.name, q)
+	if !ok {
+		return nil
+	}
+	r.meters.local.Inc()
+	return &Response{Status: fasthttp.StatusOK, ContentType: jsonType, Body: body, Cache: LocalAnswer}
+}
+
+// jsonType is the content type of the venue's own answers.
+var jsonType = []byte("application/json; charset=utf-8")
+
+// shared answers from the cache, or with the one call that all who ask for the same wait for.
+func (r *Relay) shared(ctx context.Context, c *call, key []byte) (*Response, error) {
+	answer, f, first := r.shelf.ask(key, c.anonymous, r.o.Now())
+	if answer != nil {
+		r.meters.hits.Inc()
+		return answer, nil
+	}
+	r.meters.misses.Inc()
+	if first {
+		waiting, cancel := context.WithTimeout(r.life, r.patience())
+		half, promote := context.WithCancel(waiting)
+		req := r.venue.build(c)
+		call := call{endpoint: c.endpoint, read: true}
+		r.shelf.launch(f, cancel, promote)
+		r.running.Go(func() {
+			defer cancel()
+			defer promote()
+			answer, err := r.fly(waiting, half, f, &call, req)
+			r.shelf.land(f, answer, err, r.lifetime(&call, answer, err), r.o.Now())
+		})
+	}
+	select {
+	case <-f.done:
+		return f.answer, f.err
+	case <-ctx.Done():
+		r.shelf.leave(f)
+		return nil, ctx.Err()
+	}
+}
+
+// fly makes a shared call: as the call of somebody anonymous while all who wait for it are.
+func (r *Relay) fly(waiting, half context.Context, f *flight, c *call, req *fasthttp.Request) (*Response, error) {
+	var err error
+	if c.anonymous = r.shelf.isAnonymous(f); c.anonymous {
+		err = r.acquire(half, c)
+	}
+	if !c.anonymous || err != nil && !r.shelf.isAnonymous(f) && waiting.Err() == nil {
+		c.anonymous = false
+		err = r.acquire(waiting, c)
+	}
+	if err == nil && !r.shelf.depart(f) {
+		err = context.Canceled // nobody waits any more
+	}
+	if err != nil {
+		fasthttp.ReleaseRequest(req)
+		return nil, r.refused(c, err)
+	}
+	return r.send(c, req)
+}
+
+// lifetime tells how long an answer is kept: only good ones are.
+func (r *Relay) lifetime(c *call, answer *Response, err error) time.Duration {
+	if err != nil || !good(answer) {
+		return 0
+	}
+	return c.endpoint.ttl
+}
+
+// forward makes a call that is nobody else's business.
+func (r *Relay) forward(ctx context.Context, c *call) (*Response, error) {
+	waiting, cancel := context.WithTimeout(ctx, r.patience())
+	defer cancel()
+	defer context.AfterFunc(r.life, cancel)()
+	if err := r.acquire(waiting, c); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, r.refused(c, err)
+	}
+	req := r.venue.build(c)
+	if ctx.Done() == nil {
+		return r.send(c, req)
+	}
+	type outcome struct {
+		answer *Response
+		err    error
+	}
+	done := make(chan outcome, 1)
+	own := call{endpoint: c.endpoint, read: c.read, signed: c.signed}
+	r.running.Go(func() {
+		answer, err := r.send(&own, req)
+		done <- outcome{answer, err}
+	})
+	select {
+	case o := <-done:
+		return o.answer, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
