@@ -78,7 +78,7 @@ func parseCandles(c *call) (candlesQuery, error) {
 		}
 	}
 	q.fill = p.boolean("fill")
-	q.span = p.span(c.nowMillis())
+	q.span = p.history(c.nowMillis())
 	q.page = p.page(500, 5000, "asc")
 	if p.err != nil {
 		return q, p.err

@@ -38,13 +38,11 @@ func (c *call) replayable() error {
 		resp.SwapBody(c.appendTail(append(body, kept.Body...), meta{}))
 		return nil
 	}
-	status := fasthttp.StatusInternalServerError
-	var data []byte
-	defer func() { done(status, data) }() // also where the handler panics
-	if err = c.envelope(); err != nil {
-		status = statusOf(publicError(err).Code)
+	status := fasthttp.StatusInternalServerError // not kept; what a handler that fails or panics leaves
+	defer func() { done(status, c.kept) }()
+	if err := c.envelope(); err != nil {
 		return err
 	}
-	status, data = resp.StatusCode(), c.kept
+	status = resp.StatusCode()
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 const maxUsageDays = 31
 
 // errNoKey is also the answer about somebody else's key: that there is one is nobody's business.
-var errNoKey = model.NotFound("no such API key")
+var errNoKey = model.NotFound("API key not found")
 
 // pathKey returns the key that the path names.
 func (c *call) pathKey() (uuid.UUID, error) {

@@ -34,12 +34,11 @@ func (s *Server) admit(c *call) error {
 func (c *call) count(refused bool) error {
 	rules, now := c.server.access, c.nowMillis()
 	var d access.Decision
-	tier := "none"
 	switch {
 	case refused:
 		d = rules.TakeIP(c.client, access.IPFailed, now)
 	case c.principal != nil:
-		d, tier = rules.Take(c.principal, now), c.principal.Plan.Slug
+		d = rules.Take(c.principal, now)
 	case c.route.auth == authSocket:
 		return nil // its handler counts
 	case c.route.auth == authRelay:
@@ -51,7 +50,6 @@ func (c *call) count(refused bool) error {
 	if d.OK {
 		return nil
 	}
-	c.server.metrics.limited(tier)
 	return &model.Error{Code: model.CodeRateLimit, Message: "rate limit exceeded",
 		Details: map[string]any{"limit": d.Limit, "retry_after": int(max(1, secondsUp(d.Reset)-c.start.Unix()))}}
 }
@@ -72,7 +70,6 @@ func (c *call) reserve() error {
 	c.credits, err = c.server.access.Reserve(c.principal, int64(c.route.credits), c.nowMillis())
 	c.metered = true
 	if err != nil {
-		c.server.metrics.limited(c.principal.Plan.Slug)
 		c.credits.Cost = 0
 	}
 	return err
@@ -91,8 +88,6 @@ func (c *call) settle(status int) {
 	if status >= fasthttp.StatusBadRequest {
 		c.credits.Used -= c.credits.Cost
 		c.credits.Cost = 0
-	} else {
-		c.server.metrics.spent(c.route.credits)
 	}
 	h := &c.ctx.Response.Header
 	h.SetCanonical(headerCreditsCost, strconv.AppendInt(c.scratch[:0], c.credits.Cost, 10))

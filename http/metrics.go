@@ -14,7 +14,6 @@ type serverMetrics struct {
 	set      *metrics.Set
 	inFlight atomic.Int64
 	panics   *metrics.Counter
-	credits  map[creditClass]*metrics.Counter
 }
 
 // routeMeters are a route's counters, one per status, made when a status is first seen.
@@ -27,21 +26,8 @@ func newServerMetrics() *serverMetrics {
 	m := &serverMetrics{set: metrics.NewSet()}
 	m.set.NewGauge("hyperlight_http_requests_in_flight", func() float64 { return float64(m.inFlight.Load()) })
 	m.panics = m.set.NewCounter("hyperlight_http_panics_total")
-	m.credits = map[creditClass]*metrics.Counter{creditStandard: m.set.NewCounter(`hyperlight_credits_total{class="standard"}`)}
 	metrics.RegisterSet(m.set)
 	return m
-}
-
-// limited counts a call that was refused with 429, by the plan of its caller ("none" where nobody was behind it).
-func (m *serverMetrics) limited(tier string) {
-	m.set.GetOrCreateCounter(fmt.Sprintf("hyperlight_rate_limited_total{tier=%q}", tier)).Inc()
-}
-
-// spent counts the credits of an answered call.
-func (m *serverMetrics) spent(class creditClass) {
-	if n := m.credits[class]; n != nil {
-		n.Add(int(class))
-	}
 }
 
 func (m *serverMetrics) unregister() { metrics.UnregisterSet(m.set, true) }

@@ -3,6 +3,7 @@ package http
 import (
 	"strconv"
 
+	"hyperlight/engine/access"
 	"hyperlight/engine/model"
 )
 
@@ -18,6 +19,35 @@ type span struct {
 	From, To model.Millis
 	// GivenFrom and GivenTo tell whether the caller said so, or the default was taken.
 	GivenFrom, GivenTo bool
+}
+
+// history reads a range of the record, which the caller's plan bounds in length and depth (contract 9.1).
+func (p *params) history(now model.Millis) span {
+	s := p.span(now)
+	if p.err != nil || p.c.principal == nil {
+		return s
+	}
+	if most := p.c.principal.Plan.MaxRangeDays; most != access.Unlimited && s.To-s.From > model.Millis(most)*day {
+		p.forbid("start", "the plan allows ranges of "+strconv.Itoa(most)+" days, ask for a shorter one", most)
+	}
+	p.reach("start", s.From, now)
+	return s
+}
+
+// reach refuses a moment further back than the caller's plan reaches.
+func (p *params) reach(field string, t, now model.Millis) {
+	if p.c.principal == nil {
+		return
+	}
+	if most := p.c.principal.Plan.HistoryDepthDays; most != access.Unlimited && t < now-model.Millis(most)*day {
+		p.forbid(field, "the plan reaches "+strconv.Itoa(most)+" days back, ask for something later", most)
+	}
+}
+
+func (p *params) forbid(field, message string, limit int) {
+	if p.err == nil {
+		p.err = &model.Error{Code: model.CodeForbidden, Message: message, Details: map[string]any{"field": field, "limit": limit}}
+	}
 }
 
 // span reads start and end: end defaults to now, start to 24 h before end.

@@ -25,7 +25,7 @@ func parseCoverage(c *call) (coverageQuery, error) {
 	if _, given := p.get("market_id"); !given {
 		p.fault("market_id", "market_id is required")
 	}
-	q := coverageQuery{market: p.market("market_id"), span: p.span(c.nowMillis())}
+	q := coverageQuery{market: p.market("market_id"), span: p.history(c.nowMillis())}
 	return q, p.err
 }
 
@@ -225,7 +225,7 @@ func parseGaps(c *call) (gapsQuery, error) {
 			q.kinds = []model.Kind{k}
 		}
 	}
-	q.span = p.span(c.nowMillis())
+	q.span = p.history(c.nowMillis())
 	q.page = p.page(50, 1000, "asc")
 	q.page.bind(&p, f.add(kind).span(q.span), &q.span)
 	return q, p.err

@@ -42,6 +42,7 @@ func parseSnapshots(c *call) (snapshotQuery, error) {
 		q.depth = min(q.depth, most)
 	}
 	if q.at, q.single = p.moment("at"); q.single {
+		p.reach("at", q.at, c.nowMillis())
 		for _, name := range []string{"start", "end", "interval", "cursor"} {
 			if _, given := p.get(name); given {
 				p.fault("at", "at cannot be combined with "+name)
@@ -49,7 +50,7 @@ func parseSnapshots(c *call) (snapshotQuery, error) {
 		}
 		return q, p.err
 	}
-	q.span = p.span(c.nowMillis())
+	q.span = p.history(c.nowMillis())
 	word := p.word("interval", snapshotIntervals...)
 	q.page = p.page(50, 1000, "asc")
 	if q.interval, err = time.ParseDuration(word); err != nil {

@@ -37,7 +37,7 @@ func parseTrades(c *call) (tradesQuery, error) {
 	var q tradesQuery
 	p := c.params()
 	m := p.market("market_id")
-	q.span = p.span(c.nowMillis())
+	q.span = p.history(c.nowMillis())
 	f := newFilterHasher("trades")
 	if m != nil {
 		q.markets = map[model.MarketID]*model.Market{m.ID: m}
