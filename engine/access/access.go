@@ -5,6 +5,10 @@
 package access
 
 import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +17,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"hyperlight/config"
 	"hyperlight/engine/model"
@@ -69,100 +74,167 @@ type Options struct {
 	Random  io.Reader        // keys, ids, salts and the setup token come from it; nil: crypto/rand
 }
 
-// Access authenticates callers. Its methods may be called from any goroutine.
+// Access knows the callers and counts what they use. Its methods may be called from any goroutine.
 type Access struct {
-	plans      atomic.Pointer[planSet]
-	local      *Principal
-	publicHost string
-	origins    map[string]bool
+	now   func() time.Time
+	log   *slog.Logger
+	store *kv.Store // nil: no users
+	rand  io.Reader
+
+	localPlan, defaultTier string
+	closed                 bool // to registrations
+	publicHost             string
+	origins                map[string]bool
+
+	dir     *directory
+	plans   atomic.Pointer[planSet]
+	local   atomic.Pointer[Principal] // nil: nobody
+	version atomic.Uint64             // of the directory and the plans: a standing of another one is made anew
+	changes changes
+
+	passwords *passwords
+	tokens    *tokens // nil without a store
+	setup     setup
+	touched   touched
 
 	limits limits
 }
 
-// New checks the options and returns an Access.
+// New checks the options and loads users, keys and counts from the store.
 func New(o Options) (*Access, error) {
+	a := &Access{
+		now: o.Now, log: o.Logger, store: o.Store, rand: o.Random, localPlan: o.LocalPlan, defaultTier: o.DefaultTier,
+		origins: map[string]bool{}, dir: newDirectory(), passwords: newPasswords(hashing),
+	}
+	a.changes.next = make(chan struct{})
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if a.rand == nil {
+		a.rand = rand.Reader
+	}
+	if err := a.configure(&o); err != nil {
+		return nil, err
+	}
+	if a.store != nil {
+		var err error
+		if a.tokens, err = newTokens(o.JWTSecret, o.TokenLifetime, a.now); err != nil {
+			return nil, err
+		}
+		if err := a.load(context.Background()); err != nil {
+			return nil, err
+		}
+		a.warnLostPlans()
+	}
+	if err := a.openLimits(o); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// configure takes over the settings.
+func (a *Access) configure(o *Options) error {
 	table := o.Plans
 	if len(table) == 0 {
 		table = config.DefaultPlans()
 	}
 	plans, err := newPlanSet(table)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	a := &Access{origins: map[string]bool{}}
+	if err := a.checkPlans(plans); err != nil {
+		return err
+	}
 	a.plans.Store(plans)
-	if o.LocalPlan != "" {
-		p, ok := plans.bySlug[o.LocalPlan]
-		if !ok {
-			return nil, fmt.Errorf("access.local_plan: no plan is called %q", o.LocalPlan)
-		}
-		a.local = &Principal{Plan: p, Account: LocalAccount, Local: true}
+	a.standLocal()
+	switch o.Registration {
+	case "", "open":
+	case "closed":
+		a.closed = true
+	default:
+		return fmt.Errorf("access.registration: %q is neither open nor closed", o.Registration)
 	}
-	if o.PublicURL != "" {
-		u, err := url.Parse(o.PublicURL)
-		if err != nil {
-			return nil, fmt.Errorf("read server.public_url: %w", err)
-		}
-		a.publicHost = strings.ToLower(u.Hostname())
-		a.origins[strings.ToLower(u.Scheme+"://"+u.Host)] = true
+	if o.PublicURL == "" {
+		return nil
 	}
-	return a, nil
+	u, err := url.Parse(o.PublicURL)
+	if err != nil {
+		return fmt.Errorf("read server.public_url: %w", err)
+	}
+	a.publicHost = strings.ToLower(u.Hostname())
+	a.origins[strings.ToLower(u.Scheme+"://"+u.Host)] = true
+	return nil
 }
 
-// Plan returns a plan by its slug.
+// Plan returns a plan in force by its slug.
 func (a *Access) Plan(slug string) (*Plan, bool) {
 	p, ok := a.plans.Load().bySlug[slug]
 	return p, ok
 }
 
-// errUnauthorized is shared: it is immutable and every refusal reads alike, whatever was wrong.
-var errUnauthorized = &model.Error{Code: model.CodeUnauthorized, Message: "missing or invalid API key"}
+// Plans returns the plans in force, lowest first. The slice must not be changed.
+func (a *Access) Plans() []*Plan { return a.plans.Load().order }
 
-// Authenticate returns the caller behind a request, or an unauthorized *model.Error.
+func (a *Access) millis() model.Millis { return model.Millis(a.now().UnixMilli()) }
+
+// keyPrefix begins every API key; nothing else is asked of its form.
+const keyPrefix = "hlt_"
+
+// noAddress is the address of a caller who needs none.
+var noAddress netip.Addr
+
+// Authenticate returns the caller behind a request, or the *model.Error of contract 1.2: the first credential decides,
+// and a call without one may be the local caller. For a known key it takes well under a microsecond and does not
+// allocate.
 func (a *Access) Authenticate(r Request) (*Principal, error) {
-	if _, ok := r.Credential(); ok {
-		return nil, errUnauthorized
+	switch {
+	case r.APIKey != "":
+		return a.byKey(r.APIKey, &r)
+	case strings.HasPrefix(r.Bearer, keyPrefix):
+		return a.byKey(r.Bearer, &r)
+	case r.Bearer != "":
+		return a.byToken(r.Bearer)
+	case r.Query != "":
+		return a.byKey(r.Query, &r)
 	}
-	if a.local != nil && a.isLocal(&r) {
-		return a.local, nil
+	if local := a.local.Load(); local != nil && a.isLocal(&r) {
+		return local, nil
 	}
 	return nil, errUnauthorized
 }
 
-// isLocal applies contract 9.5: a web page, a rebound name or a proxy in front gets nothing.
-func (a *Access) isLocal(r *Request) bool {
-	if !r.Peer.Addr().Unmap().IsLoopback() || r.Forwarded {
-		return false
+// byKey returns the caller behind an API key and notes that it was used.
+func (a *Access) byKey(plain string, r *Request) (*Principal, error) {
+	if !strings.HasPrefix(plain, keyPrefix) {
+		return nil, errUnauthorized
 	}
-	host := hostname(r.Host)
-	if !a.localHost(host) {
-		return false
+	hash := sha256.Sum256(lend(plain))
+	k := a.dir.byHash(&hash)
+	if k == nil {
+		return nil, errUnauthorized
 	}
-	if r.Origin == "" {
-		return true
+	s := a.stand(k)
+	if subtle.ConstantTimeCompare(s.key.hash[:], hash[:]) != 1 {
+		return nil, errUnauthorized
 	}
-	if a.origins[strings.ToLower(r.Origin)] {
-		return true
+	now := a.millis()
+	p, err := s.admit(r.client(), now)
+	if err == nil {
+		a.touch(k, now)
 	}
-	// Our own origin without a public URL is the very host that was asked.
-	u, err := url.Parse(r.Origin)
-	return err == nil && a.localHost(strings.ToLower(u.Hostname())) && strings.EqualFold(u.Host, r.Host)
+	return p, err
 }
 
-func (a *Access) localHost(host string) bool {
-	if host == "localhost" || (a.publicHost != "" && host == a.publicHost) {
-		return true
+// client is the address that allow lists look at.
+func (r *Request) client() netip.Addr {
+	if r.Client.IsValid() {
+		return r.Client.Unmap().WithZone("")
 	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
+	return r.Peer.Addr().Unmap().WithZone("")
 }
 
-// hostname cuts the port and the brackets of an IPv6 literal. It does not allocate for the usual lower-case host.
-func hostname(hostport string) string {
-	h := hostport
-	if i := strings.LastIndexByte(h, ':'); i >= 0 && (strings.IndexByte(h, ':') == i || strings.HasSuffix(h[:i], "]")) {
-		h = h[:i]
-	}
-	h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
-	return strings.ToLower(strings.TrimSuffix(h, "."))
-}
+// lend shows a string as bytes to a function that only reads them, without a copy.
+func lend(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

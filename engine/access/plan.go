@@ -48,3 +48,40 @@ func newPlanSet(table []config.Plan) (*planSet, error) {
 	}
 	return s, nil
 }
+
+// of returns a plan by its slug, the lowest where there is none of that name.
+func (s *planSet) of(slug string) *Plan {
+	if p := s.bySlug[slug]; p != nil {
+		return p
+	}
+	return s.order[0]
+}
+
+// lower returns the plan in force of a key: the lower of its own and its user's; "" has none of its own.
+func (s *planSet) lower(own, user string) *Plan {
+	p := s.of(user)
+	if own == "" {
+		return p
+	}
+	if k := s.of(own); k.Rank < p.Rank {
+		return k
+	}
+	return p
+}
+
+// has refuses a table without the plan that a setting names.
+func (s *planSet) has(setting, slug string) error {
+	if slug != "" && s.bySlug[slug] == nil {
+		return fmt.Errorf("%s: no plan is called %q", setting, slug)
+	}
+	return nil
+}
+
+// adopt takes over the rows of an earlier table that are the same in this one, before it is published.
+func (s *planSet) adopt(old *planSet) {
+	for i, p := range s.order {
+		if was := old.bySlug[p.Slug]; was != nil && *was == *p {
+			s.order[i], s.bySlug[p.Slug] = was, was
+		}
+	}
+}

@@ -21,10 +21,26 @@ type Principal struct {
 	Local     bool // has no user: data, streams and replay only
 	Token     bool // came with a JWT
 	Operator  bool // the user's role is operator
+
+	session uint32 // the session version that the token was made under
 }
 
 // BucketID names a rate window: a key's id, a user's id (JWT), the local caller, or an address's block with a class.
 type BucketID [20]byte
+
+// The kinds of buckets of callers, the first byte of a BucketID; the id stands at its end.
+const (
+	bucketLocal byte = 1 + iota
+	bucketUser
+	bucketKey
+	bucketAddress
+)
+
+func bucketOf(kind byte, id uuid.UUID) (b BucketID) {
+	b[0] = kind
+	copy(b[len(b)-len(id):], id[:])
+	return b
+}
 
 // Decision is what a rate window says to one request.
 type Decision struct {

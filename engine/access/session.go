@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto/subtle"
 
 	"hyperlight/engine/model"
 )
@@ -17,10 +18,108 @@ type Session struct {
 
 // Register makes a user on the default plan with a first key, and signs it in. It may wait for the password queue.
 func (a *Access) Register(ctx context.Context, email, password string, tos bool) (*Session, error) {
-	return nil, errNoStore
+	switch {
+	case a.store == nil:
+		return nil, errNoStore
+	case a.closed:
+		return nil, errClosed
+	case !tos:
+		return nil, model.BadRequest("tos_accepted", "tos_accepted must be true")
+	}
+	email, err := checkCredentials(email, password)
+	if err != nil {
+		return nil, err
+	}
+	if a.dir.byEmail(email) != nil { // before it costs a hash
+		return nil, errTaken
+	}
+	phc, err := a.passwords.hash(ctx, password)
+	if err != nil {
+		return nil, err
+	}
+	tier, err := a.userTier("")
+	if err != nil {
+		return nil, err
+	}
+	a.dir.changing.Lock()
+	defer a.dir.changing.Unlock()
+	now := a.millis()
+	return a.firstSession(userRecord{email: email, phc: phc, tier: tier, created: now, terms: now})
 }
 
-// Login signs a user in. Every refusal reads alike and takes as long. It may wait for the password queue.
+// firstSession makes a user with a key and signs it in. The caller holds directory.changing.
+func (a *Access) firstSession(rec userRecord) (*Session, error) {
+	u, k, plain, err := a.addUser(rec, true)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.session(u)
+	if err != nil {
+		return nil, err
+	}
+	if k != nil {
+		key := a.viewKey(k, rec.created)
+		s.Key, s.PlainKey = &key, plain
+	}
+	return s, nil
+}
+
+// Login signs a user in. An unknown e-mail and a wrong password are refused alike, after the same hash. It may wait for
+// the password queue.
 func (a *Access) Login(ctx context.Context, email, password string) (*Session, error) {
-	return nil, errNoStore
+	if a.store == nil {
+		return nil, errNoStore
+	}
+	var rec userRecord
+	u := a.dir.byEmail(foldEmail(email))
+	if u != nil {
+		var err error
+		if rec, err = a.readUser(u.id); err != nil {
+			return nil, err
+		}
+	}
+	ok, renewed, err := a.passwords.verify(ctx, password, rec.phc)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, errSignIn
+	case u.record.Load().disabled: // said only to who knows the password
+		return nil, errAccount
+	}
+	if renewed != "" {
+		a.renew(u, rec.phc, renewed)
+	}
+	return a.session(u)
+}
+
+// renew replaces the stored hash by one of today's cost. A failure costs nothing but another try at the next sign-in.
+func (a *Access) renew(u *user, was, phc string) {
+	a.dir.changing.Lock()
+	defer a.dir.changing.Unlock()
+	err := a.updateUser(u, func(rec *userRecord) {
+		if subtle.ConstantTimeCompare([]byte(rec.phc), []byte(was)) == 1 { // else it was changed meanwhile
+			rec.phc = phc
+		}
+	})
+	if err != nil {
+		a.log.Warn("password not hashed again with the parameters of today", "user", u.id.String(), "error", err)
+	}
+}
+
+func (a *Access) session(u *user) (*Session, error) {
+	token, expires, err := a.tokens.sign(u.id, u.record.Load(), a.now())
+	if err != nil {
+		return nil, err
+	}
+	return &Session{Token: token, Expires: expires, User: a.viewUser(u)}, nil
+}
+
+// checkCredentials checks what a new user chose, and returns the folded e-mail.
+func checkCredentials(email, password string) (string, error) {
+	email, err := parseEmail(email)
+	if err != nil {
+		return "", err
+	}
+	return email, checkPassword(password)
 }
