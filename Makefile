@@ -1,5 +1,6 @@
 # `make run` starts the demo, `make test` runs every check. Both set up all they
-# need; a machine needs Go 1.26, make, and for the race detector a C compiler.
+# need; a machine needs Go 1.26, make, for the race detector a C compiler, and
+# Node 20 for the clients of other people that the tests run.
 
 SHELL     := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -13,7 +14,9 @@ VERSION   ?=
 PACKAGES  := ./...
 LDFLAGS   := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
-.PHONY: run build test unit bench-once bench bench-raw fuzz soak lint web clean
+CLIENTS   := testdata/clients
+
+.PHONY: run build test unit clients bench-once bench bench-raw fuzz soak lint web clean
 
 ## run: build, then the demo on 127.0.0.1:8080 (a simulated Lighter, recorded into ./data/demo)
 run: build
@@ -38,8 +41,15 @@ lint:
 	$(GO) generate $(PACKAGES) && git diff --exit-code
 
 ## unit: every test with the race detector; fuzz targets run on their seeds
-unit:
+unit: clients
 	CGO_ENABLED=1 $(GO) test -race -timeout 12m $(PACKAGES)
+
+## clients: the clients of other people that the tests run, as their lock file pins them; needs Node 20
+clients:
+	@command -v npm >/dev/null || { echo "clients: npm is not installed; their tests do not run"; [ -z "$${CI:-}" ]; exit; }; \
+	lock=$$(sha256sum < $(CLIENTS)/package-lock.json | cut -d' ' -f1); \
+	if [ "$$(cat $(CLIENTS)/node_modules/.lock 2>/dev/null)" = "$$lock" ]; then exit 0; fi; \
+	cd $(CLIENTS) && npm ci && npm run build && echo "$$lock" > node_modules/.lock
 
 ## bench-once: every benchmark runs, its figures do not count
 bench-once:
@@ -72,6 +82,6 @@ soak:
 web:
 	@echo "web: the dashboard has no sources yet; nothing to build"
 
-## clean: remove what was built and the demo's data
+## clean: remove what was built and installed, and the demo's data
 clean:
-	rm -rf bin data/demo
+	rm -rf bin data/demo $(CLIENTS)/node_modules

@@ -39,7 +39,7 @@ class Observed extends ccxt.pro.lighter {
 }
 
 const exchange = new Observed({ enableRateLimit: false, timeout: 10_000 });
-exchange.urls.api = { ...exchange.urls.api, root: base, public: base, private: base, ws: stream };
+exchange.urls.api = { ...exchange.urls.api, root: base, public: base, private: base, ws: stream + (key ? `?api_key=${key}` : '') };
 if (key) exchange.headers = { 'X-Api-Key': key };
 await exchange.loadHttpProxyAgent(); // ccxt wants it for a stream without TLS
 await exchange.loadMarkets();
@@ -79,10 +79,10 @@ await report.call('watchOrders', async () => (await exchange.watchOrders(symbol)
 
 // What the venue refuses, it refuses by a frame without an id: ccxt fails everything that waits on the socket.
 const refused = (name, channel) =>
-  report.call(name, () => exchange.watch(stream, name, { type: 'subscribe', channel }, name));
+  report.call(name, () => exchange.watch(exchange.urls.api.ws, name, { type: 'subscribe', channel }, name));
 await refused('watch an unknown family', 'nothing/0');
 await refused('watch an unknown market', 'order_book/9999');
-await refused('watch with nothing to show', `account_tx/${account}`);
+await refused('watch without a token', `account_tx/${account}`);
 await exchange.close();
 
 await report.call('seen', () => seen);
