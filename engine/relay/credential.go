@@ -147,17 +147,19 @@ func isToken(text []byte) bool {
 	return dots == 2
 }
 
-// nativeAuthorization returns the header's value where it is the venue's: it knows no Bearer scheme, we do.
+// nativeAuthorization returns the header's value where it is the venue's, whose tokens are fields between colons and
+// know no scheme. What comes as Bearer is ours unless it is such a token: some clients write the word in front.
 func nativeAuthorization(value []byte) []byte {
 	value = bytes.TrimSpace(value)
-	scheme, _, _ := bytes.Cut(bytes.ReplaceAll(value, []byte{'\t'}, []byte{' '}), []byte{' '})
-	if bytes.EqualFold(scheme, []byte("bearer")) || bytes.HasPrefix(value, []byte(ourKeyPrefix)) || isOurs(value) {
-		return nil
-	}
-	for _, c := range value {
-		if c < ' ' || c >= 0x7f {
+	token := value
+	if n := len("bearer"); len(value) >= n && bytes.EqualFold(value[:n], []byte("bearer")) {
+		token = bytes.TrimLeft(value[n:], " \t")
+		if bytes.IndexByte(token, ':') < 0 {
 			return nil
 		}
+	}
+	if bytes.HasPrefix(token, []byte(ourKeyPrefix)) || isOurs(token) || !plainHeader(value) {
+		return nil
 	}
 	return value
 }

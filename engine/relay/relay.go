@@ -43,16 +43,13 @@ const (
 	LocalAnswer
 )
 
-// String returns the value of the X-Cache header.
-func (s CacheState) String() string {
-	switch s {
-	case Hit:
-		return "HIT"
-	case LocalAnswer:
-		return "LOCAL"
-	}
-	return "MISS"
-}
+var cacheStates = [...][]byte{None: []byte("MISS"), Hit: []byte("HIT"), Miss: []byte("MISS"), LocalAnswer: []byte("LOCAL")}
+
+// Bytes returns the value of the X-Cache header, which the caller must not change.
+func (s CacheState) Bytes() []byte { return cacheStates[s] }
+
+// String returns the same as text.
+func (s CacheState) String() string { return string(s.Bytes()) }
 
 // Response is an answer. It is immutable: others may be reading it at the same time.
 type Response struct {
@@ -219,13 +216,13 @@ func (r *Relay) shared(ctx context.Context, c *call, key []byte) (*Response, err
 		waiting, cancel := context.WithTimeout(r.life, r.patience())
 		half, promote := context.WithCancel(waiting)
 		req := r.venue.build(c)
-		call := call{endpoint: c.endpoint, read: true}
+		own := call{endpoint: c.endpoint, read: true} // c's bytes are only lent
 		r.shelf.launch(f, cancel, promote)
 		r.running.Go(func() {
 			defer cancel()
 			defer promote()
-			answer, err := r.fly(waiting, half, f, &call, req)
-			r.shelf.land(f, answer, err, r.lifetime(&call, answer, err), r.o.Now())
+			answer, err := r.fly(waiting, half, f, &own, req)
+			r.shelf.land(f, answer, err, r.lifetime(&own, answer, err), r.o.Now())
 		})
 	}
 	select {

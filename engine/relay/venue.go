@@ -138,7 +138,11 @@ func (r *Relay) refused(c *call, err error) error {
 	if r.life.Err() != nil {
 		return upstreamError("the server is stopping, the call was not sent", err)
 	}
-	r.meters.count(c.endpoint, "budget")
+	if errors.Is(err, context.Canceled) {
+		r.meters.count(c.endpoint, "cancelled")
+	} else {
+		r.meters.count(c.endpoint, "budget")
+	}
 	return upstreamError("the budget of calls to lighter is spent, the call was not sent; try again in some seconds", err)
 }
 
