@@ -237,8 +237,8 @@ func TestWhatAHandshakeShows(t *testing.T) {
 		ctx.Request.SetRequestURI("/ws?api_key=hlt_q")
 		ctx.Request.Header.SetHost("localhost")
 		ctx.Request.Header.Set(x.name, x.value)
-		x.want.Query, x.want.Host, x.want.Peer = "hlt_q", "localhost", netip.MustParseAddrPort("127.0.0.1:5")
-		got := credentials(&ctx)
+		x.want.Query, x.want.Host, x.want.Peer, x.want.Client = "hlt_q", "localhost", netip.MustParseAddrPort("127.0.0.1:5"), netip.MustParseAddr("127.0.0.1")
+		got := (&Server{}).credentials(&ctx)
 		got.Peer = netip.AddrPortFrom(got.Peer.Addr().Unmap(), got.Peer.Port())
 		if got != x.want {
 			t.Errorf("%s: %s\n got %+v\nwant %+v", x.name, x.value, got, x.want)

@@ -25,7 +25,7 @@ func (c *Conn) greet() {
 
 // auth handles an auth message.
 func (c *Conn) auth(m *message) {
-	if c.principal != nil && !c.mayAuth {
+	if c.owner.Load() != nil && !c.mayAuth {
 		c.fail(codeBadRequest, "already authenticated", "")
 		return
 	}
@@ -60,6 +60,12 @@ func (c *Conn) refuse(err error) {
 		c.shut(closeInternal, false)
 		return
 	}
+	// Who tries credentials out is stopped by the window of its address, whatever the next one would have been.
+	if d := c.server.o.Access.TakeIP(c.shown.Client, access.IPFailed, model.Millis(c.server.o.Now().UnixMilli())); !d.OK {
+		c.fail(codeRateLimit, "too many refused credentials from this address", "")
+		c.shut(closeRate, false)
+		return
+	}
 	code := closeAuth
 	if e.Code == model.CodeForbidden {
 		code = closeRefused
@@ -68,9 +74,10 @@ func (c *Conn) refuse(err error) {
 	c.shut(code, false)
 }
 
-// accept makes p the connection's owner and takes its slot; a former owner's is given back first.
-func (c *Conn) accept(p *access.Principal) {
-	former := c.principal
+// adopt makes p the connection's owner and takes its slot; a former owner's is given back first. It returns false where
+// there is no slot.
+func (c *Conn) adopt(p *access.Principal) bool {
+	former := c.owner.Load()
 	if former != nil {
 		c.server.quota.give(former, slotConnection)
 	}
@@ -78,15 +85,29 @@ func (c *Conn) accept(p *access.Principal) {
 		if former != nil {
 			c.server.quota.force(former, slotConnection) // given back when the connection ends
 		}
-		c.fail(codeConnectionLimit, "connection limit reached", "")
-		c.shut(closeLimit, false)
-		return
+		return false
 	}
-	c.principal = p
+	c.owner.Store(p)
 	c.server.lobby.leave(c)
 	c.authTimer.Stop()
 	if former != nil {
 		c.session.moved(former, p)
+	}
+	// A change between the authentication and this moment was told to connections that had an owner then.
+	c.recheck()
+	c.armIdle()
+	return true
+}
+
+// accept adopts an owner and tells the client.
+func (c *Conn) accept(p *access.Principal) {
+	if !c.adopt(p) {
+		c.fail(codeConnectionLimit, "connection limit reached", "")
+		c.shut(closeLimit, false)
+		return
+	}
+	if c.closing.Load() {
+		return
 	}
 	b := append(make([]byte, 0, 128), `{"type":"authenticated","tier":`...)
 	b = model.AppendString(b, p.Plan.Slug)

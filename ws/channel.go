@@ -40,13 +40,19 @@ type channel struct {
 
 // subscription is one connection's hold of a channel. The channel's lock guards it.
 type subscription struct {
-	channel *channel
-	conn    *Conn
-	index   int // place in channel.subs
-	dead    bool
+	source source
+	conn   *Conn
+	index  int // place in the channel's subs
+	dead   bool
 	// conflated says that data frames are left out until the writer comes for the newest state.
 	conflated bool
 	missed    []*Frame // gap frames since then
+}
+
+// source is a channel as the writer knows it: catchUp ends the conflation of a subscription and returns what is to be
+// written before anything that is queued from now on.
+type source interface {
+	catchUp(sub *subscription) []*Frame
 }
 
 func newEpoch() string {
@@ -73,19 +79,20 @@ func (c *channel) subscribe(conn *Conn, old *subscription, s *since) *subscripti
 	if old != nil {
 		c.remove(old)
 	}
-	sub := &subscription{channel: c, conn: conn, index: len(c.subs)}
+	sub := &subscription{source: c, conn: conn, index: len(c.subs)}
 	c.subs = append(c.subs, sub)
 
 	var missed []byte
+	var count int
 	recovered := false
 	if s != nil && s.Epoch == c.epoch {
-		missed, recovered = c.since(s.Seq, format(conn.as.Load()))
+		missed, count, recovered = c.since(s.Seq, format(conn.as.Load()))
 	}
 	switch {
 	case recovered:
 		conn.send(c.acknowledge(s.Seq, s, true))
 		if len(missed) > 0 {
-			conn.send(missed)
+			conn.push(item{raw: missed, size: len(missed), messages: count})
 		}
 	case c.view != nil:
 		// The whole book is the state after frame seq and carries its number.
@@ -115,20 +122,23 @@ func (c *channel) acknowledge(seq uint64, s *since, recovered bool) []byte {
 	return newFrame(append(b, '}'))
 }
 
-// since joins the frames after seq; false where one is gone, or where they would fill most of a queue.
-func (c *channel) since(seq uint64, as format) ([]byte, bool) {
+// since joins the frames after seq and counts the data messages among them; false where one is gone, or where they would
+// fill most of a queue.
+func (c *channel) since(seq uint64, as format) (out []byte, messages int, ok bool) {
 	frames, ok := c.ring.after(seq, c.seq)
 	if !ok {
-		return nil, false
+		return nil, 0, false
 	}
-	var out []byte
 	for _, f := range frames {
 		out = append(out, f.bytes(as)...)
+		if !f.lasting {
+			messages++
+		}
 		if len(out) > c.hub.limits.QueueBytes/2 {
-			return nil, false
+			return nil, 0, false
 		}
 	}
-	return out, true
+	return out, messages, true
 }
 
 // unsubscribe removes a subscription; ack, if not nil, follows its last frame.

@@ -22,6 +22,7 @@ const (
 	closeLimit    closeCode = 4009
 	closeNoPong   closeCode = 4010
 	closeSlow     closeCode = 4011
+	closeRevoked  closeCode = 4012
 )
 
 var closeReasons = map[closeCode]string{
@@ -40,6 +41,7 @@ var closeReasons = map[closeCode]string{
 	closeLimit:    "connection limit reached",
 	closeNoPong:   "no pong in time",
 	closeSlow:     "client too slow: send queue full",
+	closeRevoked:  "key revoked or account closed",
 }
 
 // Codes of error messages that the REST side does not have; the others are those of package model.
@@ -59,5 +61,6 @@ const (
 	codeForbidden    = string(model.CodeForbidden)
 	codeBadRequest   = string(model.CodeBadRequest)
 	codeRateLimit    = string(model.CodeRateLimit)
+	codeQuota        = string(model.CodeQuota)
 	codeInternal     = string(model.CodeInternal)
 )

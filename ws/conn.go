@@ -44,23 +44,33 @@ type Conn struct {
 
 	closing   atomic.Bool
 	closeOnce sync.Once
-	code      closeCode     // set before closing
+	code      closeCode // set before closing
+	reason    string
 	written   chan struct{} // closed when the writer has ended
 
 	authTimer *time.Timer
 	pingTimer *time.Timer
 	awaiting  bool // on the ping timer only: a ping was sent
 	ponged    atomic.Bool
+	idle      idleness
+
+	// owner is whose connection it is, nil before authentication. The reader sets it; the watcher may replace it by the
+	// same caller as he stands now.
+	owner     atomic.Pointer[access.Principal]
+	anonymous atomic.Bool // owner is an address without a credential
+	native    atomic.Bool // it speaks the venue's protocol
+	private   atomic.Pointer[private]
 
 	// On the reader goroutine.
-	session   session
-	lobby     netip.Prefix      // the block of addresses it waits for authentication under; zero if it does not
-	shown     access.Request    // what the handshake showed
-	principal *access.Principal // nil before authentication
-	mayAuth   bool              // an auth message may still come
-	rate      bucket
-	strikes   int // consecutive messages above the rate
-	buf       []byte
+	session session
+	lobby   netip.Prefix   // the block of addresses it waits for authentication under; zero if it does not
+	shown   access.Request // what the handshake showed; immutable
+	query   string         // the handshake's query without our credential, for upstream
+	mayAuth bool           // an auth message may still come
+	rate    bucket
+	ops     bucket // subscribe and unsubscribe messages, where the plan limits them
+	strikes int    // consecutive messages above the rate
+	buf     []byte
 }
 
 // serve runs the connection until it is closed; it returns with both goroutines ended.
@@ -79,10 +89,12 @@ func (c *Conn) serve() {
 		return nil
 	})
 	c.ws.SetPingHandler(func(data string) error {
+		c.idle.hear(s.o.Now())
 		c.queue.pushUrgent(controlFrame(opPong, []byte(data)))
 		return nil
 	})
 	c.ws.SetPongHandler(func(string) error {
+		c.idle.hear(s.o.Now())
 		c.ponged.Store(true)
 		return nil
 	})
@@ -90,8 +102,16 @@ func (c *Conn) serve() {
 	defer c.authTimer.Stop()
 	// The callback resets the timer, so the variable must be set before it can fire.
 	c.pingTimer = time.AfterFunc(time.Hour, c.keepAlive)
-	c.pingTimer.Reset(s.limits.PingInterval)
 	defer c.pingTimer.Stop()
+	if c.native.Load() {
+		// The venue's rule for silence holds, before the first message as well; an automatic pong would defeat it.
+		c.authTimer.Stop()
+		c.pingTimer.Stop()
+	} else {
+		c.pingTimer.Reset(s.limits.PingInterval)
+	}
+	c.beginIdle()
+	defer c.idle.end()
 
 	go c.writeLoop()
 	c.run()
@@ -107,12 +127,16 @@ func (c *Conn) run() {
 			c.shut(closeInternal, true)
 		}
 		c.server.lobby.leave(c)
-		if c.principal != nil {
+		if c.owner.Load() != nil {
 			c.session.end()
-			c.server.quota.give(c.principal, slotConnection)
+			c.server.quota.give(c.owner.Load(), slotConnection)
 		}
 	}()
-	c.greet()
+	if n, ok := c.session.(*nativeSession); ok {
+		n.open()
+	} else {
+		c.greet()
+	}
 	c.readLoop()
 	if !c.closing.Load() {
 		// The peer vanished, or broke the protocol and was told so by the reader.
@@ -147,6 +171,10 @@ func (c *Conn) readLoop() {
 			continue
 		}
 		messagesIn.Inc()
+		c.idle.hear(c.server.o.Now())
+		if n, ok := c.session.(*nativeSession); ok && n.message(msg) {
+			continue
+		}
 		c.message(msg)
 	}
 }
@@ -194,7 +222,7 @@ func (c *Conn) message(text []byte) {
 	c.strikes = 0
 	m, err := parseMessage(text)
 	switch {
-	case c.principal == nil && (err != nil || m.Type != "auth"):
+	case c.owner.Load() == nil && (err != nil || m.Type != "auth"):
 		c.send(errorFrame(codeUnauthorized, "the first message must be auth", ""))
 		c.shut(closeAuth, false)
 	case err != nil:
@@ -236,9 +264,12 @@ func (c *Conn) fail(code, message, channel string) { c.send(errorFrame(code, mes
 
 // shut begins the closing handshake: what waits is sent first, or forgotten with drop, then the close frame. Only the
 // first call counts. It may be called from any goroutine and does not block.
-func (c *Conn) shut(code closeCode, drop bool) {
+func (c *Conn) shut(code closeCode, drop bool) { c.shutFor(code, closeReasons[code], drop) }
+
+// shutFor is shut with a reason of its own.
+func (c *Conn) shutFor(code closeCode, reason string, drop bool) {
 	c.closeOnce.Do(func() {
-		c.code = code
+		c.code, c.reason = code, reason
 		closes(code).Inc()
 		if code == closeSlow {
 			dropped(dropSlow).Inc()
@@ -247,6 +278,9 @@ func (c *Conn) shut(code closeCode, drop bool) {
 		c.queue.seal(drop)
 		if c.pipe != nil {
 			c.pipe.close()
+		}
+		if p := c.private.Load(); p != nil {
+			p.cancel()
 		}
 	})
 }

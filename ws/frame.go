@@ -83,10 +83,11 @@ type Frame struct {
 	wrapOnce sync.Once
 	wrapped  []byte
 
-	view *book.View // lazy: the book to encode
-	seq  uint64
-	at   model.Millis
-	size int // bytes, an estimate while the frame is lazy
+	view   *book.View     // lazy: the book to encode
+	native *nativeChannel // encodes the view in the venue's form; nil for ours
+	seq    uint64
+	at     model.Millis
+	size   int // bytes, an estimate while the frame is lazy
 	// lasting frames survive conflation: gaps are told in any case.
 	lasting bool
 }
@@ -129,8 +130,13 @@ func payloadLen(frame []byte) int {
 
 // encodeBook encodes the whole book of a lazy frame.
 func (f *Frame) encodeBook() {
-	m := f.channel.market.Load()
 	b := make([]byte, maxHeader, maxHeader+f.size)
+	if f.native != nil {
+		b = f.native.appendWhole(b, f.view)
+		f.typed = b[putHeader(b, maxHeader, opText, len(b)-maxHeader):]
+		return
+	}
+	m := f.channel.market.Load()
 	b, f.shared = appendBookFrame(b, f.channel.name, m, bookFrame{view: f.view, seq: f.seq, at: f.at})
 	f.shared -= maxHeader
 	f.typed = b[putHeader(b, maxHeader, opText, len(b)-maxHeader):]

@@ -18,6 +18,7 @@ import (
 // The paths, as metrics and logs name them.
 const (
 	pathLive   = "/ws"
+	pathStream = "/stream"
 	pathReplay = "/ws/replay"
 )
 
@@ -35,6 +36,15 @@ func (s *Server) WS(ctx *fasthttp.RequestCtx) { s.upgrade(ctx, pathLive, newLive
 // Replay serves a replay connection in the same way.
 func (s *Server) Replay(ctx *fasthttp.RequestCtx) { s.upgrade(ctx, pathReplay, newReplaySession) }
 
+// Stream serves a connection that speaks the venue's own protocol, or ours after an auth message.
+func (s *Server) Stream(ctx *fasthttp.RequestCtx) {
+	if !s.o.Native.streams() {
+		s.refuseHandshake(ctx, fasthttp.StatusServiceUnavailable, model.CodeServiceUnavailable, "no venue is followed whose stream could be served")
+		return
+	}
+	s.upgrade(ctx, pathStream, newNativeSession)
+}
+
 func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn) session) {
 	if ctx.IsHead() { // answered as a GET that is no handshake
 		s.refuseHandshake(ctx, fasthttp.StatusBadRequest, model.CodeBadRequest, notAHandshake)
@@ -51,10 +61,10 @@ func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn)
 		s.refuseHandshake(ctx, fasthttp.StatusServiceUnavailable, model.CodeServiceUnavailable, "too many sockets are open, connect again later")
 		return
 	}
-	shown := credentials(ctx)
+	shown := s.credentials(ctx)
 	var block netip.Prefix
 	if _, named := shown.Credential(); !named {
-		if block = blockOf(shown.Peer.Addr()); !s.lobby.room(block, s.limits.Strangers) {
+		if block = blockOf(shown.Client); !s.lobby.room(block, s.limits.Strangers) {
 			ctx.Response.Header.Set("Retry-After", "1")
 			s.refuseHandshake(ctx, fasthttp.StatusTooManyRequests, model.CodeRateLimit, "too many connections from this address without a credential")
 			return
@@ -71,9 +81,10 @@ func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn)
 			s.refuseHandshake(ctx, status, model.CodeBadRequest, notAHandshake)
 		},
 	}
+	query := upstreamQuery(string(ctx.URI().QueryString()))
 	_ = u.Upgrade(ctx, func(conn *websocket.Conn) { // an error was answered by Error
 		c := &Conn{
-			server: s, path: path, ws: conn, raw: realConn(conn), shown: shown,
+			server: s, path: path, ws: conn, raw: realConn(conn), shown: shown, query: query,
 			queue:   newQueue(s.limits.QueueFrames, s.limits.QueueBytes),
 			written: make(chan struct{}),
 			rate:    bucket{perSecond: s.limits.MessageRate, burst: s.limits.MessageBurst},
@@ -96,7 +107,7 @@ func realConn(conn *websocket.Conn) net.Conn {
 }
 
 // credentials collects what a handshake shows, copied from the request's memory.
-func credentials(ctx *fasthttp.RequestCtx) access.Request {
+func (s *Server) credentials(ctx *fasthttp.RequestCtx) access.Request {
 	h := &ctx.Request.Header
 	r := access.Request{
 		APIKey: string(h.Peek("X-Api-Key")),
@@ -112,9 +123,22 @@ func credentials(ctx *fasthttp.RequestCtx) access.Request {
 	} else if p, err := netip.ParseAddrPort(ctx.RemoteAddr().String()); err == nil {
 		r.Peer = p
 	}
-	for name := range h.All() {
+	var chain string
+	for name, value := range h.All() {
 		if forwards(string(name)) {
 			r.Forwarded = true
+		}
+		if strings.EqualFold(string(name), "X-Forwarded-For") {
+			if chain != "" {
+				chain += ","
+			}
+			chain += string(value)
+		}
+	}
+	r.Client = r.Peer.Addr().Unmap()
+	if s.o.ClientIP != nil {
+		if ip := s.o.ClientIP(r.Client, chain); ip.IsValid() {
+			r.Client = ip.Unmap()
 		}
 	}
 	return r

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -76,6 +77,23 @@ func (a testAccess) Authenticate(r access.Request) (*access.Principal, error) {
 	return nil, &model.Error{Code: model.CodeUnauthorized, Message: "missing or invalid API key"}
 }
 
+func (testAccess) Recheck(p *access.Principal, _ netip.Addr) (*access.Principal, error) {
+	return p, nil
+}
+func (testAccess) Changed() <-chan struct{}                          { return nil }
+func (testAccess) Spend(*access.Principal, int64, model.Millis) bool { return true }
+func (testAccess) TakeIP(netip.Addr, access.IPClass, model.Millis) access.Decision {
+	return access.Decision{OK: true}
+}
+
+func (testAccess) Plans() []*access.Plan {
+	var out []*access.Plan
+	for _, p := range access.DefaultPlans() {
+		out = append(out, &p)
+	}
+	return out
+}
+
 // harness is a server on loopback.
 type harness struct {
 	t    testing.TB
@@ -101,11 +119,14 @@ func serve(t testing.TB, o Options) *harness {
 	}
 	// The buffer is as large as that of package http's server: each upgraded connection keeps its own.
 	srv := &fasthttp.Server{ReadBufferSize: 16 << 10, Handler: func(ctx *fasthttp.RequestCtx) {
-		if string(ctx.Path()) == pathReplay {
+		switch string(ctx.Path()) {
+		case pathReplay:
 			s.Replay(ctx)
-			return
+		case pathStream:
+			s.Stream(ctx)
+		default:
+			s.WS(ctx)
 		}
-		s.WS(ctx)
 	}}
 	served := make(chan struct{})
 	go func() {

@@ -16,21 +16,29 @@ import (
 // shard's goroutine, in order, and none of its methods waits for a client.
 type Hub struct {
 	markets Markets
+	native  *Native
 	now     func() time.Time
 	limits  Limits
 	budget  *ringBudget
 
 	mu    sync.Mutex // guards adding; taken before any channel's lock
 	feeds atomic.Pointer[map[model.MarketID]*feed]
+
+	allStats, height *nativeChannel
 }
 
-// feed is the channels of one market.
-type feed struct{ channels [hubFamilies]*channel }
+// feed is the channels of one market: our own, and those in the venue's form.
+type feed struct {
+	channels [hubFamilies]*channel
+	native   [nativeFamilies]*nativeChannel
+}
 
 var _ market.Listener = (*Hub)(nil)
 
-func newHub(markets Markets, now func() time.Time, l Limits) *Hub {
-	h := &Hub{markets: markets, now: now, limits: l, budget: &ringBudget{max: l.RingBytes}}
+func newHub(markets Markets, native *Native, now func() time.Time, l Limits) *Hub {
+	h := &Hub{markets: markets, native: native, now: now, limits: l, budget: &ringBudget{max: l.RingBytes}}
+	h.allStats = &nativeChannel{hub: h, family: nativeStats, key: "market_stats:all"}
+	h.height = &nativeChannel{hub: h, family: nativeHeight, key: "height"}
 	h.feeds.Store(&map[model.MarketID]*feed{})
 	return h
 }
@@ -42,11 +50,10 @@ func (h *Hub) OnEvent(e *model.Event, v *book.View) {
 		if v == nil {
 			return
 		}
-	case *model.TradeBatch:
-		if p.History && !p.Recovered {
-			return
-		}
-	case *model.Gap:
+	case *model.Height:
+		h.height.onHeight(p, e)
+		return
+	case *model.TradeBatch, *model.Stats, *model.Gap:
 	default:
 		return
 	}
@@ -58,11 +65,24 @@ func (h *Hub) OnEvent(e *model.Event, v *book.View) {
 	switch p := e.Payload.(type) {
 	case *model.BookUpdate:
 		f.channels[bookFamily.index].book(e, p, v, m, now)
+		f.native[nativeBook].onBook(e, p, v, m)
 		h.lag(e, now)
 	case *model.TradeBatch:
-		f.channels[tradeFamily.index].trades(e, p, m, now)
-		h.lag(e, now)
+		if !p.History || p.Recovered {
+			f.channels[tradeFamily.index].trades(e, p, m, now)
+			h.lag(e, now)
+		}
+		f.native[nativeTrade].onTrades(p, m)
+	case *model.Stats:
+		if m.Type != typeSpot { // their statistics are another family of the venue
+			f.native[nativeStats].onStats(p, e, m)
+			h.allStats.onStats(p, e, m)
+		}
 	case *model.Gap:
+		f.native[nativeFamilyOf(p.Kind)].onGap(p)
+		if p.Kind == model.KindStats {
+			h.allStats.onGapOf(m, p)
+		}
 		switch p.Kind {
 		case model.KindBook:
 			f.channels[bookFamily.index].gap(p, now)
@@ -79,8 +99,14 @@ func (h *Hub) lag(e *model.Event, now time.Time) {
 	}
 }
 
-// OnTick does nothing: the raw channels have no clock of their own.
-func (h *Hub) OnTick(model.Micros, []market.Held) {}
+// OnTick takes from the shard whether a market's trades are held: of a market that does not trade no event tells it.
+func (h *Hub) OnTick(_ model.Micros, held []market.Held) {
+	for i := range held {
+		if m := held[i].Market; m != nil && held[i].TradesHeld {
+			h.feed(m).native[nativeTrade].held.Store(true)
+		}
+	}
+}
 
 // feed returns the channels of a market and makes them at the first call.
 func (h *Hub) feed(m *model.Market) *feed {
@@ -99,6 +125,10 @@ func (h *Hub) feed(m *model.Market) *feed {
 		c.ring = ring{budget: h.budget, maxFrames: h.limits.RingFrames, maxAge: h.limits.RingAge}
 		c.market.Store(m)
 		f.channels[fam.index] = c
+	}
+	for fam := range nativeFamilies {
+		f.native[fam] = &nativeChannel{hub: h, family: fam, key: fam.String() + ":" + strconv.FormatInt(m.Native, 10)}
+		f.native[fam].market.Store(m)
 	}
 	grown := maps.Clone(old)
 	grown[m.ID] = f

@@ -24,6 +24,10 @@ func (l *live) handle(m *message) {
 }
 
 func (l *live) subscribe(m *message) {
+	if !l.c.mayOperate() {
+		l.c.fail(codeRateLimit, "too many subscribe messages", knownName(m.Channel))
+		return
+	}
 	ch, ok := l.c.server.hub.channel(m.Channel)
 	if !ok {
 		l.invalidChannel(m.Channel)
@@ -31,16 +35,21 @@ func (l *live) subscribe(m *message) {
 	}
 	old := l.subs[ch]
 	if old == nil {
-		if !l.c.server.quota.take(l.c.principal, slotSubscription) {
+		if !l.c.server.quota.take(l.c.owner.Load(), slotSubscription) {
 			l.c.fail(codeSubscriptionLimit, "subscription limit reached", ch.name)
 			return
 		}
 		subscriptions(ch.family.name).Inc()
+		l.c.hold(1)
 	}
 	l.subs[ch] = ch.subscribe(l.c, old, m.Since)
 }
 
 func (l *live) unsubscribe(m *message) {
+	if !l.c.mayOperate() {
+		l.c.fail(codeRateLimit, "too many subscribe messages", knownName(m.Channel))
+		return
+	}
 	ch, ok := l.c.server.hub.channel(m.Channel)
 	if !ok {
 		l.invalidChannel(m.Channel)
@@ -58,16 +67,21 @@ func (l *live) unsubscribe(m *message) {
 const longestName = 128
 
 func (l *live) invalidChannel(name string) {
+	l.c.fail(codeInvalidChannel, "channel must name a family and a known market, as order_book/0 does", knownName(name))
+}
+
+func knownName(name string) string {
 	if len(name) > longestName {
-		name = ""
+		return ""
 	}
-	l.c.fail(codeInvalidChannel, "channel must name a family and a known market, as order_book/0 does", name)
+	return name
 }
 
 func (l *live) drop(ch *channel, sub *subscription, ack []byte) {
 	ch.unsubscribe(sub, ack)
 	delete(l.subs, ch)
-	l.c.server.quota.give(l.c.principal, slotSubscription)
+	l.c.server.quota.give(l.c.owner.Load(), slotSubscription)
+	l.c.hold(-1)
 	subscriptions(ch.family.name).Dec()
 }
 

@@ -8,16 +8,17 @@ import (
 )
 
 var (
-	messagesIn    = metrics.NewCounter(`hyperlight_ws_messages_total{direction="in"}`)
-	messagesOut   = metrics.NewCounter(`hyperlight_ws_messages_total{direction="out"}`)
-	bytesOut      = metrics.NewCounter(`hyperlight_ws_bytes_total{direction="out"}`)
-	framesEncoded = metrics.NewCounter(`hyperlight_ws_frames_encoded_total`)
-	panics        = metrics.NewCounter(`hyperlight_ws_panics_total`)
-	conflations   = metrics.NewCounter(`hyperlight_ws_conflations_total`)
-	replaysActive = metrics.NewGauge(`hyperlight_replays_active`, nil)
-	replayEvents  = metrics.NewCounter(`hyperlight_replay_events_total`)
-	queuedBytes   = gauge{metrics.NewGauge(`hyperlight_ws_queue_bytes`, nil)}
-	ringBytes     = gauge{metrics.NewGauge(`hyperlight_ws_ring_bytes`, nil)}
+	messagesIn     = metrics.NewCounter(`hyperlight_ws_messages_total{direction="in"}`)
+	messagesOut    = metrics.NewCounter(`hyperlight_ws_messages_total{direction="out"}`)
+	bytesOut       = metrics.NewCounter(`hyperlight_ws_bytes_total{direction="out"}`)
+	framesEncoded  = metrics.NewCounter(`hyperlight_ws_frames_encoded_total`)
+	panics         = metrics.NewCounter(`hyperlight_ws_panics_total`)
+	conflations    = metrics.NewCounter(`hyperlight_ws_conflations_total`)
+	privateSockets = metrics.NewGauge(`hyperlight_ws_private_sockets`, nil)
+	replaysActive  = metrics.NewGauge(`hyperlight_replays_active`, nil)
+	replayEvents   = metrics.NewCounter(`hyperlight_replay_events_total`)
+	queuedBytes    = gauge{metrics.NewGauge(`hyperlight_ws_queue_bytes`, nil)}
+	ringBytes      = gauge{metrics.NewGauge(`hyperlight_ws_ring_bytes`, nil)}
 	// fanOut is from an event's receive time to its frame in every subscriber's queue.
 	fanOut = metrics.NewSummaryExt(`hyperlight_ws_fanout_seconds`, time.Minute, []float64{0.5, 0.9, 0.99, 0.999})
 )
@@ -38,11 +39,14 @@ const (
 func showMetrics() {
 	dropped(dropSlow)
 	dropped(dropRate)
-	for _, path := range []string{pathLive, pathReplay} {
+	for _, path := range []string{pathLive, pathStream, pathReplay} {
 		connections(path)
 	}
 	for _, f := range families[:hubFamilies] {
 		subscriptions(f.name)
+	}
+	for f := range nativeHeight + 1 {
+		nativeSubscriptions(f)
 	}
 	for code := range closeReasons {
 		closes(code)
@@ -59,6 +63,11 @@ func connections(path string) *metrics.Gauge {
 
 func subscriptions(family string) *metrics.Gauge {
 	return metrics.GetOrCreateGauge(`hyperlight_ws_subscriptions{family="`+family+`"}`, nil)
+}
+
+// nativeSubscriptions counts those in the venue's own form apart from ours.
+func nativeSubscriptions(f nativeFamily) *metrics.Gauge {
+	return metrics.GetOrCreateGauge(`hyperlight_ws_subscriptions{family="native_`+f.String()+`"}`, nil)
 }
 
 // closes counts a close code. A client may send any code: those that are not ours share one label.

@@ -10,6 +10,16 @@ type item struct {
 	// newest marks the place where a conflated book goes: the writer asks the channel for its state of that moment.
 	newest bool
 	size   int
+	// messages is how many data messages raw holds, for plans that meter them; a frame is one.
+	messages int
+}
+
+// data is how many data messages an item is. A gap is told for nothing.
+func (it *item) data() int {
+	if it.frame != nil && !it.frame.lasting {
+		return 1
+	}
+	return it.messages
 }
 
 // queue holds what waits for a connection's writer. Many goroutines push, one takes. It is bounded in frames and bytes:
@@ -26,6 +36,7 @@ type queue struct {
 	sealed bool   // nothing more is taken in
 	idle   bool   // the writer waits for wake
 	wake   chan struct{}
+	room   chan struct{} // told when fewer wait, where somebody awaits it; nil if not
 }
 
 // smallQueue is the largest ring that an idle connection keeps.
@@ -133,6 +144,10 @@ func (q *queue) seal(drop bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sealed = true
+	if q.room != nil {
+		close(q.room)
+		q.room = nil
+	}
 	if drop {
 		queuedBytes.Add(-int64(q.bytes))
 		q.items, q.head, q.n, q.bytes = nil, 0, 0, 0
@@ -182,6 +197,10 @@ func (q *queue) take(dst []item, maxBytes int) (items []item, urgent []byte, sea
 		q.head = (q.head + 1) & (len(q.items) - 1)
 		q.n--
 	}
+	if q.room != nil && len(dst) > 0 {
+		close(q.room)
+		q.room = nil
+	}
 	if q.bytes != before {
 		queuedBytes.Add(int64(q.bytes - before))
 	}
@@ -197,4 +216,25 @@ func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.n
+}
+
+// await waits until fewer than most items wait, or until done is closed, and tells whether there is room.
+func (q *queue) await(most int, done <-chan struct{}) bool {
+	for {
+		q.mu.Lock()
+		if q.sealed || q.n < most {
+			defer q.mu.Unlock()
+			return !q.sealed
+		}
+		if q.room == nil {
+			q.room = make(chan struct{})
+		}
+		room := q.room
+		q.mu.Unlock()
+		select {
+		case <-room:
+		case <-done:
+			return false
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"iter"
 	"strconv"
 
 	"hyperlight/engine/model"
@@ -8,14 +9,29 @@ import (
 	"hyperlight/engine/replay"
 )
 
-// Native writes a venue's own stream frames. Both functions append to dst and keep nothing.
+// Native writes a venue's own stream frames. The functions append to dst and keep nothing; first makes a frame the answer
+// to a subscribe. Replays need Book and Trades, /stream all of them.
 type Native struct {
 	Book   func(dst []byte, m *model.Market, epoch uint8, u *model.BookUpdate, t model.Millis) []byte
 	Trades func(dst []byte, m *model.Market, b *model.TradeBatch) []byte
+
+	Stats        func(dst []byte, m *model.Market, s *model.Stats, t model.Millis, first bool) []byte
+	AllStats     func(dst []byte, rows iter.Seq2[*model.Market, *model.Stats], t model.Millis, first bool) []byte
+	Height       func(dst []byte, height uint64, t model.Millis, first bool) []byte
+	Connected    func(dst []byte, session string) []byte
+	Unsubscribed func(dst []byte, channel string) []byte
+	Error        func(dst []byte, code int, message string) []byte
+	Pong         func(dst []byte) []byte
 }
 
 // known tells whether there is a venue's form to replay in.
 func (n *Native) known() bool { return n.Book != nil && n.Trades != nil }
+
+// streams tells whether /stream can be served.
+func (n *Native) streams() bool {
+	return n.known() && n.Stats != nil && n.AllStats != nil && n.Height != nil && n.Connected != nil && n.Unsubscribed != nil &&
+		n.Error != nil && n.Pong != nil
+}
 
 // setStream makes the source one of channels, in the order in which their frames came: a book is its updates, whichever
 // of its two names asks for it.

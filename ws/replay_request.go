@@ -194,20 +194,27 @@ func (s *Server) parseRange(m *message, plan *access.Plan, r *replayRequest) err
 		return badRequest("start " + err.Error())
 	}
 	now := model.Millis(s.o.Now().UnixMilli())
-	window := model.Millis(plan.ReplayWindowDays) * day
+	days := plan.ReplayWindowDays
+	if most := plan.MaxRangeDays; most >= 0 && (days < 0 || most < days) {
+		days = most
+	}
+	window := model.Millis(days) * day // 0 or less: any
 	r.end = now
 	if m.End != nil {
 		if r.end, err = parseTime(m.End); err != nil {
 			return badRequest("end " + err.Error())
 		}
-	} else if window > 0 {
+	} else if days >= 0 {
 		r.end = min(now, from+window)
 	}
 	if from >= r.end {
 		return badRequest("start must be before end")
 	}
-	if window > 0 && r.end-from > window {
-		return &refusal{codeReplayWindow, fmt.Sprintf("a replay may cover at most %d days", plan.ReplayWindowDays)}
+	if days >= 0 && r.end-from > window {
+		return &refusal{codeReplayWindow, fmt.Sprintf("a replay may cover at most %d days", days)}
+	}
+	if reach := plan.HistoryDepthDays; reach >= 0 && from < now-model.Millis(reach)*day {
+		return &refusal{codeReplayWindow, fmt.Sprintf("start may lie at most %d days back", reach)}
 	}
 	r.source.From, r.source.To = from, min(r.end, max(now, from+1))
 	return nil

@@ -80,17 +80,18 @@ func (r *replaySession) start(m *message) error {
 	if r.current() != nil {
 		return &refusal{codeReplayActive, "a replay is active on this connection"}
 	}
-	req, err := c.server.parseReplay(m, c.principal.Plan)
+	req, err := c.server.parseReplay(m, c.owner.Load().Plan)
 	if err != nil {
 		return err
 	}
 	if c.server.o.History == nil {
 		return &refusal{codeNoData, "nothing is recorded"}
 	}
-	if !c.server.quota.take(c.principal, slotReplay) {
+	owner := c.owner.Load()
+	if !c.server.quota.take(owner, slotReplay) {
 		return &refusal{codeReplayLimit, "too many replays are active"}
 	}
-	p := &playing{s: r, id: uuid.NewString(), req: req, owner: c.principal, speed: req.speed, enc: newReplayEncoder(req, &c.server.o.Native)}
+	p := &playing{s: r, id: uuid.NewString(), req: req, owner: owner, speed: req.speed, enc: newReplayEncoder(req, &c.server.o.Native)}
 	p.src = replay.NewSource(c.server.o.History, req.source)
 	p.player = replay.NewPlayer(p.src, replay.PlayerOptions{Speed: req.speed, Now: c.server.o.Now, Applied: p.applied})
 	p.ctx, p.cancel = context.WithCancel(c.server.ctx)
@@ -98,6 +99,7 @@ func (r *replaySession) start(m *message) error {
 	r.active = p
 	r.mu.Unlock()
 	replaysActive.Inc()
+	c.hold(1)
 	r.wg.Go(p.run)
 	return nil
 }
@@ -140,7 +142,7 @@ func (r *replaySession) control(m *message) error {
 		if m.Speed == nil {
 			return badRequest("speed is required")
 		}
-		speed, err := parseSpeed(m.Speed, r.c.principal.Plan)
+		speed, err := parseSpeed(m.Speed, r.c.owner.Load().Plan)
 		if err != nil {
 			return err
 		}
@@ -180,6 +182,10 @@ func (p *playing) run() {
 		last = newFrame(append(strconv.AppendUint(b, p.sent, 10), '}'))
 	case errors.Is(err, replay.ErrStopped):
 		last = typeFrame("replay_stopped")
+	case errors.Is(err, errSpent):
+		// The last message goes out, then the connection closes; so it does where the frames of a live channel are metered.
+		p.s.c.pipe.send(errorFrame(codeQuota, spentWords, ""))
+		p.s.c.shutFor(closeRefused, spentWords, false)
 	case errors.As(err, &refused):
 		last = errorFrame(refused.code, refused.message, "")
 	case p.ctx.Err() != nil || errors.Is(err, errPipeClosed):
@@ -195,6 +201,7 @@ func (p *playing) finish(last []byte) {
 	p.cancel()
 	p.src.Close()
 	replaysActive.Dec()
+	p.s.c.hold(-1)
 	replayEvents.Add(int(p.sent % reportEvery))
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
@@ -267,6 +274,9 @@ const (
 
 // send encodes one event into the pipe and waits while it is full.
 func (p *playing) send(ev *replay.Event) error {
+	if ev.Kind != replay.Gap && !p.s.c.spend(1) {
+		return errSpent
+	}
 	b, err := p.s.c.pipe.open(p.ctx, p.src.Release)
 	if err != nil {
 		return err

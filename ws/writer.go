@@ -71,10 +71,15 @@ func (c *Conn) writeSome() (more bool, err error) {
 	for i := range items {
 		it := &items[i]
 		if it.newest {
-			if err := c.writeNewest(j, it.sub, as); err != nil {
+			if paid, err := c.writeNewest(j, it.sub, as); err != nil {
 				return false, err
+			} else if !paid {
+				return c.overspent(j)
 			}
 			continue
+		}
+		if !c.spend(it.data()) {
+			return c.overspent(j)
 		}
 		b := it.raw
 		if it.frame != nil {
@@ -118,14 +123,18 @@ func (c *Conn) flush(j *joiner) error {
 	return err
 }
 
-// writeNewest sends the present state of a conflated channel, after the gaps that it has missed.
-func (c *Conn) writeNewest(j *joiner, sub *subscription, as format) error {
-	for _, f := range sub.channel.catchUp(sub) {
+// writeNewest sends the present state of a conflated channel, after the gaps that it has missed. paid is false where the
+// owner's credits do not suffice.
+func (c *Conn) writeNewest(j *joiner, sub *subscription, as format) (paid bool, err error) {
+	for _, f := range sub.source.catchUp(sub) {
+		if !f.lasting && !c.spend(1) {
+			return false, nil
+		}
 		if err := c.join(j, f.bytes(as)); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // writePipe writes the replay's joined frames.
@@ -149,7 +158,7 @@ func (c *Conn) write(b []byte) error {
 // sayGoodbye sends the close frame and gives the peer some time to answer it. The sending direction is closed, so that
 // what the peer has not read yet still reaches it.
 func (c *Conn) sayGoodbye() {
-	if err := c.write(closeFrame(c.code, closeReasons[c.code])); err != nil {
+	if err := c.write(closeFrame(c.code, c.reason)); err != nil {
 		c.raw.Close()
 		return
 	}

@@ -8,7 +8,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hyperlight/engine/access"
@@ -22,9 +24,20 @@ type Markets interface {
 	ByNative(venue uint8, native int64) (*model.Market, bool)
 }
 
-// Access authenticates a caller; *access.Access is one.
+// Access authenticates callers, and tells later whether they still stand; *access.Access is one.
 type Access interface {
 	Authenticate(r access.Request) (*access.Principal, error)
+	// Recheck returns the caller as he stands now: the same pointer where nothing changed, an unauthorized or forbidden
+	// *model.Error where he is no longer let in.
+	Recheck(p *access.Principal, client netip.Addr) (*access.Principal, error)
+	// Changed is closed at the next change of a user, a key or the plans; nil where nothing ever changes.
+	Changed() <-chan struct{}
+	// Spend takes credits for data messages, false where the plan's hard cap is reached.
+	Spend(p *access.Principal, credits int64, now model.Millis) bool
+	// TakeIP counts against the window of an address.
+	TakeIP(client netip.Addr, class access.IPClass, now model.Millis) access.Decision
+	// Plans returns the plans, the lowest first.
+	Plans() []*access.Plan
 }
 
 // Options configures a Server. Markets and Access are needed; without History replays find no data.
@@ -38,8 +51,17 @@ type Options struct {
 	// SnapshotDepth is the most levels a side that the one-second books of a replay have; 0 means as many as are asked
 	// for. The whole book that updates follow upon is never cut by it.
 	SnapshotDepth int
-	// Native writes the frames of replays in format native; without it that format is refused.
+	// Native writes the venue's own frames. Without it replays in format native, and /stream, are refused.
 	Native Native
+	// Upstream is where /stream takes what we do not follow ourselves; without a URL that is refused as an unknown channel.
+	Upstream Upstream
+	// PrivateSockets is the most upstream sockets that clients of /stream have at once; 0 means 100, negative none.
+	PrivateSockets int
+	// AllowAnonymous lets clients of /stream in who show no credential, one socket for each address under the lowest plan.
+	AllowAnonymous bool
+	// ClientIP tells the caller's address from the peer's and the X-Forwarded-For header; nil means the peer's. It is
+	// called at each handshake and may change its mind about trusted proxies.
+	ClientIP func(peer netip.Addr, forwardedFor string) netip.Addr
 	// Compression offers permessage-deflate. It is reserved: no build offers it yet, and true is refused by New.
 	Compression bool
 }
@@ -65,6 +87,9 @@ type Limits struct {
 	RingAge       time.Duration
 	ReplayBuffer  int           // joined bytes between a replay and its socket, 256 KiB
 	HeartbeatTime time.Duration // silence on a channel before a heartbeat, 5 s
+
+	NativeIdle     time.Duration // silence of a client of /stream, 2 min as at the venue
+	NativeMessages int           // messages of a client of /stream in any minute, 200 as at the venue
 }
 
 func (l Limits) withDefaults() Limits {
@@ -85,6 +110,8 @@ func (l Limits) withDefaults() Limits {
 	orDuration(&l.CloseTimeout, 2*time.Second)
 	orDuration(&l.RingAge, time.Minute)
 	orDuration(&l.HeartbeatTime, 5*time.Second)
+	orDuration(&l.NativeIdle, 2*time.Minute)
+	orInt(&l.NativeMessages, 200)
 	if l.MessageBytes == 0 {
 		l.MessageBytes = 64 << 10
 	}
@@ -101,20 +128,22 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Server serves /ws and /ws/replay. Its methods may be called from any goroutine.
+// Server serves /ws, /stream and /ws/replay. Its methods may be called from any goroutine.
 type Server struct {
 	o      Options
 	limits Limits
 	hub    *Hub
 	quota  *quota
 	lobby  *lobby
-	ctx    context.Context // ends with Close: replays run under it
+	ctx    context.Context // ends with Close: replays and private upstream sockets run under it
 	cancel context.CancelFunc
+
+	privates atomic.Int64 // upstream sockets of clients, those being opened included
 
 	mu     sync.Mutex
 	conns  map[*Conn]struct{}
 	closed bool
-	done   sync.WaitGroup // one per connection, and the sweeper
+	done   sync.WaitGroup // one per connection, the sweeper and the watcher
 }
 
 // New returns a server and starts its sweeper, which Close ends. The server's hub belongs into the listeners of the
@@ -133,10 +162,14 @@ func New(o Options) (*Server, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{o: o, limits: o.Limits.withDefaults(), quota: newQuota(), lobby: newLobby(), conns: map[*Conn]struct{}{}}
-	s.hub = newHub(o.Markets, o.Now, s.limits)
+	if s.o.PrivateSockets == 0 {
+		s.o.PrivateSockets = defaultPrivateSockets
+	}
+	s.hub = newHub(o.Markets, &s.o.Native, o.Now, s.limits)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	showMetrics()
 	s.done.Go(s.sweep)
+	s.done.Go(s.watch)
 	return s, nil
 }
 
