@@ -59,7 +59,7 @@ func runServer(ctx context.Context, cfg *config.Config, log *slog.Logger, stderr
 	}
 	eng, err := engine.Open(engine.Options{
 		Store: storeOptions(cfg, fail), Lighter: cfg.Venues.Lighter, History: cfg.History,
-		LocalPlan: cfg.Access.LocalPlan, PublicURL: publicURL, Version: version, Logger: log,
+		Access: cfg.Access, Plans: cfg.Plans, Relay: cfg.Relay, Secret: secrets.derive, PublicURL: publicURL, Version: version, Logger: log,
 	})
 	if err != nil {
 		return err

@@ -27,12 +27,16 @@ type Options struct {
 	Store     kv.Options
 	Lighter   config.Lighter
 	History   config.History
-	LocalPlan string // access.local_plan
+	Access    config.Access
+	Plans     []config.Plan
+	Relay     config.Relay
 	PublicURL string
-	Version   string
-	Shards    int              // 0: one per core
-	Now       func() time.Time // nil: the wall clock
-	Logger    *slog.Logger     // nil: discard
+	// Secret returns the key of one use, kept outside the store. Without it there are no users: only the local caller.
+	Secret  func(use string) []byte
+	Version string
+	Shards  int              // 0: one per core
+	Now     func() time.Time // nil: the wall clock
+	Logger  *slog.Logger     // nil: discard
 }
 
 // Engine is a running appliance without its servers. Its methods may be called from any goroutine.
@@ -65,15 +69,11 @@ func Open(o Options) (*Engine, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Store.Now, o.Store.Logger = o.Now, o.Logger
-	a, err := access.New(access.Options{LocalPlan: o.LocalPlan, PublicURL: o.PublicURL})
-	if err != nil {
-		return nil, err
-	}
 	store, err := kv.Open(o.Store)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{o: o, now: o.Now, log: o.Logger, started: o.Now(), store: store, access: a}
+	e := &Engine{o: o, now: o.Now, log: o.Logger, started: o.Now(), store: store}
 	if err := e.wire(); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -81,6 +81,9 @@ func Open(o Options) (*Engine, error) {
 }
 
 func (e *Engine) wire() error {
+	if err := e.openAccess(); err != nil {
+		return err
+	}
 	recovered, err := history.Recover(context.Background(), e.store)
 	if err != nil {
 		return fmt.Errorf("recover history: %w", err)
@@ -130,7 +133,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	feed := newStage(ctx, "feed")
 	shards := newStage(context.WithoutCancel(ctx), "shards")
 	writer := newStage(context.WithoutCancel(ctx), "history")
-	failed := make(chan error, 3)
+	accounts := newStage(context.WithoutCancel(ctx), "access")
+	failed := make(chan error, 4)
+	accounts.run(failed, e.access.Run)
 	writer.run(failed, e.writer.Run)
 	shards.run(failed, e.registry.Run)
 	if e.lighter != nil {
@@ -141,7 +146,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	return errors.Join(err, feed.stop(), shards.stop(), writer.stop())
+	return errors.Join(err, feed.stop(), shards.stop(), writer.stop(), accounts.stop())
 }
 
 // Close closes the store. Call it after Run has returned and the servers have finished.
@@ -192,6 +197,20 @@ func (s *stage) stop() error {
 	s.cancel()
 	<-s.done
 	return s.err
+}
+
+// openAccess opens users, keys and what they have used.
+func (e *Engine) openAccess() (err error) {
+	o := access.Options{
+		LocalPlan: e.o.Access.LocalPlan, PublicURL: e.o.PublicURL, Plans: e.o.Plans,
+		Registration: e.o.Access.Registration, DefaultTier: e.o.Access.DefaultTier,
+		TokenLifetime: e.o.Access.TokenLifetime.D(), Now: e.now, Logger: e.log.With("component", "access"),
+	}
+	if e.o.Secret != nil {
+		o.Store, o.JWTSecret, o.SealKey = e.store, e.o.Secret("jwt"), e.o.Secret("seal")
+	}
+	e.access, err = access.New(o)
+	return err
 }
 
 // Now returns the engine's clock.
