@@ -140,7 +140,7 @@ func newFixture(t testing.TB, o testOptions) *fixture {
 	}
 	socket := func(ctx *fasthttp.RequestCtx) { ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols) }
 	opts := Options{Engine: f.engine, History: f.history, Access: rules, Health: func() Health { return f.health },
-		Status: func() Status { return f.status }, WebSocket: map[string]fasthttp.RequestHandler{"/ws": socket, "/ws/replay": socket},
+		Status: func() Status { return f.status }, WebSocket: map[string]fasthttp.RequestHandler{"/ws": socket, "/ws/replay": socket, "/stream": socket},
 		CursorKey: []byte("a key for tests only, 32 bytes.."), Now: func() time.Time { return f.clock() },
 		Logger: slog.New(slog.NewJSONHandler(f.logs, nil))}
 	if o.edit != nil {
@@ -231,11 +231,7 @@ func (f *fixture) do(t tester, method, path string, headers ...string) reply {
 	if err := f.client.DoTimeout(req, resp, 10*time.Second); err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
-	r := reply{Status: resp.StatusCode(), Header: map[string]string{}, Body: bytes.Clone(resp.Body())}
-	for k, v := range resp.Header.All() {
-		r.Header[string(k)] = string(v)
-	}
-	return r
+	return newReply(resp)
 }
 
 // get sends a GET and decodes the envelope.

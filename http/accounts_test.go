@@ -1,0 +1,132 @@
+package http
+
+import (
+	"bytes"
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/valyala/fasthttp"
+
+	"hyperlight/config"
+	"hyperlight/engine/access"
+	"hyperlight/engine/model"
+	"hyperlight/kv/kvtest"
+)
+
+var testSecret = []byte("a secret for tests only: 32 bytes or more of it")
+
+// accounts is a fixture whose callers are real: users, keys and tokens in a store in memory, and a clock that a test
+// moves.
+type accounts struct {
+	*fixture
+	rules *access.Access
+	at    *atomic.Int64 // unix ms
+}
+
+// accountsOptions changes how accounts are made.
+type accountsOptions struct {
+	testOptions
+	plans        []config.Plan
+	registration string
+}
+
+func newAccounts(t testing.TB, o accountsOptions) *accounts {
+	t.Helper()
+	a := &accounts{at: &atomic.Int64{}}
+	a.at.Store(int64(testNow))
+	now := func() time.Time { return time.UnixMilli(a.at.Load()) }
+	local := o.plan
+	if local == "none" {
+		local = ""
+	}
+	rules, err := access.New(access.Options{LocalPlan: local, Plans: o.plans, Store: kvtest.Open(t), Registration: o.registration,
+		JWTSecret: testSecret, SealKey: bytes.Repeat([]byte{7}, 32), Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.rules = rules
+	edit := o.edit
+	o.testOptions.edit = func(s *Options) {
+		s.Access, s.Now = rules, now
+		if edit != nil {
+			edit(s)
+		}
+	}
+	a.fixture = newFixture(t, o.testOptions)
+	return a
+}
+
+func (a *accounts) advance(d time.Duration) { a.at.Add(d.Milliseconds()) }
+
+// user makes a user who cannot sign in with a password, and a key.
+func (a *accounts) user(t testing.TB, email, tier string, specs ...access.KeySpec) (k access.Key, plain string) {
+	t.Helper()
+	if _, err := a.rules.CreateUser(context.Background(), access.UserSpec{Email: email, Tier: tier}); err != nil {
+		t.Fatal(err)
+	}
+	if len(specs) == 0 {
+		specs = []access.KeySpec{{}}
+	}
+	return a.key(t, email, specs[0])
+}
+
+func (a *accounts) key(t testing.TB, email string, s access.KeySpec) (k access.Key, plain string) {
+	t.Helper()
+	k, plain, err := a.rules.CreateKeyFor(email, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, plain
+}
+
+const testPassword = "correct horse"
+
+// member makes a user with a password and returns a token.
+func (a *accounts) member(t testing.TB, email, tier, role string) (u access.User, token string) {
+	t.Helper()
+	u, err := a.rules.CreateUser(context.Background(), access.UserSpec{Email: email, Tier: tier, Role: role, Password: testPassword})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := a.rules.Login(context.Background(), email, testPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u, s.Token
+}
+
+// send sends a body; headers come in pairs.
+func (f *fixture) send(t tester, method, path, body string, headers ...string) reply {
+	t.Helper()
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	req.SetRequestURI("http://localhost" + path)
+	req.Header.SetMethod(method)
+	req.Header.DisableNormalizing()
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	req.SetBodyString(body)
+	if err := f.client.DoTimeout(req, resp, 20*time.Second); err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return newReply(resp)
+}
+
+func newReply(resp *fasthttp.Response) reply {
+	r := reply{Status: resp.StatusCode(), Header: map[string]string{}, Body: bytes.Clone(resp.Body())}
+	for k, v := range resp.Header.All() {
+		r.Header[string(k)] = string(v)
+	}
+	return r
+}
+
+// keyPath is the path of a key.
+func keyPath(id uuid.UUID) string { return "/api/v1/keys/" + id.String() }
+
+// millis is the fixture's time.
+func (a *accounts) millis() model.Millis { return model.Millis(a.at.Load()) }
