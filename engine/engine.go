@@ -115,6 +115,7 @@ func (e *Engine) wire() error {
 	e.reader = history.NewReader(e.store, e.registry.Get)
 	if e.lighter != nil {
 		e.lighter.wire(e.registry)
+		return e.lighter.openRelay()
 	}
 	return nil
 }

@@ -40,11 +40,33 @@ func (v *lighterVenue) pollNative(ctx context.Context) {
 	}
 }
 
-// Local returns what answers native calls from memory and store; nil where no venue is followed.
-func (e *Engine) Local() relay.Local {
+// openRelay makes what passes native calls on, within the venue's budget.
+func (v *lighterVenue) openRelay() (err error) {
+	e := v.e
+	o := relay.Options{
+		BaseURL: e.o.Lighter.RESTURL, Budget: v.budget, Now: e.now, Timeout: e.o.Lighter.Timeout.D(),
+		UserAgent: v.userAgent(), CacheBytes: int(e.o.Relay.Cache), Logger: v.log,
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = -1 // the relay takes 0 as its default
+	}
+	if e.o.Relay.AnswerLocally {
+		o.Local = e.Local()
+	}
+	v.relay, err = relay.New(o)
+	return err
+}
+
+// Relay passes native calls on; nil where no venue is followed.
+func (e *Engine) Relay() *relay.Relay {
 	if e.lighter == nil {
 		return nil
 	}
+	return e.lighter.relay
+}
+
+// Local returns what answers native calls from memory and store.
+func (e *Engine) Local() *relay.Answers {
 	return relay.NewLocal(relay.LocalOptions{
 		Venue: lighterID, Markets: e.registry, History: e.reader, Live: e.lighter.live, Polled: e.lighter.polled,
 		Enter: e.Enter, Now: e.now,

@@ -43,6 +43,7 @@ type lighterVenue struct {
 
 	live   *relay.Live   // what native calls are answered from, with the record
 	polled *relay.Polled // and the rest of it
+	relay  *relay.Relay
 
 	mu     sync.Mutex
 	probed model.Millis // of the last probe, good or bad
@@ -88,6 +89,9 @@ func (v *lighterVenue) needTrades(id model.MarketID, after uint64) { v.trades.as
 
 func (v *lighterVenue) close() {
 	v.books.close()
+	if v.relay != nil {
+		v.relay.Close()
+	}
 	v.rest.Close()
 }
 
