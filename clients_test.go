@@ -7,7 +7,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -186,17 +191,51 @@ func TestClientsREST(t *testing.T) {
 // checkEqual wants every call to have given the same, member by member.
 func (s seen) checkEqual(t *testing.T, other seen) {
 	t.Helper()
+	for _, difference := range s.unequal(t, other) {
+		t.Error(difference)
+	}
+}
+
+func (s seen) unequal(t *testing.T, other seen) (out []string) {
+	t.Helper()
 	for _, call := range slices.Sorted(maps.Keys(s)) {
 		if other[call] == nil {
-			t.Errorf("%s: only called once", call)
+			out = append(out, call+": not called")
 			continue
 		}
 		var a, b any
 		s.into(t, call, &a)
 		other.into(t, call, &b)
 		for _, difference := range differences(nil, "", a, b) {
-			t.Errorf("%s%s", call, difference)
+			out = append(out, call+difference)
 		}
+	}
+	return out
+}
+
+// TestClientsNotice puts a proxy between that changes one letter of one answer, and wants it noticed there alone.
+func TestClientsNotice(t *testing.T) {
+	needClients(t)
+	v := stillVenue(t)
+	target, err := url.Parse(v.rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if r.Request.URL.Path != "/api/v1/apikeys" {
+			return nil
+		}
+		body, err := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(bytes.Replace(body, []byte(`"nonce":1`), []byte(`"nonce":2`), 1)))
+		return err
+	}
+	between := httptest.NewServer(proxy)
+	defer between.Close()
+	const script = "ccxt-rest.mjs"
+	got := runClient(t, script, v.rest, busyAccount).unequal(t, runClient(t, script, between.URL, busyAccount))
+	if want := []string{"apikeys.api_keys[0].nonce: 1, but 2"}; !slices.Equal(got, want) {
+		t.Errorf("differences are %q, want %q", got, want)
 	}
 }
 

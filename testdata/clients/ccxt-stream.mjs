@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import ccxt from 'ccxt';
-import { Report, settings, token } from './report.mjs';
+import { Report, fingerprint, settings, token } from './report.mjs';
 
 const { base, stream, account = '42', symbol: base_asset = 'ETH', seconds = '2', key } = settings();
 const symbol = `${base_asset}/USDC:USDC`;
@@ -76,6 +76,16 @@ exchange.options.auths = { [account]: { 254: { signer: {}, deadline, token: toke
 Object.assign(exchange.options, { apiKeyIndex: 254, accountIndex: Number(account) });
 await report.call('watchBalance', async () => Object.keys((await exchange.watchBalance()).total));
 await report.call('watchOrders', async () => (await exchange.watchOrders(symbol)).length > 0);
+
+// A transaction as createOrderWs sends it once it is signed: what is signed has to arrive as it was sent.
+await report.call('sendTx over the stream', async () => {
+  const id = exchange.requestId(exchange.urls.api.ws);
+  const tx = { AccountIndex: process.pid, ApiKeyIndex: 4, Nonce: 1, Memo: 'ä&=+ %41 \u0001"' };
+  const hash = `jsonapi/sendtx:${id}`;
+  const message = { type: 'jsonapi/sendtx', data: { id, tx_type: 14, tx_info: tx } };
+  const answer = await exchange.watch(exchange.urls.api.ws, hash, message, hash, { id });
+  return answer.code === 200 && answer.tx_hash === fingerprint(JSON.stringify(tx));
+});
 
 // What the venue refuses, it refuses by a frame without an id: ccxt fails everything that waits on the socket.
 const refused = (name, channel) =>
