@@ -54,7 +54,7 @@ func parseCandles(c *call) (candlesQuery, error) {
 	p := c.params()
 	for _, name := range nativeCandles {
 		if _, given := p.get(name); given {
-			p.fault(name, "native candle queries are not served, use start and end")
+			p.fault(name, "native candle queries need a venue to follow, use start and end")
 		}
 	}
 	if _, given := p.get("market_id"); !given {

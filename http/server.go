@@ -114,6 +114,8 @@ type Options struct {
 	WebSocket map[string]Handler
 	// Relay answers paths under /api/v1/, / and /info that are not ours; nil: not found.
 	Relay Relay
+	// FundingRates returns the current funding rates, asking the venue where it has to; nil: upstream_error.
+	FundingRates func(ctx context.Context) (*model.FundingRates, error)
 	// AllowAnonymous lets native calls in without a credential, under the lowest plan's limit per address.
 	AllowAnonymous bool
 
@@ -153,6 +155,7 @@ type Server struct {
 	health  func() Health
 	status  func() Status
 	relay   Relay
+	funding func(ctx context.Context) (*model.FundingRates, error)
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -191,7 +194,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("make http server: engine, history, access, health and status are required")
 	}
 	s := &Server{
-		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay,
+		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay, funding: o.FundingRates,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
 		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS, anonymous: o.AllowAnonymous,
 		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,
