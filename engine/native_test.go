@@ -105,11 +105,6 @@ type nativeRig struct {
 
 func startNative(t testing.TB, markets int, rate float64, before time.Duration) *nativeRig {
 	t.Helper()
-	begin := time.Now()
-	ahead := begin.UTC().Truncate(24 * time.Hour).Add(24*time.Hour - before).Sub(begin)
-	if ahead < 0 {
-		ahead += 24 * time.Hour // sockets have deadlines by this clock: it must not stand in the past
-	}
 	const past = 10 * time.Minute // for trades of before
 	// Sockets have deadlines by this clock: it must not stand behind the real one.
 	start := time.Now().UTC().Truncate(24 * time.Hour).Add(48*time.Hour - before)
