@@ -2,6 +2,7 @@ package access
 
 import (
 	"hash/maphash"
+	"maps"
 	"sync"
 
 	"hyperlight/engine/model"
@@ -85,19 +86,25 @@ func (s *limiterShard) makeRoom(now int64) {
 	delete(s.windows, victim)
 }
 
-// sweep forgets windows without an admission in the last two minutes: one more than the window is long, so that a
+// sweep forgets windows that nobody asked in the last two minutes: one more than the window is long, so that a
 // request that comes late by up to a minute finds the same answer.
 func (l *limiter) sweep(now model.Millis) {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
+		was := len(s.windows)
 		for id, w := range s.windows {
 			if w.clock > int64(now)+windowMillis {
 				w.advance(int64(now))
 			}
-			if w.newest <= int64(now)-2*windowMillis && !w.dirty {
+			if w.clock <= int64(now)-2*windowMillis && !w.dirty {
 				delete(s.windows, id)
 			}
+		}
+		if was > 64 && len(s.windows) < was/4 { // a map keeps its size when it is emptied
+			kept := make(map[BucketID]*window, len(s.windows))
+			maps.Copy(kept, s.windows)
+			s.windows = kept
 		}
 		s.mu.Unlock()
 	}

@@ -49,7 +49,7 @@ func (l *limits) write(now model.Millis) error {
 	defer l.usage.flushing.Unlock()
 	pending := l.usage.takeAll()
 	err := l.usage.addRows(l.store, b, &l.routes, pending)
-	if err == nil {
+	if err == nil && b.Len() > 0 {
 		err = l.store.Commit(b, kv.Sync)
 	}
 	if err != nil {
