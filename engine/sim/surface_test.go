@@ -78,6 +78,26 @@ func surface(now time.Time) []struct{ path, list, members string } {
 	}
 }
 
+// documented is every operation of the venue's documentation.
+const documented = `GET:/ GET:/info GET:/api/v1/account GET:/api/v1/accountActiveOrders GET:/api/v1/accountInactiveOrders
+GET:/api/v1/accountLimits GET:/api/v1/accountMetadata GET:/api/v1/accountTxs GET:/api/v1/accountsByL1Address
+GET:/api/v1/announcement GET:/api/v1/apikeys GET:/api/v1/assetDetails GET:/api/v1/block GET:/api/v1/blockTxs
+GET:/api/v1/blocks GET:/api/v1/candles GET:/api/v1/currentHeight GET:/api/v1/deposit/history GET:/api/v1/deposit/latest
+GET:/api/v1/deposit/networks GET:/api/v1/exchangeMetrics GET:/api/v1/exchangeStats GET:/api/v1/executeStats
+GET:/api/v1/export GET:/api/v1/fastbridge/info GET:/api/v1/fastwithdraw/info GET:/api/v1/funding-rates
+GET:/api/v1/fundings GET:/api/v1/getMakerOnlyApiKeys GET:/api/v1/l1Metadata GET:/api/v1/layer1BasicInfo
+GET:/api/v1/leaseOptions GET:/api/v1/leases GET:/api/v1/liquidations GET:/api/v1/nextNonce GET:/api/v1/orderBookDetails
+GET:/api/v1/orderBookOrders GET:/api/v1/orderBooks GET:/api/v1/partnerStats GET:/api/v1/pnl GET:/api/v1/positionFunding
+GET:/api/v1/publicPoolsMetadata GET:/api/v1/recentTrades GET:/api/v1/referral/get GET:/api/v1/referral/points
+GET:/api/v1/referral/userReferrals GET:/api/v1/rfq/get GET:/api/v1/rfq/list GET:/api/v1/syntheticSpotInfo
+GET:/api/v1/systemConfig GET:/api/v1/tokenlist GET:/api/v1/tokens GET:/api/v1/trades GET:/api/v1/transfer/history
+GET:/api/v1/transferFeeInfo GET:/api/v1/tx GET:/api/v1/txFromL1TxHash GET:/api/v1/txs GET:/api/v1/withdraw/history
+GET:/api/v1/withdrawalDelay POST:/api/v1/changeAccountTier POST:/api/v1/createIntentAddress POST:/api/v1/fastwithdraw
+POST:/api/v1/litLease POST:/api/v1/notification/ack POST:/api/v1/referral/create POST:/api/v1/referral/kickback/update
+POST:/api/v1/referral/update POST:/api/v1/referral/use POST:/api/v1/rfq/create POST:/api/v1/rfq/respond
+POST:/api/v1/rfq/update POST:/api/v1/sendTx POST:/api/v1/sendTxBatch POST:/api/v1/setAccountMetadata
+POST:/api/v1/setMakerOnlyApiKeys POST:/api/v1/tokens/create POST:/api/v1/tokens/revoke`
+
 // TestSurface reads what no recording shows: every answer has the members of the venue's types.
 func TestSurface(t *testing.T) {
 	x := smallExchange()
@@ -103,6 +123,12 @@ func TestSurface(t *testing.T) {
 			if row[name] == nil {
 				t.Errorf("%s: no %s in %.300s", c.path, name, body)
 			}
+		}
+	}
+	for _, name := range strings.Fields(documented) {
+		method, path, _ := strings.Cut(name, ":")
+		if status, body := ask(t, method, "http://"+addr+path, "", ""); strings.HasPrefix(body, "<html>") {
+			t.Errorf("%s %s: %d %.100s", method, path, status, body)
 		}
 	}
 	for path, want := range map[string]string{
