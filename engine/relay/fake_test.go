@@ -22,10 +22,17 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	// What fasthttp and metrics leave running for the life of the process.
+	var known []goleak.Option
+	for _, name := range []string{
+		"fasthttp.(*HostClient).connsCleaner", "fasthttp.(*Client).mCleaner", "fasthttp.(*TCPDialer).tcpAddrsClean",
+		"fasthttp.(*workerPool).Start.func2", "fasthttp.updateServerDate.func1",
+	} {
+		known = append(known, goleak.IgnoreAnyFunction("github.com/valyala/"+name))
+	}
+	known = append(known, goleak.IgnoreAnyFunction("github.com/VictoriaMetrics/metrics.summariesSwapCron"))
 	if code == 0 {
-		if err := goleak.Find(goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
-			goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"),
-			goleak.IgnoreAnyFunction("github.com/VictoriaMetrics/metrics.summariesSwapCron")); err != nil {
+		if err := goleak.Find(known...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
