@@ -42,16 +42,24 @@ func newHouse(t testing.TB, change ...func(*Options)) *house {
 
 func openHouse(t testing.TB, s *kv.Store, ms *atomic.Int64, change ...func(*Options)) *house {
 	t.Helper()
+	h, err := houseOn(s, ms, change...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func houseOn(s *kv.Store, ms *atomic.Int64, change ...func(*Options)) (*house, error) {
 	o := Options{Store: s, JWTSecret: testSecret, SealKey: testSecret, Now: func() time.Time { return time.UnixMilli(ms.Load()) }}
 	for _, c := range change {
 		c(&o)
 	}
 	a, err := New(o)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	a.passwords = newPasswords(quickHashing)
-	return &house{Access: a, store: s, ms: ms}
+	return &house{Access: a, store: s, ms: ms}, nil
 }
 
 // reopen loads what the store holds into a new Access.

@@ -160,11 +160,13 @@ func (a *Access) byToken(token string) (*Principal, error) {
 			return nil, errUnauthorized
 		}
 		v = verified{user: u, session: session, until: model.Millis(until.UnixMilli())}
-		a.tokens.remember(hash, v, now)
 	}
 	s := a.standToken(v.user)
 	if now >= v.until || s.principal.session != v.session {
 		return nil, errUnauthorized
+	}
+	if !ok {
+		a.tokens.remember(hash, v, now)
 	}
 	return s.admit(noAddress, now)
 }
