@@ -98,9 +98,9 @@ func (c *Conn) serve() {
 		c.ponged.Store(true)
 		return nil
 	})
-	c.authTimer = time.AfterFunc(s.limits.AuthTimeout, c.authTimeout)
+	// The callbacks use the timers, so the variables must be set before they can fire.
+	c.authTimer = time.AfterFunc(time.Hour, c.authTimeout)
 	defer c.authTimer.Stop()
-	// The callback resets the timer, so the variable must be set before it can fire.
 	c.pingTimer = time.AfterFunc(time.Hour, c.keepAlive)
 	defer c.pingTimer.Stop()
 	if c.native.Load() {
@@ -108,6 +108,7 @@ func (c *Conn) serve() {
 		c.authTimer.Stop()
 		c.pingTimer.Stop()
 	} else {
+		c.authTimer.Reset(s.limits.AuthTimeout)
 		c.pingTimer.Reset(s.limits.PingInterval)
 	}
 	c.beginIdle()
