@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -85,22 +86,9 @@ func (c *call) credentials() access.Request {
 	return r
 }
 
-// ours tells whether a bearer token may be a credential of ours: an API key, or a token of three parts. The venue's own
-// have colons.
+// ours tells whether a bearer token is meant for us. The venue's own have colons; ours never do.
 func ours(token string) bool {
-	if len(token) >= 4 && token[:4] == "hlt_" {
-		return true
-	}
-	dots := 0
-	for i := range len(token) {
-		switch token[i] {
-		case '.':
-			dots++
-		case ':':
-			return false
-		}
-	}
-	return dots == 2
+	return strings.HasPrefix(token, "hlt_") || strings.IndexByte(token, ':') < 0
 }
 
 // bearer cuts the scheme off an Authorization header; nothing where it is another scheme.

@@ -3,6 +3,7 @@ package http
 import (
 	"bytes"
 	"context"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,8 @@ import (
 )
 
 var testSecret = []byte("a secret for tests only: 32 bytes or more of it")
+
+var loopbackProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
 // accounts is a fixture whose callers are real: users, keys and tokens in a store in memory, and a clock that a test
 // moves.

@@ -311,4 +311,28 @@ func (f *fixture) raw(t testing.TB, request string) (status int, rest string) {
 	return resp.StatusCode(), closed + " " + string(resp.Body())
 }
 
+// rawHead sends bytes on a connection of its own and returns the head of the answer.
+func (f *fixture) rawHead(t testing.TB, request string) string {
+	t.Helper()
+	conn, err := f.ln.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go func() { _, _ = conn.Write([]byte(request)) }()
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	var head bytes.Buffer
+	for r := bufio.NewReader(conn); ; {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("%q: %v", request, err)
+		}
+		if head.WriteString(line); line == "\r\n" {
+			return head.String()
+		}
+	}
+}
+
 func newReader(c net.Conn) *bufio.Reader { return bufio.NewReader(c) }

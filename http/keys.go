@@ -45,17 +45,11 @@ func appendKey(dst []byte, k *access.Key, apiKey string) []byte {
 	dst = append(dst, `,"tier":`...)
 	dst = model.AppendString(dst, k.Tier)
 	dst = append(dst, `,"allowed_ips":[`...)
-	for i, p := range k.AllowedIPs {
+	for i, block := range k.Allowed() {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, '"')
-		if p.IsSingleIP() {
-			dst = p.Addr().AppendTo(dst)
-		} else {
-			dst = p.AppendTo(dst)
-		}
-		dst = append(dst, '"')
+		dst = model.AppendString(dst, block)
 	}
 	dst = append(dst, `],"status":`...)
 	dst = model.AppendString(dst, k.Status)
