@@ -13,7 +13,7 @@ const (
 	failedPerMinute = 300
 )
 
-// addressesPerShard bounds the windows of addresses: 32,768 in all, some 4 MiB while each has one admission, 36 MiB if
+// addressesPerShard bounds the windows of addresses: 32,768 in all, some 4 MiB while each has one admission, 16 MiB if
 // all were full. Beyond it limiter.makeRoom chooses who is forgotten.
 const addressesPerShard = 32768 / limiterShards
 

@@ -127,12 +127,12 @@ func TestAddressFlood(t *testing.T) {
 	}
 }
 
-// 100,000 keys known, 5,000 of them active, each with the 30,000 admissions of a scale plan: 64 MiB at most.
+// 100,000 keys known, 5,000 of them active, each with its plan's window full: 64 MiB at most.
 func TestLimiterMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector multiplies memory")
 	}
-	const known, active, limit = 100_000, 5_000, 30_000
+	const known, active = 100_000, 5_000
 	heap := func() int64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -140,39 +140,43 @@ func TestLimiterMemory(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	id := func(i int) *BucketID { return &BucketID{byte(i >> 16), byte(i >> 8), byte(i), 1} }
-	before := heap()
-	l := newLimiter(0, true)
-	now := int64(1_700_000_000_000)
-	for i := range known {
-		l.take(id(i), limit, model.Millis(now))
+	for _, c := range []struct {
+		limit int
+		most  int64 // MiB
+	}{{300, 8}, {3_000, 20}, {30_000, 64}} {
+		before := heap()
+		l := newLimiter(0, true)
+		now := int64(1_700_000_000_000)
+		for i := range known {
+			l.take(id(i), c.limit, model.Millis(now))
+		}
+		seen := heap() - before
+		now += 180_000
+		l.collect(func(*BucketID, *window) {})
+		l.sweep(model.Millis(now))
+		// One window is filled by requests, the others are its copies: 150 million requests would take long.
+		r := rand.New(rand.NewPCG(1, 2))
+		full := &window{}
+		for i := range int64(c.limit) {
+			full.take(now+i*windowMillis/int64(c.limit)+r.Int64N(2), c.limit)
+		}
+		if full.take(now+windowMillis-1, c.limit).OK {
+			t.Fatal("the window is not full")
+		}
+		for i := range active {
+			w := &window{}
+			full.copyTo(w)
+			w.ring = append(make([]uint64, 0, len(full.ring)), full.ring...)
+			l.shard(id(i)).windows[*id(i)] = w
+		}
+		total := heap() - before
+		t.Logf("%d a minute: %d keys just seen %d KiB, silent but for %d full ones %d KiB: %d bytes each",
+			c.limit, known, seen>>10, active, total>>10, total/active)
+		if total > c.most<<20 {
+			t.Errorf("%d a minute: %d MiB, want %d at most", c.limit, total>>20, c.most)
+		}
+		runtime.KeepAlive(l)
 	}
-	now += 180_000
-	l.collect(func(*BucketID, *window) {})
-	l.sweep(model.Millis(now))
-	idle := heap() - before
-	seed := rand.Uint64()
-	r := rand.New(rand.NewPCG(seed, 0))
-	// One window is filled by requests, the others are its copies: 150 million requests would take long.
-	full := &window{}
-	for i := range limit {
-		full.take(now+int64(i)*2+r.Int64N(2), limit)
-	}
-	if full.take(now+windowMillis-1, limit).OK {
-		t.Fatal("the window is not full")
-	}
-	for i := range active {
-		w := &window{}
-		full.copyTo(w)
-		w.ring = append(make([]uint64, 0, len(full.ring)), full.ring...)
-		s := l.shard(id(i))
-		s.windows[*id(i)] = w
-	}
-	total := heap() - before
-	t.Logf("idle %d KiB, with active windows %d KiB, %d bytes for each active key", idle>>10, total>>10, (total-idle)/active)
-	if total > 64<<20 {
-		t.Errorf("%d MiB", total>>20)
-	}
-	runtime.KeepAlive(l)
 }
 
 // A check costs no memory once its window has its size.

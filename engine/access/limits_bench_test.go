@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hyperlight/engine/model"
+	"hyperlight/kv/kvtest"
 )
 
 func BenchmarkTake(b *testing.B) {
@@ -97,5 +98,32 @@ func BenchmarkMeteredCall(b *testing.B) {
 			b.Fatal(err)
 		}
 		a.Settle(p, use, now)
+	}
+}
+
+// A flush of 5,000 callers who used two routes each since the last one, beside windows and months.
+func BenchmarkFlush(b *testing.B) {
+	start := model.Millis(1_700_000_000_000)
+	a := testAccess(b, kvtest.Open(b), time.UnixMilli(int64(start)))
+	all := make([]*Principal, 5_000)
+	for i := range all {
+		all[i] = keyOf(b, a, "growth", byte(i>>8), byte(i))
+	}
+	routes := []RouteID{a.Route("GET /api/v1/orderbook/:market_id"), a.Route("GET /api/v1/trades")}
+	now := start
+	for b.Loop() {
+		b.StopTimer()
+		for _, p := range all {
+			for _, r := range routes {
+				now++
+				a.Take(p, now)
+				_, _ = a.Reserve(p, 1, now)
+				a.Settle(p, Use{Route: r, Status: 200, Cost: 1}, now)
+			}
+		}
+		b.StartTimer()
+		if err := a.flush(now); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

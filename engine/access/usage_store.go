@@ -142,9 +142,20 @@ func (a *Access) UsageOf(caller uuid.UUID, from, to model.Millis) ([]UsageHour, 
 	return hours, totals, nil
 }
 
-// KeyUsage returns the body of contract 2.9.5 for a key, with the present month of the caller's account. Whether the key
-// is the caller's own is for the caller of KeyUsage to check.
+// KeyUsage returns the body of contract 2.9.5 for a key of the caller's user, with the present month of its account.
+// Another user's key is not_found.
 func (a *Access) KeyUsage(p *Principal, id uuid.UUID, from, to model.Millis) (*Usage, error) {
+	u, err := a.owner(p)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.keyOf(u, id); err != nil {
+		return nil, err
+	}
+	return a.usageBody(p, id, from, to)
+}
+
+func (a *Access) usageBody(p *Principal, id uuid.UUID, from, to model.Millis) (*Usage, error) {
 	hours, totals, err := a.UsageOf(id, from, to)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ func TestUsageBody(t *testing.T) {
 	call(t, a, p, "POST /api/v1/accounts/batch", 200, 25, clock.millis())
 	call(t, a, p, "POST /api/v1/accounts/batch", 200, 25, clock.millis())
 	for range 2 { // before and after all of it is in the store
-		u, err := a.KeyUsage(p, p.Key, clock.millis()-model.Millis(3_600_000), clock.millis()+1)
+		u, err := a.usageBody(p, p.Key, clock.millis()-model.Millis(3_600_000), clock.millis()+1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,9 +10,10 @@ import (
 const windowMillis = 60_000
 
 // window is the exact record of one bucket's admissions in the last 60 s: a request at t is admitted if fewer than limit
-// admissions lie in (t-60000, t]. Not the times are kept but the steps between them, in a ring of bits: 16 bits a step
-// while they are few, and from 4,096 on in unary (as many zeros as milliseconds, then a one), which takes one bit for
-// each admission and each millisecond however they lie, so that 30,000 a minute fit into 11 KiB.
+// admissions lie in (t-60000, t]. Not the times are kept but the steps between them in milliseconds, Rice-coded in a ring
+// of bits: the upper bits of a step as so many zeros and a one, then its low bits as they are. For n admissions,
+// however they lie, that takes n*(low+1) + 60000>>low bits: 49 bytes for 30 a minute, 360 for 300, 2.3 KiB for 3,000 and
+// 11 KiB for 30,000.
 //
 // Its time never goes back: a request that is earlier than one before it, by up to 60 s, counts as made at the same time.
 // Beyond that the clock was set back, and all times move with it, so that nobody is locked out for as long as it jumped.
@@ -21,20 +22,16 @@ type window struct {
 	clock          int64 // the latest time seen, ms
 	oldest, newest int64 // admissions; oldest means nothing while n is 0
 	n              int32 // admissions in the window
+	room           int32 // admissions that the ring has room for
 	head           uint32
-	used           uint32 // bits from head on that hold the n-1 steps
-	unary          bool
-	dirty          bool // admitted something since it was last written down
-	ring           []uint64
+	used           uint32   // bits from head on that hold the n-1 steps; all others are zero
+	ring           []uint64 // grows with room and never shrinks: a silent window is forgotten as a whole
+	low            uint8    // low bits of a step
+	dirty          bool     // admitted something since it was last written down
 }
 
-const (
-	stepBits = 16
-	// wideBits is the largest ring of 16-bit steps.
-	wideBits = 4096 * stepBits
-	// noLimit is the limit of restored admissions: they were admitted already.
-	noLimit = 1 << 30
-)
+// noLimit is the limit of restored admissions: they were admitted already.
+const noLimit = 1 << 30
 
 // take asks for one admission.
 func (w *window) take(now int64, limit int) Decision {
@@ -72,9 +69,7 @@ func (w *window) evict(edge int64) {
 	case w.n == 0:
 	case w.newest <= edge:
 		w.n, w.head, w.used = 0, 0, 0
-		if w.unary {
-			clear(w.ring)
-		}
+		clear(w.ring)
 	default:
 		for w.oldest <= edge {
 			w.oldest += int64(w.popStep())
@@ -88,90 +83,92 @@ func (w *window) push(t int64, limit int) {
 	if w.n == 0 {
 		w.oldest = t
 	} else {
-		step := uint32(t - w.newest)
-		w.reserve(step, limit)
-		w.pushStep(step)
+		if w.n >= w.room {
+			w.grow(limit)
+		}
+		w.pushStep(uint32(t - w.newest))
 	}
 	w.newest = t
 	w.n++
 }
 
-// reserve makes room for a step.
-func (w *window) reserve(step uint32, limit int) {
-	have := uint32(len(w.ring)) * 64
-	need := w.used + stepBits
-	if w.unary {
-		need = w.used + step + 1
-	}
-	if need <= have {
-		return
-	}
-	if wider := max(2*have, 64); !w.unary && wider <= wideBits {
-		w.rebuild(false, wider)
-		return
-	}
-	need = uint32(w.newest-w.oldest) + step + uint32(w.n)
-	w.rebuild(true, min(need+need/4, windowMillis+uint32(limit)))
-}
-
-func (w *window) rebuild(unary bool, size uint32) {
+// grow makes room for twice as many admissions, at most for the limit, with the coding that is shortest for so many.
+func (w *window) grow(limit int) {
 	old := *w
-	w.ring, w.unary, w.head, w.used = make([]uint64, (size+63)/64), unary, 0, 0
+	w.room = int32(min(max(2*int(w.n), 8), max(limit, int(w.n)+1)))
+	w.low = 0
+	for ringBits(w.room, w.low+1) < ringBits(w.room, w.low) {
+		w.low++
+	}
+	w.ring = make([]uint64, (ringBits(w.room, w.low)+63)/64)
+	w.head, w.used = 0, 0
 	for range old.n - 1 {
 		w.pushStep(old.popStep())
 	}
 }
 
+// ringBits returns the most bits that n steps of together less than 60 s take.
+func ringBits(n int32, low uint8) int { return int(n)*(int(low)+1) + windowMillis>>low }
+
 func (w *window) pushStep(step uint32) {
-	size := uint32(len(w.ring)) * 64
-	at := w.head + w.used
-	if w.unary {
-		at += step // the zeros are there: popStep leaves nothing else
-		if at >= size {
-			at -= size
-		}
-		w.ring[at>>6] |= 1 << (at & 63)
-		w.used += step + 1
+	zeros, low := step>>w.low, uint32(w.low)
+	at := w.wrap(w.wrap(w.head+w.used) + zeros)
+	w.ring[at>>6] |= 1 << (at & 63)
+	w.used += zeros + 1 + low
+	if low == 0 {
 		return
 	}
-	if at >= size {
-		at -= size
+	at = w.wrap(at + 1)
+	rest, shift := uint64(step)&(1<<low-1), at&63
+	w.ring[at>>6] |= rest << shift
+	if shift+low > 64 {
+		w.ring[w.wrap(at+64-shift)>>6] |= rest >> (64 - shift)
 	}
-	word, shift := &w.ring[at>>6], at&63
-	*word = *word&^(0xffff<<shift) | uint64(step)<<shift
-	w.used += stepBits
 }
 
+// popStep takes the oldest step out and leaves zeros.
 func (w *window) popStep() uint32 {
-	if !w.unary {
-		step := uint32(w.ring[w.head>>6]>>(w.head&63)) & 0xffff
-		w.skip(stepBits)
+	step := uint32(0)
+	for {
+		word, shift := &w.ring[w.head>>6], w.head&63
+		if rest := *word >> shift; rest != 0 {
+			zeros := uint32(bits.TrailingZeros64(rest))
+			*word &^= 1 << (shift + zeros)
+			w.skip(zeros + 1)
+			step += zeros
+			break
+		}
+		w.skip(64 - shift)
+		step += 64 - shift
+	}
+	low := uint32(w.low)
+	if low == 0 {
 		return step
 	}
-	var step uint32
-	for {
-		rest := w.ring[w.head>>6] >> (w.head & 63)
-		if rest == 0 {
-			zeros := 64 - w.head&63
-			w.skip(zeros)
-			step += zeros
-			continue
-		}
-		zeros := uint32(bits.TrailingZeros64(rest))
-		at := w.head + zeros
-		w.ring[at>>6] &^= 1 << (at & 63)
-		w.skip(zeros + 1)
-		return step + zeros
+	word, shift, mask := &w.ring[w.head>>6], w.head&63, uint64(1)<<low-1
+	rest := *word >> shift & mask
+	*word &^= mask << shift
+	if shift+low > 64 {
+		word = &w.ring[w.wrap(w.head+64-shift)>>6]
+		rest |= *word << (64 - shift) & mask
+		*word &^= mask >> (64 - shift)
 	}
+	w.skip(low)
+	return step<<low | uint32(rest)
 }
 
-// skip drops bits at the head; they never reach past the end of a word.
-func (w *window) skip(n uint32) {
-	w.head += n
-	w.used -= n
-	if w.head == uint32(len(w.ring))*64 {
-		w.head = 0
+// wrap brings a place behind the end of the ring to its beginning.
+func (w *window) wrap(at uint32) uint32 {
+	if size := uint32(len(w.ring)) * 64; at >= size {
+		return at - size
 	}
+	return at
+}
+
+// skip drops bits at the head.
+func (w *window) skip(n uint32) {
+	w.head = w.wrap(w.head + n)
+	w.used -= n
 }
 
 // copyTo makes dst an independent copy, in the memory that dst has.
