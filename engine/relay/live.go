@@ -35,6 +35,8 @@ type liveMarket struct {
 	// rows are the newest trades, ascending by id and without a hole. Readers keep the slice: places below its length are
 	// never written again.
 	rows []model.Trade
+	// hole is the last one that nobody could fill, on the venue's clock; a reader of the record may learn of it later.
+	hole model.Gap
 }
 
 type liveStats struct {
@@ -64,7 +66,7 @@ func (l *Live) OnEvent(e *model.Event, _ *book.View) {
 	case *model.Gap:
 		switch m := l.market(e.Market); {
 		case p.Kind == model.KindTrades && p.To != 0 && !p.Filled:
-			m.cut(p.To)
+			m.cut(p)
 		case p.Kind == model.KindStats && p.To == 0:
 			m.stats.Store(nil)
 			l.changes.Add(1)
@@ -120,22 +122,23 @@ func (m *liveMarket) shorten(n int) {
 }
 
 // cut drops the rows before the end of a gap that nobody could fill.
-func (m *liveMarket) cut(to model.Micros) {
+func (m *liveMarket) cut(g *model.Gap) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := 0
-	for i < len(m.rows) && m.rows[i].Time.Micros() < to {
+	for i < len(m.rows) && m.rows[i].Time.Micros() < g.To {
 		i++
 	}
 	m.rows = slices.Clone(m.rows[i:])
+	m.hole = *g
 }
 
-// recent returns the newest trades that were told live, ascending by id.
-func (l *Live) recent(id model.MarketID) []model.Trade {
+// recent returns the newest trades that were told live, ascending by id, and the last hole before them.
+func (l *Live) recent(id model.MarketID) (rows []model.Trade, hole model.Gap) {
 	m := l.market(id)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.rows
+	return m.rows, m.hole
 }
 
 // Stats returns a market's last statistics and when they were received; nil where there are none or the stream has

@@ -121,13 +121,13 @@ func (a *Answers) recentTrades(ctx context.Context, v *values) ([]byte, bool) {
 	if !ok || !s.Synced || !s.TradesHeld {
 		return nil, false
 	}
-	live := a.o.Live.recent(m.ID)
+	live, hole := a.o.Live.recent(m.ID)
 	rows := make([]model.Trade, 0, limit)
 	for i := len(live) - 1; i >= 0 && len(rows) < int(limit); i-- {
 		rows = append(rows, live[i])
 	}
 	if len(rows) < int(limit) {
-		if rows, ok = a.olderTrades(ctx, m, rows, int(limit)); !ok {
+		if rows, ok = a.olderTrades(ctx, m, rows, int(limit), hole.To); !ok {
 			return nil, false
 		}
 	}
@@ -135,7 +135,7 @@ func (a *Answers) recentTrades(ctx context.Context, v *values) ([]byte, bool) {
 }
 
 // olderTrades completes rows, newest first, from the last held interval of the record.
-func (a *Answers) olderTrades(ctx context.Context, m *model.Market, rows []model.Trade, limit int) ([]model.Trade, bool) {
+func (a *Answers) olderTrades(ctx context.Context, m *model.Market, rows []model.Trade, limit int, from model.Micros) ([]model.Trade, bool) {
 	leave, err := a.o.Enter(ctx)
 	if err != nil {
 		return nil, false
@@ -147,7 +147,7 @@ func (a *Answers) olderTrades(ctx context.Context, m *model.Market, rows []model
 		return nil, false
 	}
 	// A row at the very first moment may have had neighbours that are not held.
-	sp.From = held[len(held)-1].From.Millis() + 1
+	sp.From = max(held[len(held)-1].From, from).Millis() + 1
 	query := history.TradeQuery{Columns: record.All, Reverse: true}
 	for t, err := range a.o.History.Trades(ctx, m.ID, sp, query) {
 		if err != nil {

@@ -47,12 +47,15 @@ func (a *Answers) candles(ctx context.Context, v *values) ([]byte, bool) {
 	if first > last || bars > candlesMost || back > bars {
 		return nil, false
 	}
+	sp := history.Span{From: first, To: last + length}
+	if _, hole := a.o.Live.recent(m.ID); hole.From < sp.To.Micros() && hole.To > first.Micros() {
+		return nil, false
+	}
 	leave, err := a.o.Enter(ctx)
 	if err != nil {
 		return nil, false
 	}
 	defer leave()
-	sp := history.Span{From: first, To: last + length}
 	start, _, complete, held, err := a.o.History.Covered(ctx, model.KindTrades, m.ID, history.Span{From: first, To: min(sp.To, now)})
 	if err != nil || !held || !complete || start > first {
 		return nil, false
