@@ -117,3 +117,14 @@ func field(err error) any {
 }
 
 func from(addr string) Request { return Request{Client: netip.MustParseAddr(addr)} }
+
+func (h *house) callerFrom(t testing.TB, plain, client string) *Principal {
+	t.Helper()
+	r := from(client)
+	r.APIKey = plain
+	p, err := h.Authenticate(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}

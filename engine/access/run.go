@@ -45,11 +45,15 @@ func (a *Access) touch(k *apiKey, now model.Millis) {
 func (a *Access) Run(ctx context.Context) error {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
+	return a.run(ctx, tick.C)
+}
+
+func (a *Access) run(ctx context.Context, tick <-chan time.Time) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return a.write()
-		case <-tick.C:
+		case <-tick:
 			if err := a.write(); err != nil {
 				a.log.Warn("use of keys not written, trying again", "error", err)
 			}
