@@ -268,7 +268,7 @@ type envelope struct {
 }
 
 // list returns a member of data that is a list of objects.
-func (e *envelope) list(name string) []map[string]any {
+func (e envelope) list(name string) []map[string]any {
 	var out []map[string]any
 	rows, _ := e.Data[name].([]any)
 	for _, r := range rows {
@@ -278,7 +278,7 @@ func (e *envelope) list(name string) []map[string]any {
 }
 
 // column returns one member of every row.
-func (e *envelope) column(list, member string) []string {
+func (e envelope) column(list, member string) []string {
 	var out []string
 	for _, r := range e.list(list) {
 		b, _ := json.Marshal(r[member])
