@@ -283,13 +283,14 @@ func (c *client) expectClose(code closeCode) {
 
 // maker makes the events of one market's book and publishes them as its shard would.
 type maker struct {
-	hub    *Hub
-	market model.MarketID
-	mu     sync.Mutex
-	book   *book.Book
-	seq    uint64
-	states map[uint64]string // the book as text by nonce
-	trade  uint64
+	hub     *Hub
+	market  model.MarketID
+	mu      sync.Mutex
+	book    *book.Book
+	seq     uint64
+	states  map[uint64]string // the book as text by nonce
+	chained bool              // with nonces, as the venue has them today
+	trade   uint64
 }
 
 func newMaker(hub *Hub, m model.MarketID) *maker {
@@ -319,6 +320,7 @@ func (k *maker) update(levels ...model.Level) {
 }
 
 func (k *maker) apply(u *model.BookUpdate) {
+	u.Chained = k.chained
 	if err := k.book.Apply(u, 0, 0); err != nil {
 		panic(err)
 	}

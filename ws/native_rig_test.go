@@ -283,3 +283,10 @@ func (c *nativeClient) answers(script []string) (out []string) {
 func ofChannel(channel string) func(*nativeFrame) bool {
 	return func(f *nativeFrame) bool { return f.data() && f.Channel == channel }
 }
+
+// forget drops the frames kept so far.
+func (c *nativeClient) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.frames = nil
+}

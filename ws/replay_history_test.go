@@ -66,6 +66,9 @@ func newTape() *taped {
 func (h *taped) Trades(_ context.Context, m model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[*model.Trade, error] {
 	return func(yield func(*model.Trade, error) bool) {
 		for i := range h.trades {
+			if q.Reverse {
+				i = len(h.trades) - 1 - i
+			}
 			t := h.trades[i]
 			if m == 0 && t.Time >= sp.From && t.Time < sp.To && (q.After == nil || t.ID > q.After.ID) && !yield(&t, nil) {
 				return
