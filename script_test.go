@@ -31,14 +31,18 @@ import (
 //	                              without http://, NAME.log its standard error
 //	finish NAME                   asks it to end and wants exit code 0
 //	crash NAME                    ends it with SIGKILL
-//	http [-until RE] [-pick RE] METHOD URL
+//	hangup NAME                   sends it SIGHUP
+//	waitlog NAME RE               waits until its standard error matches
+//	http [-header LINE] [-until RE] [-pick RE] METHOD URL
 //	                              prints the status and the body; -until asks again until RE matches, -pick prints
 //	                              only what RE matches
+//	take VAR FILE RE              puts what RE matches first in a file into $VAR
 //	venue NAME sim|html|garbage   a venue: simulated, or one that answers web pages, or one whose frames are broken;
 //	                              $NAME and $NAME_STREAM are its addresses
 //	pack SRC DST [PERCENT]        gzips a file, and keeps only the first PERCENT of the result
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"start": scriptStart, "finish": scriptFinish, "crash": scriptCrash, "http": scriptHTTP, "venue": scriptVenue, "pack": scriptPack,
+	"hangup": scriptHangup, "waitlog": scriptWaitLog, "take": scriptTake,
 }
 
 // TestMain lets scripts run the program itself: `exec hyperlight ...` starts this test binary as hyperlight.
@@ -148,9 +152,43 @@ func scriptCrash(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func scriptHangup(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, len(args) == 1 && stateOf(ts).processes[args[0]] != nil, "hangup NAME")
+	ts.Check(stateOf(ts).processes[args[0]].Process.Signal(syscall.SIGHUP))
+}
+
+func scriptWaitLog(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, len(args) == 2, "waitlog NAME RE")
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	for deadline := time.Now().Add(20 * time.Second); !re.MatchString(ts.ReadFile(args[0] + ".log")); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s.log does not match %s:\n%s", args[0], args[1], ts.ReadFile(args[0]+".log"))
+		}
+	}
+}
+
+func scriptTake(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, len(args) == 3, "take VAR FILE RE")
+	re, err := regexp.Compile(args[2])
+	ts.Check(err)
+	found := re.FindString(ts.ReadFile(args[1]))
+	if found == "" {
+		ts.Fatalf("nothing in %s matches %s", args[1], args[2])
+	}
+	ts.Setenv(args[0], found)
+}
+
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	until, pick := regexp.MustCompile(""), regexp.MustCompile("(?s).*")
+	header := http.Header{}
 	for len(args) > 2 {
+		if args[0] == "-header" {
+			name, value, _ := strings.Cut(args[1], ": ")
+			header.Add(name, value)
+			args = args[2:]
+			continue
+		}
 		re, err := regexp.Compile("(?m)" + args[1])
 		ts.Check(err)
 		switch args[0] {
@@ -163,10 +201,10 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		args = args[2:]
 	}
-	wantArgs(ts, neg, len(args) == 2, "http [-until RE] [-pick RE] METHOD URL")
+	wantArgs(ts, neg, len(args) == 2, "http [-header LINE] [-until RE] [-pick RE] METHOD URL")
 	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		text, err := fetch(client, args[0], args[1])
+		text, err := fetch(client, args[0], args[1], header)
 		ts.Check(err)
 		if until.MatchString(text) {
 			fmt.Fprintln(ts.Stdout(), pick.FindString(text))
@@ -178,11 +216,12 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func fetch(client *http.Client, method, url string) (string, error) {
+func fetch(client *http.Client, method, url string, header http.Header) (string, error) {
 	req, err := http.NewRequest(method, url, nil)
 	if err != nil {
 		return "", err
 	}
+	req.Header = header
 	resp, err := client.Do(req)
 	if err != nil {
 		return "", err
