@@ -168,6 +168,7 @@ func FuzzRawAnswer(f *testing.F) {
 	f.Add([]byte(`{"code":200,"order_books":[{"symbol":"A","market_id":1,"last_trade_price":1e3}],"a":[[{}],{}]}`))
 	f.Add([]byte(` { "a" : [ { } , { "market_id" : "7" } ] , "b" : null } `))
 	f.Add([]byte(`{"a":[{},1]}`))
+	f.Add([]byte(`{"a":100,"b":[{"c":`))
 	f.Add([]byte(`{"a":[]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		a, err := ParseRawAnswer(slices.Clone(body))

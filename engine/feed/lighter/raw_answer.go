@@ -120,6 +120,9 @@ func (r *RawRow) read(s *scanner) {
 			r.Active = string(s.text("status")) == "active"
 		default:
 			v := s.raw()
+			if s.err != nil {
+				return
+			}
 			if c := s.data[v.from]; isLive && (c == '"' || c == '-' || c-'0' <= 9) {
 				r.slots = append(r.slots, slot{from: v.from - from, to: v.to - from, member: live, quoted: c == '"'})
 			}
