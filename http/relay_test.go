@@ -19,11 +19,11 @@ import (
 
 // venueServer is a venue on loopback that notes every request as it came: head and body.
 type venueServer struct {
-	url    string
-	answer func(ctx *fasthttp.RequestCtx)
+	url string
 
-	mu    sync.Mutex
-	heard []string
+	mu     sync.Mutex
+	answer func(ctx *fasthttp.RequestCtx)
+	heard  []string
 }
 
 func newVenueServer(t testing.TB) *venueServer {
@@ -40,13 +40,21 @@ func newVenueServer(t testing.TB) *venueServer {
 	s := &fasthttp.Server{NoDefaultContentType: true, Handler: func(ctx *fasthttp.RequestCtx) {
 		v.mu.Lock()
 		v.heard = append(v.heard, string(ctx.Request.Header.Header())+string(ctx.Request.Body()))
+		answer := v.answer
 		v.mu.Unlock()
-		v.answer(ctx)
+		answer(ctx)
 	}}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(ln) }()
 	t.Cleanup(func() { _ = s.Shutdown(); <-done })
 	return v
+}
+
+// answers changes what the venue says from now on.
+func (v *venueServer) answers(f func(ctx *fasthttp.RequestCtx)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.answer = f
 }
 
 func (v *venueServer) calls() []string {
@@ -104,7 +112,7 @@ func TestNativeUnchanged(t *testing.T) {
 		{429, "application/json", `{"code":23000,"message":"Too Many Requests!"}`}, {502, "text/html", "bad gateway"},
 		{200, "application/json", ""}, {418, "x/y; z=\"w\"", "\x00\xff"}, {200, "application/json", `{"a":"` + strings.Repeat("b", 4000) + `"}`},
 	} {
-		v.answer = func(ctx *fasthttp.RequestCtx) {
+		v.answers(func(ctx *fasthttp.RequestCtx) {
 			ctx.SetStatusCode(c.status)
 			if c.typ != "" {
 				ctx.SetContentType(c.typ)
@@ -112,7 +120,7 @@ func TestNativeUnchanged(t *testing.T) {
 			ctx.Response.Header.Set("Set-Cookie", "a=b")
 			ctx.Response.Header.Set("X-Venue", "c")
 			ctx.SetBodyString(c.body)
-		}
+		})
 		for _, method := range []string{"GET", "POST"} {
 			r := f.send(t, method, "/api/v1/nextNonce?a=1", "", "Accept-Encoding", "identity")
 			if r.Status != c.status || r.Header["Content-Type"] != c.typ || string(r.Body) != c.body || r.Header["X-Cache"] != "MISS" {
@@ -123,7 +131,7 @@ func TestNativeUnchanged(t *testing.T) {
 			}
 		}
 	}
-	v.answer = func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("untyped") }
+	v.answers(func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("untyped") })
 	conn, err := f.ln.Dial()
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +143,7 @@ func TestNativeUnchanged(t *testing.T) {
 	if raw, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(raw), "\r\n\r\nuntyped") || strings.Contains(string(raw), "\r\nContent-Type:") {
 		t.Errorf("%v, %q", err, raw)
 	}
-	v.answer = func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString(strings.Repeat("b", 4008)) }
+	v.answers(func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString(strings.Repeat("b", 4008)) })
 	// What is compressed on the way to the client is the same once decoded.
 	r := f.do(t, "GET", "/api/v1/nextNonce?a=1", "Accept-Encoding", "gzip")
 	g, err := gzip.NewReader(bytes.NewReader(r.Body))
@@ -281,9 +289,11 @@ func TestNativeWithoutVenue(t *testing.T) {
 	v := newVenueServer(t)
 	at := time.Unix(1_700_000_000, 0)
 	budget := feed.NewBudget(2, func() time.Time { return at })
-	f := newFixture(t, testOptions{edit: withVenue(t, v, relay.Options{Now: func() time.Time { return at }, Timeout: 100 * time.Millisecond, Budget: budget})})
+	f := newFixture(t, testOptions{edit: withVenue(t, v, relay.Options{Now: func() time.Time { return at }, Timeout: 500 * time.Millisecond, Budget: budget})})
 	f.do(t, "GET", "/api/v1/orderBooks")
-	v.answer = func(*fasthttp.RequestCtx) { time.Sleep(300 * time.Millisecond) }
+	release := make(chan struct{})
+	defer close(release)
+	v.answers(func(*fasthttp.RequestCtx) { <-release })
 	for _, want := range []string{"lighter did not answer in time", "the budget of calls to lighter is spent"} {
 		status, e := f.get(t, "/api/v1/account?by=index&value=1")
 		if message, _ := e.Data["message"].(string); status != 502 || e.Data["code"] != "upstream_error" || !strings.Contains(message, want) || e.Meta.RequestID == "" {
