@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -190,17 +191,31 @@ var noAddress netip.Addr
 // and a call without one may be the local caller. For a known key it takes well under a microsecond and does not
 // allocate.
 func (a *Access) Authenticate(r Request) (*Principal, error) {
+	p, err := a.authenticate(&r)
+	switch {
+	case err == nil:
+	case errors.Is(err, errUnauthorized):
+		if _, shown := r.Credential(); shown {
+			refusedUnknown.Inc()
+		}
+	default:
+		refusedByKey.Inc()
+	}
+	return p, err
+}
+
+func (a *Access) authenticate(r *Request) (*Principal, error) {
 	switch {
 	case r.APIKey != "":
-		return a.byKey(r.APIKey, &r)
+		return a.byKey(r.APIKey, r)
 	case strings.HasPrefix(r.Bearer, keyPrefix):
-		return a.byKey(r.Bearer, &r)
+		return a.byKey(r.Bearer, r)
 	case r.Bearer != "":
 		return a.byToken(r.Bearer)
 	case r.Query != "":
-		return a.byKey(r.Query, &r)
+		return a.byKey(r.Query, r)
 	}
-	if local := a.local.Load(); local != nil && a.isLocal(&r) {
+	if local := a.local.Load(); local != nil && a.isLocal(r) {
 		return local, nil
 	}
 	return nil, errUnauthorized

@@ -92,11 +92,10 @@ func (d *directory) empty() bool {
 	return len(d.users) == 0
 }
 
-// count returns how many users and keys there are.
-func (d *directory) count() (users, keys int) {
+func (d *directory) hasOperator() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return len(d.users), len(d.keys)
+	return slices.ContainsFunc(d.order, func(u *user) bool { return u.record.Load().operator })
 }
 
 // keysOf returns the keys of a user, oldest first.

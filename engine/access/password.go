@@ -64,9 +64,14 @@ func (q *passwords) do(ctx context.Context, hash func() error) error {
 	select {
 	case q.admitted <- struct{}{}:
 	default:
+		hashesRefused.Inc()
 		return errQueue
 	}
-	defer func() { <-q.admitted }()
+	hashesQueued.Inc()
+	defer func() {
+		hashesQueued.Dec()
+		<-q.admitted
+	}()
 	select {
 	case q.running <- struct{}{}:
 	case <-ctx.Done():

@@ -124,6 +124,9 @@ func TestPasswordQueue(t *testing.T) {
 			t.Fatalf("%d answers, %d running; want 2 running and 32 waiting", len(errs), running.Load())
 		}
 		enter(context.Background())
+		if hashesQueued.Get() != 34 {
+			t.Errorf("%v in the queue", hashesQueued.Get())
+		}
 		refused(t, "the 35th", <-errs, model.CodeServiceUnavailable, errQueue.Message)
 		leave()
 		err := <-errs

@@ -83,6 +83,7 @@ func (a *Access) Login(ctx context.Context, email, password string) (*Session, e
 	case err != nil:
 		return nil, err
 	case !ok:
+		signInsRefused.Inc()
 		return nil, errSignIn
 	case u.record.Load().disabled: // said only to who knows the password
 		return nil, errAccount
@@ -112,6 +113,7 @@ func (a *Access) session(u *user) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	signIns.Inc()
 	return &Session{Token: token, Expires: expires, User: a.viewUser(u)}, nil
 }
 

@@ -15,7 +15,7 @@ import (
 // setupLifetime is how long a setup link works.
 const setupLifetime = 30 * time.Minute
 
-// setup is the one-time link that makes the first user. Only its hash is kept, and only in memory.
+// setup is the one-time link that makes the first operator. Only its hash is kept, and only in memory.
 type setup struct {
 	mu    sync.Mutex
 	live  bool
@@ -24,7 +24,7 @@ type setup struct {
 }
 
 // SetupToken makes the token of the one-time setup link, in place of an earlier one; false where there are users
-// already. It is good for 30 minutes and one user.
+// already. It is good for 30 minutes and one operator.
 func (a *Access) SetupToken() (string, bool) {
 	if a.store == nil || !a.dir.empty() {
 		return "", false
@@ -56,13 +56,14 @@ func (s *setup) use() {
 	s.live = false
 }
 
-// Setup makes the first user, an operator on the highest plan with a first key, and signs it in. A token that is wrong,
-// used or too old is unauthorized, as any is once there is a user; a bad e-mail or password leaves it as it is.
+// Setup makes the first operator, on the highest plan with a first key, and signs it in. A token that is wrong, used or
+// too old is unauthorized, as any is once there is an operator; users who registered meanwhile do not end it, or any
+// stranger could. A bad e-mail or password leaves it as it is.
 func (a *Access) Setup(ctx context.Context, token, email, password string) (*Session, error) {
 	if a.store == nil {
 		return nil, errNoStore
 	}
-	if !a.setup.valid(token, a.millis()) || !a.dir.empty() {
+	if !a.setup.valid(token, a.millis()) || a.dir.hasOperator() {
 		return nil, errSetup
 	}
 	email, err := checkCredentials(email, password)
@@ -76,7 +77,7 @@ func (a *Access) Setup(ctx context.Context, token, email, password string) (*Ses
 	a.dir.changing.Lock()
 	defer a.dir.changing.Unlock()
 	now := a.millis()
-	if !a.setup.valid(token, now) || !a.dir.empty() {
+	if !a.setup.valid(token, now) || a.dir.hasOperator() {
 		return nil, errSetup
 	}
 	plans := a.plans.Load().order

@@ -55,9 +55,21 @@ func TestSetupTokenEnds(t *testing.T) {
 	_, err := h.Setup(context.Background(), token, "op@example.com", goodPassword)
 	refused(t, "after 30 minutes", err, model.CodeUnauthorized, "")
 	token, _ = h.SetupToken()
+	// A stranger who is quicker neither becomes the operator nor keeps the owner out; another operator does end the link.
 	h.register(t, "you@example.com", "free")
-	_, err = h.Setup(context.Background(), token, "op@example.com", goodPassword)
-	refused(t, "once there is a user", err, model.CodeUnauthorized, "")
+	_, err = h.Setup(context.Background(), token, "you@example.com", goodPassword)
+	refused(t, "the stranger's e-mail", err, model.CodeConflict, "")
+	if _, err := h.CreateUser(context.Background(), UserSpec{Email: "op@example.com", Role: RoleOperator}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Setup(context.Background(), token, "op2@example.com", goodPassword)
+	refused(t, "once there is an operator", err, model.CodeUnauthorized, "")
+	quick := newHouse(t)
+	token, _ = quick.SetupToken()
+	quick.register(t, "you@example.com", "free")
+	if s, err := quick.Setup(context.Background(), token, "op@example.com", goodPassword); err != nil || s.User.Role != RoleOperator {
+		t.Errorf("got %+v, %v", s, err)
+	}
 }
 
 func TestSetupMakesOneOperator(t *testing.T) {
@@ -77,7 +89,7 @@ func TestSetupMakesOneOperator(t *testing.T) {
 			got++
 		}
 	}
-	if _, total := h.Users(0, 0); got != 1 || total != 1 {
+	if _, total := h.Users(0, 0); got != 1 || total != 1 { // operators
 		t.Errorf("%d callers made %d users", got, total)
 	}
 }
