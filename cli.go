@@ -164,7 +164,12 @@ func subcommand(cmd *cobra.Command, args []string) error {
 	}
 	meant := ""
 	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+	near := cmd.SuggestionsFor(args[0])
+	begin := func(name string) bool { return strings.HasPrefix(name, args[0]) }
+	if slices.ContainsFunc(near, begin) { // whoever leaves off the end means this one
+		near = slices.DeleteFunc(near, func(name string) bool { return !begin(name) })
+	}
+	if len(near) > 0 {
 		meant = ", did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return usagef("unknown command %q%s; see %s --help", args[0], meant, cmd.CommandPath())

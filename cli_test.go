@@ -69,6 +69,19 @@ func TestExitCodes(t *testing.T) {
 		{"health --set server.listen=127.0.0.1:0", exitUsage, "picks its port at start"},
 		{"serve --listen nowhere", exitConfig, "hyperlight serve: configuration: server.listen: must be host:port as 127.0.0.1:8080 (from --listen)"},
 		{"serve --local-plan gold", exitConfig, `access.local_plan: no plan is named "gold"; use free, starter,`},
+		{"user", exitOK, ""},
+		{"user list extra", exitUsage, `hyperlight user list: unexpected argument "extra"; see hyperlight user list --help`},
+		{"user set-tier a@b.c", exitUsage, "hyperlight user set-tier: the plan is missing; see hyperlight user set-tier --help"},
+		{"user create", exitUsage, "hyperlight user create: no --email given; see hyperlight user create --help"},
+		{"user create --email a@b.c --password-file none", exitFailure, "read password: open none: no such file or directory; check the path"},
+		{"user list --stream", exitFailure, "open store: "},
+		{"user disable a@b.c", exitRefused, "nobody can be asked whether to refuse a@b.c and all its keys; add --yes"},
+		{"key create", exitUsage, "hyperlight key create: no --user given; see hyperlight key create --help"},
+		{"key create --user a@b.c --expires soon", exitUsage, `--expires: "soon" is no time; write 2026-01-31`},
+		{"key revoke", exitUsage, "hyperlight key revoke: the key's id is missing; see hyperlight key revoke --help"},
+		{"key list", exitFailure, "no such file or directory; check the path"},
+		{"tier list", exitOK, ""},
+		{"usage list --from 2026-02-01 --to 2026-01-01", exitUsage, "hyperlight usage list: --to must be after --from"},
 		{"serve -c none.yaml", exitConfig, "configuration file none.yaml does not exist; hyperlight config init none.yaml writes one"},
 		{"serve --set storage.dirr=x", exitConfig, "unknown key storage.dirr, did you mean storage.dir? (from --set)"},
 		{"health http://127.0.0.1:1", exitUnreachable, "start it with hyperlight serve, or give its address"},
@@ -199,14 +212,30 @@ func TestExamples(t *testing.T) {
 	}
 	visit((&app{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}).newRootCommand())
 
-	// A check needs the store that the import makes.
-	for pass := range 2 {
+	// A user comes before what is done with it; a check needs the store that the import makes; what takes away comes last.
+	stage := func(line string) int {
+		switch {
+		case strings.HasPrefix(line, "hyperlight user create"):
+			return 0
+		case strings.HasPrefix(line, "hyperlight check"), strings.HasPrefix(line, "hyperlight key revoke"):
+			return 2
+		case strings.HasPrefix(line, "hyperlight user disable"):
+			return 3
+		}
+		return 1
+	}
+	for pass := range 4 {
 		for _, line := range order {
-			if isCheck := strings.HasPrefix(line, "hyperlight check"); isCheck != (pass == 1) {
+			if stage(line) != pass {
 				continue
 			}
 			t.Run(line, func(t *testing.T) {
 				args := strings.Fields(replace.Replace(line))[1:]
+				if strings.HasPrefix(line, "hyperlight key revoke") { // of a key that is there
+					_, id, _ := runHere(t, t.Context(), "key", "list", "-o", "csv")
+					_, id, _ = strings.Cut(id, "\n")
+					args[2], _, _ = strings.Cut(id, ",")
+				}
 				ctx := t.Context()
 				if args[0] == "sim" || args[0] == "serve" { // these run until they are stopped
 					var cancel context.CancelFunc
