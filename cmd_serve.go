@@ -21,7 +21,8 @@ func (a *app) newServeCommand() *cobra.Command {
 		Short: "Record the exchange and serve REST, WebSocket and replay",
 		Long: "Serve follows the exchange, records it and answers clients until it gets SIGINT or SIGTERM;\n" +
 			"it then finishes running requests and commits what it has. A second signal ends it at once.\n" +
-			"SIGHUP reads the configuration again: logging.level is applied, other changes need a restart.",
+			"SIGHUP reads the configuration again: plans, trusted proxies, certificates and logging.level are\n" +
+			"applied, other changes need a restart.",
 		Example: "  hyperlight serve -c config/demo.yaml --check-config",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -69,9 +70,10 @@ func (a *app) serve(ctx context.Context, loaded *config.Loaded) error {
 	defer signal.Stop(reload)
 	done := make(chan struct{})
 	defer close(done)
-	go a.watchReload(reload, done, *cfg, level, log)
+	live := new(liveParts)
+	go a.watchReload(reload, done, *cfg, live, level, log)
 
-	if err := runServer(ctx, cfg, log, stderr); err != nil {
+	if err := runServer(ctx, cfg, live, log, stderr); err != nil {
 		return err
 	}
 	log.Info("stopped")
@@ -80,7 +82,7 @@ func (a *app) serve(ctx context.Context, loaded *config.Loaded) error {
 
 // watchReload applies what can change while running. It owns its copy of the
 // configuration; a bad file changes nothing.
-func (a *app) watchReload(hup <-chan os.Signal, done <-chan struct{}, running config.Config, level *slog.LevelVar, log *slog.Logger) {
+func (a *app) watchReload(hup <-chan os.Signal, done <-chan struct{}, running config.Config, live *liveParts, level *slog.LevelVar, log *slog.Logger) {
 	for {
 		select {
 		case <-done:
@@ -95,6 +97,7 @@ func (a *app) watchReload(hup <-chan os.Signal, done <-chan struct{}, running co
 		applied, restart := config.Changes(&running, loaded.Config)
 		running.Apply(loaded.Config)
 		level.Set(parseLevel(running.Logging.Level))
+		live.apply(&running, applied, log)
 		log.Info("configuration reloaded", "applied", applied)
 		if len(restart) > 0 {
 			log.Warn("configuration change needs restart", "keys", restart)

@@ -90,7 +90,7 @@ func startAppliance(t testing.TB, cfg *config.Config) *appliance {
 	}
 	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: level}))
 	go func() {
-		err := runServer(ctx, cfg, log, in)
+		err := runServer(ctx, cfg, new(liveParts), log, in)
 		in.Close()
 		ended <- err
 	}()

@@ -24,15 +24,13 @@ import (
 
 // Options configures an Engine.
 type Options struct {
-	Store     kv.Options
-	Lighter   config.Lighter
-	History   config.History
-	Access    config.Access
-	Plans     []config.Plan
-	Relay     config.Relay
-	PublicURL string
-	// Secret returns the key of one use, kept outside the store. Without it there are no users: only the local caller.
-	Secret  func(use string) []byte
+	Store   kv.Options
+	Lighter config.Lighter
+	History config.History
+	Relay   config.Relay
+	// Access says who may call what; the engine adds store and clock. Without a JWTSecret there are no users, only the
+	// local caller.
+	Access  access.Options
 	Version string
 	Shards  int              // 0: one per core
 	Now     func() time.Time // nil: the wall clock
@@ -202,13 +200,10 @@ func (s *stage) stop() error {
 
 // openAccess opens users, keys and what they have used.
 func (e *Engine) openAccess() (err error) {
-	o := access.Options{
-		LocalPlan: e.o.Access.LocalPlan, PublicURL: e.o.PublicURL, Plans: e.o.Plans,
-		Registration: e.o.Access.Registration, DefaultTier: e.o.Access.DefaultTier,
-		TokenLifetime: e.o.Access.TokenLifetime.D(), Now: e.now, Logger: e.log.With("component", "access"),
-	}
-	if e.o.Secret != nil {
-		o.Store, o.JWTSecret, o.SealKey = e.store, e.o.Secret("jwt"), e.o.Secret("seal")
+	o := e.o.Access
+	o.Now = e.now
+	if len(o.JWTSecret) > 0 {
+		o.Store = e.store
 	}
 	e.access, err = access.New(o)
 	return err

@@ -20,6 +20,7 @@ const contentJSON = "application/json"
 type call struct {
 	server     *Server
 	ctx        *fasthttp.RequestCtx
+	mux        *router
 	route      *route
 	head       head
 	pathParams [maxParams][]byte

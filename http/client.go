@@ -42,6 +42,11 @@ func clientIP(peer netip.Addr, forwardedFor []byte, trusted []netip.Prefix) neti
 	return client
 }
 
+// ClientIP tells who called to those who answer upgrades: the same rule as for every request.
+func (s *Server) ClientIP(peer netip.Addr, forwardedFor string) netip.Addr {
+	return clientIP(peer.Unmap().WithZone(""), []byte(forwardedFor), *s.trusted.Load())
+}
+
 // parseHop reads an address with or without a port, as proxies write them.
 func parseHop(hop []byte) (netip.Addr, error) {
 	s := string(hop)

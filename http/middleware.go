@@ -14,10 +14,12 @@ import (
 )
 
 // serve is the way of every request: recover, request id, client IP, security headers, head guard, body limit (fasthttp's
-// own, see serveFault), then what admit checks (authentication, rate limit, quota, tier), then the handler.
-func (s *Server) serve(ctx *fasthttp.RequestCtx) {
+// own, see serveFault), then what admit checks (authentication, rate limit, quota, tier), then the handler. mux has the
+// paths of the listener that it came by.
+func (s *Server) serve(ctx *fasthttp.RequestCtx, mux *router) {
 	c := s.calls.Get().(*call)
 	c.begin(ctx)
+	c.mux = mux
 	s.metrics.inFlight.Add(1)
 	// fasthttp does not recover: without this a panic in a handler would end the process.
 	defer func() {
@@ -101,9 +103,12 @@ func (s *Server) match(c *call) (*route, error) {
 		return s.unmatched, errEncodedBody
 	}
 	method, path := c.ctx.Method(), requestPath(c.ctx)
-	end := s.mux.find(path, &c.pathParams)
+	if !plainTarget(c.ctx.Request.Header.RequestURI()) && !honestPath(c.ctx.URI().PathOriginal()) {
+		return s.unmatched, errTarget
+	}
+	end := c.mux.find(path, &c.pathParams)
 	if end == nil {
-		if s.relay != nil && forwardable(path) {
+		if s.relay != nil && c.mux == s.mux && forwardable(path) {
 			return s.nativeRoute(method), nil
 		}
 		return s.unmatched, errNoPath

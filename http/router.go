@@ -44,6 +44,11 @@ func newRouter(table []*route) *router {
 	return r
 }
 
+// socketRoutes returns the routes that become sockets.
+func socketRoutes(table []*route) []*route {
+	return slices.DeleteFunc(slices.Clone(table), func(r *route) bool { return r.auth != authSocket })
+}
+
 func (n *node) child(segment string) *node {
 	if strings.HasPrefix(segment, "{") {
 		if n.param == nil {

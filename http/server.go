@@ -173,7 +173,8 @@ type Server struct {
 
 	routes      []*route
 	mux         *router
-	unmatched   *route // of requests that no route took
+	socketMux   *router // the paths of a listener for sockets only
+	unmatched   *route  // of requests that no route took
 	natives     []*route
 	books       bookCache
 	openapi     documents
@@ -186,6 +187,7 @@ type Server struct {
 	listenersMu sync.Mutex // a leaf lock
 	listeners   []net.Listener
 	http        *fasthttp.Server
+	socketHTTP  *fasthttp.Server
 }
 
 // New checks the options and returns a server. Its goroutine (the journal's) ends with Shutdown.
@@ -227,30 +229,15 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.routes = routeTable(o.WebSocket)
-	s.mux = newRouter(s.routes)
+	s.mux, s.socketMux = newRouter(s.routes), newRouter(socketRoutes(s.routes))
 	s.unmatched, s.natives = &route{pattern: "unmatched", auth: authOptional}, nativeRoutes()
 	for _, r := range slices.Concat(s.routes, s.natives, []*route{s.unmatched}) {
 		s.metrics.register(r)
 		r.usage = s.access.Route(r.usageName())
 	}
 	s.journal = newJournal(o.AccessLog, s.log)
-	s.http = &fasthttp.Server{
-		Handler:                      s.serve,
-		ErrorHandler:                 s.serveFault,
-		ConnState:                    s.connections.observe,
-		Logger:                       serverLogger{s.log},
-		Concurrency:                  maxConnections,
-		ReadBufferSize:               maxHead,
-		WriteBufferSize:              writeBuffer,
-		MaxRequestBodySize:           maxBody,
-		ReadTimeout:                  readTimeout,
-		WriteTimeout:                 writeTimeout,
-		IdleTimeout:                  idleTimeout,
-		NoDefaultServerHeader:        true,
-		CloseOnShutdown:              true,
-		DisablePreParseMultipartForm: true,
-		SecureErrorLogMessage:        true,
-	}
+	s.http = s.newHTTP(func(ctx *fasthttp.RequestCtx) { s.serve(ctx, s.mux) })
+	s.socketHTTP = s.newHTTP(func(ctx *fasthttp.RequestCtx) { s.serve(ctx, s.socketMux) })
 	return s, nil
 }
 
@@ -258,35 +245,6 @@ func New(o Options) (*Server, error) {
 func (s *Server) SetTrustedProxies(proxies []netip.Prefix) {
 	proxies = slices.Clone(proxies)
 	s.trusted.Store(&proxies)
-}
-
-// Serve answers the connections of a listener until Shutdown, which closes it.
-func (s *Server) Serve(ln net.Listener) error {
-	s.listenersMu.Lock()
-	if s.closing.Load() {
-		s.listenersMu.Unlock()
-		return ln.Close()
-	}
-	s.listeners = append(s.listeners, ln)
-	s.listenersMu.Unlock()
-	return s.http.Serve(ln)
-}
-
-// Shutdown stops accepting, lets running requests finish until ctx ends, and hands on the last lines of the access log.
-// Sockets that were upgraded are the business of their handlers.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.listenersMu.Lock()
-	s.closing.Store(true)
-	listeners := s.listeners
-	s.listenersMu.Unlock()
-	err := s.http.ShutdownWithContext(ctx)
-	// fasthttp does not know a listener whose Serve has only just been called; closing one twice does no harm.
-	for _, ln := range listeners {
-		_ = ln.Close()
-	}
-	s.journal.close()
-	s.metrics.unregister()
-	return err
 }
 
 // whaleThreshold returns the quote value from which something in a market is a whale's.

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"hyperlight/config"
+	"hyperlight/engine"
+	api "hyperlight/http"
+)
+
+// doors are the listeners of a running server: REST with the sockets, the sockets alone where that is wished, the
+// redirect of port 80 where certificates are got automatically, and the operator's control socket.
+type doors struct {
+	tls      *serverTLS // nil: plain
+	main     net.Listener
+	sockets  net.Listener // nil: none
+	plain    net.Listener // nil: no redirects
+	redirect *api.Redirect
+	operator net.Listener
+	control  *api.Control
+}
+
+// openDoors opens what clients reach, before anything else is.
+func openDoors(cfg *config.Config, live *liveParts, log *slog.Logger) (d *doors, err error) {
+	d = &doors{}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	if d.tls, err = openTLS(cfg, log, time.Now); err != nil {
+		return nil, err
+	}
+	live.add("certificate", d.tls.reload)
+	if d.main, err = listen(cfg.Server.Listen); err != nil {
+		return nil, err
+	}
+	if cfg.Server.SocketsListen != "" {
+		if d.sockets, err = listen(cfg.Server.SocketsListen); err != nil {
+			return nil, err
+		}
+	}
+	if hosts := d.tls.redirects(); len(hosts) > 0 {
+		host, _, _ := net.SplitHostPort(cfg.Server.Listen)
+		// Without port 80 everything works that has the right address already.
+		if d.plain, err = listen(net.JoinHostPort(host, "80")); err != nil {
+			log.Warn("plain requests are not redirected", "error", err)
+		} else {
+			d.redirect = api.NewRedirect(hosts)
+		}
+	}
+	return d, nil
+}
+
+func listen(address string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return ln, nil
+}
+
+// address is where REST and sockets are reached on this machine.
+func (d *doors) address() string { return d.tls.scheme() + "://" + d.main.Addr().String() }
+
+// publicURL is the address that is handed out.
+func (d *doors) publicURL(cfg *config.Config) string {
+	if cfg.Server.PublicURL != "" {
+		return cfg.Server.PublicURL
+	}
+	if hosts := d.tls.redirects(); len(hosts) > 0 {
+		return "https://" + hosts[0]
+	}
+	return d.address()
+}
+
+// openControl opens the operator's socket; the caller holds the store's lock.
+func (d *doors) openControl(cfg *config.Config, eng *engine.Engine, log *slog.Logger) (err error) {
+	if d.operator, err = api.ListenControl(cfg.ControlPath()); err != nil {
+		return err
+	}
+	d.control = api.NewControl(api.ControlOptions{Access: eng.Access(), Now: eng.Now, Logger: log.With("component", "control")})
+	return nil
+}
+
+// serve answers on every listener; the end of one that was not asked for ends the server.
+func (d *doors) serve(server *api.Server, parts *sync.WaitGroup, fail context.CancelCauseFunc) {
+	start := func(what string, serve func(net.Listener) error, ln net.Listener) {
+		parts.Go(func() {
+			if err := serve(ln); err != nil {
+				fail(fmt.Errorf("serve %s: %w", what, err))
+			}
+		})
+	}
+	start("requests", server.Serve, d.tls.listen(d.main))
+	if d.sockets != nil {
+		start("sockets", server.ServeSockets, d.tls.listen(d.sockets))
+	}
+	if d.plain != nil {
+		start("redirects", d.redirect.Serve, d.plain)
+	}
+	start("control", d.control.Serve, d.operator)
+}
+
+// shutdown ends what is not the REST server's own.
+func (d *doors) shutdown(ctx context.Context) error {
+	errs := []error{d.control.Shutdown(ctx)}
+	if d.redirect != nil {
+		errs = append(errs, d.redirect.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// close closes every listener; a second close of one is harmless.
+func (d *doors) close() {
+	for _, ln := range []net.Listener{d.main, d.sockets, d.plain, d.operator} {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"hyperlight/config"
+	"hyperlight/engine"
+	"hyperlight/engine/feed/lighter"
+	api "hyperlight/http"
+	"hyperlight/kv"
+	"hyperlight/ws"
+)
+
+// storeOptions places the store below the data directory; a store that cannot go on ends the server.
+func storeOptions(cfg *config.Config, fail context.CancelCauseFunc) kv.Options {
+	minFree := int64(cfg.Storage.MinFree)
+	if minFree == 0 {
+		minFree = -1 // the store takes 0 as its default
+	}
+	return kv.Options{
+		Dir: filepath.Join(cfg.Storage.Dir, "store"), CacheBytes: int64(cfg.Storage.Cache), MinFree: minFree,
+		OnFatal: func(err error) { fail(fmt.Errorf("store failed: %w", err)) },
+	}
+}
+
+// serverOptions configures the REST server. Without a venue there is nothing to relay to.
+func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, publicURL string, tls bool, keys *secrets, log *slog.Logger, stderr io.Writer) api.Options {
+	o := api.Options{
+		Engine: eng, History: eng.History(), Access: eng.Access(),
+		Health: func() api.Health { return api.Health(eng.Health()) },
+		Status: func() api.Status { return apiStatus(eng.Status()) },
+		WebSocket: map[string]api.Handler{
+			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay,
+		},
+		AllowAnonymous: cfg.Proxy.AllowAnonymous, PublicURL: publicURL, TLS: tls, TrustedProxies: trustedProxies(cfg),
+		CursorKey: keys.derive("cursor"), MetricsToken: string(cfg.Metrics.Token), SnapshotDepth: cfg.Snapshots.Depth,
+		Logger: log, AccessLog: accessLog(cfg, stderr),
+	}
+	if r := eng.Relay(); r != nil {
+		o.Relay = r
+	}
+	return o
+}
+
+func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, clientIP func(netip.Addr, string) netip.Addr) ws.Options {
+	o := ws.Options{
+		Markets: eng.Registry(), History: eng.History(), Access: eng.Access(), Logger: log.With("component", "ws"),
+		Limits: socketLimits(cfg), SnapshotDepth: cfg.Snapshots.Depth, Compression: cfg.WS.Compression,
+		PrivateSockets: cfg.Relay.PrivateSockets, AllowAnonymous: cfg.Proxy.AllowAnonymous, ClientIP: clientIP,
+		Native: ws.Native{
+			Book: lighter.AppendBookFrame, Trades: lighter.AppendTradeFrame, Stats: lighter.AppendMarketStatsFrame,
+			AllStats: lighter.AppendMarketStatsAllFrame, Height: lighter.AppendHeightFrame, Connected: lighter.AppendConnectedFrame,
+			Unsubscribed: lighter.AppendUnsubscribedFrame, Error: lighter.AppendErrorFrame, Pong: lighter.AppendPongFrame,
+		},
+	}
+	if o.PrivateSockets == 0 {
+		o.PrivateSockets = -1 // the sockets take 0 as their default
+	}
+	if l := cfg.Venues.Lighter; l.Enabled {
+		o.Upstream = ws.Upstream{URL: l.StreamURL, UserAgent: "hyperlight/" + version, Handshake: l.Timeout.D()}
+	}
+	return o
+}
+
+func socketLimits(cfg *config.Config) ws.Limits {
+	return ws.Limits{
+		AuthTimeout: time.Duration(cfg.WS.AuthTimeout), PingInterval: time.Duration(cfg.WS.PingInterval),
+		PongTimeout: time.Duration(cfg.WS.PongTimeout), QueueFrames: cfg.WS.QueueFrames,
+		QueueBytes: int(cfg.WS.QueueBytes), ReplayBuffer: int(cfg.Replay.QueueBytes),
+	}
+}
+
+// accessLog is where requests are logged by the batch: past the logger, whose cost per line is several times that of
+// the request. Only JSON lines are written so; text, and levels above info, are the logger's business.
+func accessLog(cfg *config.Config, stderr io.Writer) io.Writer {
+	if cfg.Logging.Format != "json" || parseLevel(cfg.Logging.Level) > slog.LevelInfo {
+		return nil
+	}
+	return stderr
+}
+
+// trustedProxies reads what the configuration's check has found to be networks.
+func trustedProxies(cfg *config.Config) []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range cfg.Server.TrustedProxies {
+		if p, err := config.ParseNetwork(text); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func apiStatus(s engine.Status) api.Status {
+	return api.Status{
+		Status: s.Status, REST: s.REST, WebSocket: s.WebSocket, NetworkID: s.NetworkID,
+		LighterTimestamp: s.LighterTimestamp, LastMessageAt: s.LastMessageAt, CheckedAt: s.CheckedAt,
+		BlockHeight: s.BlockHeight, LatencyMS: s.LatencyMS, ActiveMarkets: s.ActiveMarkets,
+		Subscribed: s.Subscribed, Wanted: s.Wanted, Synced: s.SyncedMarkets,
+	}
+}
