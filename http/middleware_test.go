@@ -194,7 +194,7 @@ func TestStatusOfAVenueThatIsNotThere(t *testing.T) {
 // Checklist 39.
 func TestUnknownPathsAndMethods(t *testing.T) {
 	f := newFixture(t, testOptions{})
-	for _, path := range []string{"/", "/info", "/healthy", "/health/", "/api/v1", "/api/v1/", "/api/v1/orderbook", "/api/v1/orderbook/0/x", "/api/v1/orderbook//",
+	for _, path := range []string{"/", "/info", "/healthy", "/health/", "/api/v1", "/api/v1/", "/api/v1/orderbook", "/api/v1/orderbook/0/x",
 		"/api/v1/orderbook/0/depth/", "/api/v1/signals/nothing", "/api/v1/nextNonce", "/ws/x", "/streams"} {
 		if status, e := f.get(t, path); status != 404 || e.Data["code"] != "not_found" {
 			t.Errorf("%s: got %d %v", path, status, e.Data)

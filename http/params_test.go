@@ -113,7 +113,7 @@ func FuzzQuery(f *testing.F) {
 			req.Header.SetHost("localhost")
 			req.URI().SetQueryString(query)
 			ctx.Init(&req, loopback, nil)
-			fix.serve(&ctx)
+			fix.serve(&ctx, fix.mux)
 			switch status := ctx.Response.StatusCode(); status {
 			case 200, 400, 404:
 			case 401:

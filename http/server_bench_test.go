@@ -182,7 +182,7 @@ func BenchmarkHandler(b *testing.B) {
 	before := cpuTime(b)
 	for b.Loop() {
 		ctx.Response.Reset()
-		f.serve(&ctx)
+		f.serve(&ctx, f.mux)
 	}
 	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
 	if ctx.Response.StatusCode() != 200 {

@@ -35,3 +35,48 @@ func queryString(ctx *fasthttp.RequestCtx) []byte {
 	}
 	return ctx.URI().QueryString()
 }
+
+// honestPath tells whether every program between the client and us reads a path alike: no dot segments, no empty ones, no
+// separators or control characters behind escapes, nothing that has to be decoded twice. Who checked such a path in front
+// of us checked something else.
+func honestPath(path []byte) bool {
+	dots, length := 0, 0 // of the segment so far
+	for i := 0; i < len(path); i++ {
+		ch := path[i]
+		switch {
+		case ch == '/':
+			if i > 0 && length == 0 || length > 0 && length <= 2 && dots == length {
+				return false
+			}
+			dots, length = 0, 0
+			continue
+		case ch == '%':
+			if i+2 >= len(path) || unhex(path[i+1]) < 0 || unhex(path[i+2]) < 0 {
+				return false
+			}
+			ch = byte(unhex(path[i+1])<<4 | unhex(path[i+2]))
+			i += 2
+			if ch == '/' || ch == '%' {
+				return false
+			}
+		}
+		if ch < ' ' || ch >= 0x7f || ch == '\\' || ch == ';' {
+			return false
+		}
+		length++
+		if ch == '.' {
+			dots++
+		}
+	}
+	return length == 0 || length > 2 || dots != length
+}
+
+func unhex(ch byte) int {
+	switch {
+	case ch >= '0' && ch <= '9':
+		return int(ch - '0')
+	case ch|0x20 >= 'a' && ch|0x20 <= 'f':
+		return int(ch|0x20-'a') + 10
+	}
+	return -1
+}
