@@ -33,8 +33,9 @@ func storeOptions(cfg *config.Config, fail context.CancelCauseFunc) kv.Options {
 func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, publicURL string, tls bool, keys *secrets, log *slog.Logger, stderr io.Writer) api.Options {
 	o := api.Options{
 		Engine: eng, History: eng.History(), Access: eng.Access(),
-		Health: func() api.Health { return api.Health(eng.Health()) },
-		Status: func() api.Status { return apiStatus(eng.Status()) },
+		Health:       func() api.Health { return api.Health(eng.Health()) },
+		Status:       func() api.Status { return apiStatus(eng.Status()) },
+		FundingRates: eng.FundingRates,
 		WebSocket: map[string]api.Handler{
 			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay,
 		},
