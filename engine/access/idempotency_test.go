@@ -97,6 +97,13 @@ func TestAnswersNotKept(t *testing.T) {
 	}
 }
 
+// Where the route ends and the key begins is part of both.
+func TestKeptHash(t *testing.T) {
+	if keptHash("POST /r", "key") == keptHash("POST /rk", "ey") {
+		t.Error("two routes share an answer")
+	}
+}
+
 // Of many at once one runs.
 func TestBeginOnce(t *testing.T) {
 	clock := newClock(utc("2024-02-10T10:00:00Z"))

@@ -341,3 +341,39 @@ func FuzzLimitValues(f *testing.F) {
 		}
 	})
 }
+
+// What a flush could not write, the next one writes: usage, months and windows.
+func TestFailedFlush(t *testing.T) {
+	disk := kvtest.NewDisk()
+	disk.SetFree(1 << 30)
+	at := time.Unix(0, 0)
+	store := disk.Open(t, kv.Options{MinFree: 1 << 20, Now: func() time.Time {
+		at = at.Add(2 * time.Second) // free space is asked for once a second
+		return at
+	}})
+	clock := newClock(utc("2024-02-10T12:00:10Z"))
+	a := openAccess(t, store, clock)
+	p := keyOf(t, a, "free", 1, 1)
+	if !a.Take(p, clock.millis()).OK {
+		t.Fatal("refused")
+	}
+	call(t, a, p, "GET /a", 200, 25, clock.millis())
+	disk.SetFree(1)
+	if err := a.flush(clock.millis()); !errors.Is(err, kv.ErrReadOnly) {
+		t.Fatal(err)
+	}
+	disk.SetFree(1 << 30)
+	if err := a.flush(clock.millis()); err != nil {
+		t.Fatal(err)
+	}
+	b := openAccess(t, kvtest.CrashClone(t, store, 0), clock)
+	if d := b.Take(p, clock.millis()); d.Remaining != 28 {
+		t.Errorf("window: %+v", d)
+	}
+	if m := b.Month(p.Account, p.Plan, clock.millis()); m.Used != 25 {
+		t.Errorf("month: %+v", m)
+	}
+	if _, totals, err := b.UsageOf(p.Key, clock.millis()-1, clock.millis()); err != nil || totals != (Counts{Requests: 1, Credits: 25}) {
+		t.Errorf("usage: %+v, %v", totals, err)
+	}
+}
