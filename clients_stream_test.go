@@ -1,13 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"hyperlight/engine/sim"
 )
@@ -56,22 +58,50 @@ func TestClientsStream(t *testing.T) {
 	meet(t, a, b)
 }
 
-// twoStreams watches two base URLs at the same time.
+// twoStreams watches two base URLs at the same time, for a while after both have their books.
 func twoStreams(t *testing.T, one, other string, settings ...string) (a, b streamed) {
 	t.Helper()
-	var results [2]seen
-	var failures [2]error
-	var running sync.WaitGroup
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var clients [2]*client
+	var stops [2]io.Closer
+	ready := make(chan struct{}, 2)
 	for i, base := range []string{one, other} {
-		running.Go(func() {
-			results[i], failures[i] = tryClient(t.Context(), "ccxt-stream.mjs", base, append(settings, busyAccount)...)
-		})
+		c := newClient(ctx, "ccxt-stream.mjs", base, append(settings, busyAccount, "together=1")...)
+		c.Stderr = &firstLine{to: &c.errs, seen: ready}
+		in, err := c.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		clients[i], stops[i] = c, in
 	}
-	running.Wait()
-	if err := errors.Join(failures[:]...); err != nil {
-		t.Fatal(err)
+	for range clients {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+		}
 	}
-	return results[0].checkStream(t), results[1].checkStream(t)
+	time.Sleep(2 * time.Second) // what both watch
+	for _, stop := range stops {
+		stop.Close()
+	}
+	failures := [2]error{clients[0].Wait(), clients[1].Wait()}
+	return clients[0].told(t, failures[0]).checkStream(t), clients[1].told(t, failures[1]).checkStream(t)
+}
+
+// firstLine passes on what a script writes to standard error, and tells of its first line.
+type firstLine struct {
+	to   io.Writer
+	seen chan<- struct{}
+	once sync.Once
+}
+
+func (s *firstLine) Write(p []byte) (int, error) {
+	s.once.Do(func() { s.seen <- struct{}{} })
+	return s.to.Write(p)
 }
 
 // meet compares what two clients saw at the same nonces, of the same trades and of the same statistics.

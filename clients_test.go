@@ -68,32 +68,40 @@ func needClients(t testing.TB) {
 // seen is what a script tells of each of its calls.
 type seen map[string]json.RawMessage
 
-// runClient runs a script of testdata/clients against a base URL.
-func runClient(t testing.TB, script, base string, settings ...string) seen {
+// client is a running script of testdata/clients.
+type client struct {
+	*exec.Cmd
+	name      string
+	out, errs bytes.Buffer
+}
+
+func newClient(ctx context.Context, script, base string, settings ...string) *client {
+	c := &client{name: script + " against " + base}
+	c.Cmd = exec.CommandContext(ctx, "node", append([]string{script, base}, settings...)...)
+	c.Dir, c.Stdout, c.Stderr = clientsDir, &c.out, &c.errs
+	return c
+}
+
+// told reads what the script printed, once it has ended in the given way.
+func (c *client) told(t testing.TB, err error) seen {
 	t.Helper()
-	s, err := tryClient(t.Context(), script, base, settings...)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v\n%.2000s", c.name, err, c.errs.String())
+	}
+	var s seen
+	if err := json.Unmarshal(c.out.Bytes(), &s); err != nil {
+		t.Fatalf("%s: %v in %.500s", c.name, err, c.out.String())
 	}
 	return s
 }
 
-// tryClient is runClient for any goroutine.
-func tryClient(ctx context.Context, script, base string, settings ...string) (seen, error) {
-	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
+// runClient runs a script against a base URL.
+func runClient(t testing.TB, script, base string, settings ...string) seen {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", append([]string{script, base}, settings...)...)
-	cmd.Dir = clientsDir
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("%s against %s: %w\n%.2000s", script, base, err, errs.String())
-	}
-	var s seen
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
-		return nil, fmt.Errorf("%s: %w in %.500s", script, err, out.String())
-	}
-	return s, nil
+	c := newClient(ctx, script, base, settings...)
+	return c.told(t, c.Run())
 }
 
 // refused tells whether a call failed: in the client's own way, or with the venue's answer kept.

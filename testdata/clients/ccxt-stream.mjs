@@ -1,4 +1,5 @@
-// The stream side of ccxt: pro.lighter. Settings: seconds=2 (how long it watches), account=INDEX, symbol=ETH.
+// The stream side of ccxt: pro.lighter. Settings: seconds=2 (how long it watches), account=INDEX, symbol=ETH, and
+// together=1, which says `watching` on standard error once both books are there and watches until standard input ends.
 // Books are told as one digest for each nonce, so that two runs at the same time can be compared where they met.
 
 import { createHash } from 'node:crypto';
@@ -6,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import ccxt from 'ccxt';
 import { Report, fingerprint, settings, token } from './report.mjs';
 
-const { base, stream, account = '42', symbol: base_asset = 'ETH', seconds = '2', key } = settings();
+const { base, stream, account = '42', symbol: base_asset = 'ETH', seconds = '2', together, key } = settings();
 const symbol = `${base_asset}/USDC:USDC`;
 const report = new Report(base);
 const seen = { frames: {}, books: {}, trades: {}, tickers: {}, chains: { links: 0, broken: 0, snapshots: 0 } };
@@ -21,7 +22,7 @@ class Observed extends ccxt.pro.lighter {
     seen.frames[kind] = (seen.frames[kind] ?? 0) + 1;
     const chain = message.order_book;
     if (chain && message.type === 'subscribed/order_book') {
-      seen.chains.snapshots++;
+      if (++seen.chains.snapshots === 2) console.error('watching');
       seen.chains[message.channel] = chain.nonce;
       if (chain.begin_nonce !== 0) seen.chains.broken++;
     } else if (chain) {
@@ -44,14 +45,15 @@ if (key) exchange.headers = { 'X-Api-Key': key };
 await exchange.loadHttpProxyAgent(); // ccxt wants it for a stream without TLS
 await exchange.loadMarkets();
 
-const until = Date.now() + Number(seconds) * 1000;
+let over = false;
+const end = together
+  ? new Promise((resolve) => process.stdin.on('end', resolve).resume())
+  : sleep(Number(seconds) * 1000);
+end.then(() => (over = true));
 const watching = (name, one) =>
   report.call(name, async () => {
     let rounds = 0;
-    while (Date.now() < until) {
-      await Promise.race([one(), sleep(until - Date.now() + 1)]);
-      rounds++;
-    }
+    for (; !over; rounds++) await Promise.race([one(), end]);
     return rounds > 0;
   });
 await Promise.all([
