@@ -131,7 +131,7 @@ func TestReload(t *testing.T) {
 	hup, done, ended := make(chan os.Signal), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		a.watchReload(hup, done, *loaded.Config, level, slog.New(slog.NewJSONHandler(&b, nil)))
+		a.watchReload(hup, done, *loaded.Config, new(liveParts), level, slog.New(slog.NewJSONHandler(&b, nil)))
 	}()
 	save("logging: {level: debug}\nserver: {listen: 127.0.0.1:9}\n")
 	hup <- syscall.SIGHUP
