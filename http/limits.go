@@ -89,6 +89,11 @@ func (c *call) settle(status int) {
 		c.credits.Used -= c.credits.Cost
 		c.credits.Cost = 0
 	}
+	c.creditHeaders()
+}
+
+// creditHeaders tells what a metered call cost, and what the account has left.
+func (c *call) creditHeaders() {
 	h := &c.ctx.Response.Header
 	h.SetCanonical(headerCreditsCost, strconv.AppendInt(c.scratch[:0], c.credits.Cost, 10))
 	h.SetCanonical(headerCreditsUsed, strconv.AppendInt(c.scratch[:0], c.credits.Used, 10))

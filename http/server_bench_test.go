@@ -33,9 +33,9 @@ func (f *fixture) bigBook() {
 }
 
 // load asks one path over 16 connections for a while, like any client would, and returns how many answers came.
-func load(b *testing.B, conns []net.Conn, span time.Duration) (requests int64, cpu time.Duration) {
+func load(b *testing.B, conns []net.Conn, span time.Duration, headers string) (requests int64, cpu time.Duration) {
 	b.Helper()
-	request := []byte("GET /api/v1/orderbook/0 HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: bench\r\n\r\n")
+	request := []byte("GET /api/v1/orderbook/0 HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: bench\r\n" + headers + "\r\n")
 	var done atomic.Int64
 	var all sync.WaitGroup
 	before, until := cpuTime(b), time.Now().Add(span)
@@ -87,7 +87,7 @@ func skipAnswer(r *bufio.Reader) error {
 
 // compare lets both servers work in turns of 50 ms, so that whatever else the machine does hits both alike, and reports
 // the requests per second of each and their ratio.
-func compare(b *testing.B, bare, ours func() (net.Conn, error)) {
+func compare(b *testing.B, bare, ours func() (net.Conn, error), headers string) {
 	b.Helper()
 	open := func(dial func() (net.Conn, error)) (conns []net.Conn) {
 		for range 16 {
@@ -106,7 +106,7 @@ func compare(b *testing.B, bare, ours func() (net.Conn, error)) {
 	for b.Loop() {
 		for i := range conns {
 			start := time.Now()
-			n, c := load(b, conns[i], 50*time.Millisecond)
+			n, c := load(b, conns[i], 50*time.Millisecond, headers)
 			requests[i] += n
 			cpu[i] += c
 			wall[i] += time.Since(start)
@@ -165,8 +165,8 @@ func BenchmarkCurrentBook(b *testing.B) {
 	defer memory.Close()
 	direct := fasthttputil.NewInmemoryListener()
 	go func() { _ = f.http.Serve(peerListener{direct, loopback}) }()
-	b.Run("loopback", func(b *testing.B) { compare(b, bareTCP, oursTCP) })
-	b.Run("memory", func(b *testing.B) { compare(b, memory.Dial, direct.Dial) })
+	b.Run("loopback", func(b *testing.B) { compare(b, bareTCP, oursTCP, "") })
+	b.Run("memory", func(b *testing.B) { compare(b, memory.Dial, direct.Dial, "") })
 }
 
 // BenchmarkHandler is the work of one request without any connection.
