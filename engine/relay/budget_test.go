@@ -1,11 +1,14 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/VictoriaMetrics/metrics"
 
 	"hyperlight/engine/feed"
 	"hyperlight/engine/model"
@@ -169,5 +172,30 @@ func TestLocal(t *testing.T) {
 	}
 	if a := r.must(t, post("/api/v1/orderBooks", "")); a.Cache == LocalAnswer || len(l.asked) != 0 {
 		t.Errorf("%s, asked %v", a.Cache, l.asked)
+	}
+}
+
+// TestMetrics: whatever is asked, the labels come from the table.
+func TestMetrics(t *testing.T) {
+	v := newFakeVenue(t, func(_ int, h heard) string {
+		if strings.Contains(h.line, "secretName") {
+			return reply(777, jsonText, "{}")
+		}
+		return reply(404, jsonText, "{}")
+	})
+	r := newTestRelay(t, Options{BaseURL: v.url()})
+	for _, target := range []string{"/", "/info", "/api/v1/deposit/latest", "/api/v1/secretName", "/api/v1/secret%4eame"} {
+		r.must(t, get(target))
+	}
+	var b bytes.Buffer
+	metrics.WritePrometheus(&b, false)
+	for _, want := range []string{`endpoint="root",status="404"`, `endpoint="info",status="404"`, `endpoint="deposit/latest",status="404"`,
+		`endpoint="other",status="other"`, `hyperlight_cache_misses_total{cache="relay"}`, `hyperlight_cache_bytes{cache="relay"}`} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Contains(b.String(), "ecret") {
+		t.Error("a path that the table does not know became a label")
 	}
 }

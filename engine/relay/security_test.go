@@ -151,7 +151,7 @@ func TestTargets(t *testing.T) {
 		t.Fatalf("%d of them left: %v", n, v.calls())
 	}
 	for _, target := range []string{
-		"/", "/info", "/api/v1/account", "/api/v1/a.b", "/api/v1/..a", "/api/v1/a..", "/api/v1/a%20b", "/api/v1/a%C3%A9", "/api/v1/account/",
+		"/", "/info", "/api/v1/account", "/api/v1/a.b", "/api/v1/..a", "/api/v1/a..", "/api/v1/a%20b", "/api/v1/a%C3%A9", "/api/v1/a%3ab%7E%41", "/api/v1/account/",
 		"/api/v1/referral/kickback/update", "/api/v1/a:b@c", "/api/v1/x?u=http://evil.example/../..", "/api/v1/x?u=//evil&%2e%2e/", "/?x=1",
 		"/api/v1/x??", "/api/v1/x?%0d%0aX:y", "/api/v1/new/thing/x/",
 	} {
