@@ -58,6 +58,9 @@ func TestTokenCorpus(t *testing.T) {
 		return strings.Join(p, ".")
 	}
 	enc := base64.RawURLEncoding.EncodeToString
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(s.Token) - 1
+	loose := s.Token[:last] + string(digits[strings.IndexByte(digits, s.Token[last])^1]) // the same 32 bytes
 	none := enc([]byte(strings.Replace(head, "HS256", "none", 1))) + "." + enc([]byte("{"+good+exp)) + "."
 	for what, token := range map[string]string{
 		"dots":                      "..",
@@ -72,6 +75,7 @@ func TestTokenCorpus(t *testing.T) {
 		"header flipped":            flip(0, 5),
 		"payload flipped":           flip(1, 9),
 		"signature flipped":         flip(2, 0),
+		"unused bits set":           loose,
 		"alg none":                  none,
 		"alg none, signed":          made(strings.Replace(head, "HS256", "none", 1), "{"+good+exp),
 		"alg None":                  made(strings.Replace(head, "HS256", "None", 1), "{"+good+exp),
