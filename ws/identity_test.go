@@ -102,7 +102,7 @@ func anyPlan() config.Plan {
 // A revoked key closes its sockets with 4012, a disabled one with 4003, well before the once-a-second look; others stay.
 func TestRevokedWhileConnected(t *testing.T) {
 	keys := newKeyring(map[string]config.Plan{"a": anyPlan(), "b": anyPlan(), "c": anyPlan()})
-	h := serve(t, Options{Access: keys, Native: lighterNative(), History: longTape()})
+	h := serve(t, Options{Access: keys, Native: lighterNative(), History: sharedTape()})
 	open := func(key string) map[string]*client {
 		out := map[string]*client{}
 		for _, path := range []string{pathLive, pathReplay} {
@@ -274,7 +274,7 @@ func TestMeteredMessages(t *testing.T) {
 	metered.CreditPerMessage = 2
 	keys := newKeyring(map[string]config.Plan{"a": metered, "n": metered, "r": metered, "free": anyPlan()})
 	keys.credits["a"], keys.credits["r"] = 2*12+1, 2*20
-	h := serve(t, Options{Access: keys, Native: lighterNative(), History: longTape()})
+	h := serve(t, Options{Access: keys, Native: lighterNative(), History: sharedTape()})
 	k := newMaker(h.s.Hub(), 0)
 	k.snapshot(level(100, 5))
 	c, free := h.dial("/ws?api_key=a", nil), h.dial("/ws?api_key=free", nil)
@@ -338,7 +338,7 @@ func TestReplayReach(t *testing.T) {
 	p := anyPlan()
 	p.HistoryDepthDays, p.MaxRangeDays = 10, 2
 	now := tapeStart.Micros().Millis() + 20*day
-	h := serve(t, Options{Access: newKeyring(map[string]config.Plan{"a": p}), History: longTape(), Now: func() time.Time { return time.UnixMilli(int64(now)) }})
+	h := serve(t, Options{Access: newKeyring(map[string]config.Plan{"a": p}), History: sharedTape(), Now: func() time.Time { return time.UnixMilli(int64(now)) }})
 	for _, x := range []struct {
 		from, to model.Millis
 		code     string

@@ -303,7 +303,7 @@ func TestNativeTape(t *testing.T) {
 		t.Errorf("nonce %d, history %v", b.Nonce, b.History)
 	}
 
-	stored := longTape()
+	stored := sharedTape()
 	last := &stored.trades[len(stored.trades)-1]
 	s, err := New(Options{Markets: testMarkets{}, Access: testAccess{}, History: stored, Now: func() time.Time { return time.UnixMicro(int64(last.Recv)) }})
 	if err != nil {

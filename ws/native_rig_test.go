@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -177,7 +178,7 @@ func (c *nativeClient) read() {
 		_, b, err := c.conn.ReadMessage()
 		f := nativeFrame{raw: string(b)}
 		if err == nil {
-			err = json.Unmarshal(b, &f)
+			err = json.Unmarshal(withoutLevels(b), &f)
 		}
 		c.mu.Lock()
 		if err != nil {
@@ -289,4 +290,13 @@ func (c *nativeClient) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.frames = nil
+}
+
+// withoutLevels cuts the levels out of a book frame: a hundred clients would spend their time with parsing them.
+func withoutLevels(b []byte) []byte {
+	from, to := bytes.Index(b, []byte(`"asks":[`)), bytes.LastIndex(b, []byte(`],"offset":`))
+	if from < 0 || to < from {
+		return b
+	}
+	return append(append(bytes.Clone(b[:from]), `"levels":[`...), b[to:]...)
 }

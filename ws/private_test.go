@@ -295,7 +295,7 @@ func TestPrivateBackPressure(t *testing.T) {
 	}
 	up := v.next()
 	up.hear(t)
-	const n = 3000
+	const n = 1000
 	piece := strings.Repeat("z", 16<<10)
 	sent := make(chan struct{})
 	go func() {

@@ -3,6 +3,7 @@ package ws
 import (
 	"context"
 	"iter"
+	"sync"
 	"time"
 
 	"hyperlight/engine/book"
@@ -148,3 +149,6 @@ func (h *taped) Gaps(_ context.Context, kinds []model.Kind, ids []model.MarketID
 	}
 	return out, nil
 }
+
+// sharedTape is a long tape that tests share: they only read it.
+var sharedTape = sync.OnceValue(longTape)
