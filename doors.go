@@ -29,11 +29,11 @@ type doors struct {
 // openDoors opens what clients reach, before anything else is.
 func openDoors(cfg *config.Config, live *liveParts, log *slog.Logger) (d *doors, err error) {
 	d = &doors{}
-	defer func() {
+	defer func(opened *doors) {
 		if err != nil {
-			d.close()
+			opened.close()
 		}
-	}()
+	}(d)
 	if d.tls, err = openTLS(cfg, log, time.Now); err != nil {
 		return nil, err
 	}
