@@ -105,19 +105,23 @@ func hubTurn(b *testing.B, n int) (turn func() int, done func()) {
 	}
 }
 
-// bareTurn writes the bytes of a burst to n sockets and waits until all have been read.
+// bareTurn writes the bytes of a burst of trades to n sockets and waits until all have been read.
 func bareTurn(b *testing.B, n int) (turn func() int, done func()) {
+	ch := &channel{name: "trade/0"}
+	k := model.Trade{ID: 1_000_000_000, Time: 1700000000123, Price: 320050, Size: 25000, USD: 8001250000, AskAccount: 42, BidAccount: 99,
+		AskOrder: 281476000000001, BidOrder: 281476000000002, TxHash: "ab", Block: 7}
+	payload, _ := appendTradeFrame(nil, ch.name, testMarketList[0], tradeFrame{trade: &k, seq: 2000, at: 1700000000200})
+	return bareBytes(b, n, bytes.Repeat(newFrame(payload), burst))
+}
+
+// bareBytes writes a piece to n sockets, a burst at a time.
+func bareBytes(b *testing.B, n int, piece []byte) (turn func() int, done func()) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer ln.Close()
 	d := &drains{reached: make(chan struct{}, 1)}
-	ch := &channel{name: "trade/0"}
-	k := model.Trade{ID: 1_000_000_000, Time: 1700000000123, Price: 320050, Size: 25000, USD: 8001250000, AskAccount: 42, BidAccount: 99,
-		AskOrder: 281476000000001, BidOrder: 281476000000002, TxHash: "ab", Block: 7}
-	payload, _ := appendTradeFrame(nil, ch.name, testMarketList[0], tradeFrame{trade: &k, seq: 2000, at: 1700000000200})
-	piece := bytes.Repeat(newFrame(payload), burst)
 	var work []chan struct{}
 	var conns []net.Conn
 	var writers sync.WaitGroup
