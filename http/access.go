@@ -59,7 +59,7 @@ func (c *call) authenticate() error {
 		return err
 	}
 	switch {
-	case class == authToken && !p.Token:
+	case class == authJWT && !p.Token:
 		return errNoJWT
 	case class == authUser && p.Local:
 		return errNoUser

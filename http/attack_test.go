@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +20,8 @@ func (f *fixture) answers(t *testing.T, bytes string) (statuses []int) {
 	t.Helper()
 	conn, err := f.ln.Dial()
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return nil
 	}
 	defer conn.Close()
 	go func() { _, _ = conn.Write([]byte(bytes)) }()
@@ -27,7 +29,8 @@ func (f *fixture) answers(t *testing.T, bytes string) (statuses []int) {
 	for {
 		// Whatever comes, comes at once; a server that waits for the rest of a request is done answering.
 		if err := conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return statuses
 		}
 		var resp fasthttp.Response
 		if err := resp.Read(r); err != nil {
@@ -74,12 +77,15 @@ func TestRequestSmuggling(t *testing.T) {
 		"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
 		"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n\r\n",
 	}
+	var all sync.WaitGroup
 	for _, head := range corpus {
-		a.advance(time.Minute)
-		if got := a.answers(t, start+head+hidden); len(got) > 1 || len(got) == 1 && got[0] != 400 && got[0] != 413 {
-			t.Errorf("%q: got %v", head, got)
-		}
+		all.Go(func() {
+			if got := a.answers(t, start+head+hidden); len(got) > 1 || len(got) == 1 && got[0] != 400 && got[0] != 413 {
+				t.Errorf("%q: got %v", head, got)
+			}
+		})
 	}
+	all.Wait()
 	if list := a.do(t, "GET", "/api/v1/keys", "X-Api-Key", key).envelope(t).list("keys"); len(list) != 1 {
 		t.Errorf("%d keys were smuggled in", len(list)-1)
 	}

@@ -168,7 +168,7 @@ func (s *credential) want(class authClass, ok verdict) verdict {
 		return refused
 	case class == authUser && s.kind == "local":
 		return needUser
-	case class == authToken && s.kind != "token":
+	case class == authJWT && s.kind != "token":
 		return needJWT
 	}
 	return ok

@@ -118,7 +118,7 @@ func TestPublicPaths(t *testing.T) {
 				if answer.Status == 401 {
 					t.Errorf("%s: %s must be public", name, path)
 				}
-			case authData, authUser, authToken:
+			case authData, authUser, authJWT:
 				status, e := answer.Status, answer.envelope(t)
 				if status != 401 || e.Data["code"] != "unauthorized" || e.Data["message"] != "missing or invalid API key" {
 					t.Errorf("%s: %s: got %d %v", name, path, status, e.Data)

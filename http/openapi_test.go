@@ -67,7 +67,7 @@ func TestOpenAPIMatchesTheRouteTable(t *testing.T) {
 				continue
 			}
 			security, special := o.(map[string]any)["security"]
-			want := map[authClass]string{authNone: "[]", authSocket: "[]", authToken: "[map[bearer:[]]]"}[f.routes[i].auth]
+			want := map[authClass]string{authNone: "[]", authSocket: "[]", authJWT: "[map[bearer:[]]]"}[f.routes[i].auth]
 			if special != (want != "") || special && fmt.Sprint(security) != want {
 				t.Errorf("%s %s: the description and the table disagree on who may call it", method, path)
 			}

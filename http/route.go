@@ -14,7 +14,7 @@ const (
 	authNone     authClass = iota // everybody; a credential is not looked at
 	authData                      // a key, a token, or the local caller
 	authUser                      // a key or a token: whoever has a user
-	authToken                     // a token only: what a leaked key must not reach
+	authJWT                       // a token only: what a leaked key must not reach
 	authOptional                  // everybody; a credential that is shown must be good
 	authRelay                     // the same, where anonymous native calls are allowed; a bearer token may be the venue's
 	authSocket                    // the socket's handler authenticates
@@ -114,8 +114,8 @@ func routeTable(sockets map[string]Handler) []*route {
 		{method: "GET", pattern: "/api/v1/keys/{key_id}/usage", auth: authUser, answer: typed(parseKeyUsage, answerKeyUsage)},
 		{method: "POST", pattern: "/api/v1/auth/register", window: access.IPSignIn, status: 201, answer: typed(parseSignIn, answerRegister)},
 		{method: "POST", pattern: "/api/v1/auth/login", window: access.IPSignIn, answer: typed(parseSignIn, answerLogin)},
-		{method: "POST", pattern: "/api/v1/billing/checkout", auth: authToken, replays: true, answer: refuseBilling},
-		{method: "POST", pattern: "/api/v1/billing/portal", auth: authToken, replays: true, answer: refuseBilling},
+		{method: "POST", pattern: "/api/v1/billing/checkout", auth: authJWT, replays: true, answer: refuseBilling},
+		{method: "POST", pattern: "/api/v1/billing/portal", auth: authJWT, replays: true, answer: refuseBilling},
 		{method: "POST", pattern: "/api/v1/billing/webhook", answer: refuseBilling},
 		{method: "GET", pattern: "/setup", raw: getSetup},
 		{method: "POST", pattern: "/setup", window: access.IPSignIn, raw: postSetup},
