@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -149,9 +148,9 @@ func (p *private) dial() (*websocket.Conn, error) {
 	if d.HandshakeTimeout <= 0 {
 		d.HandshakeTimeout = privateHandshake
 	}
-	header := http.Header{}
+	header := map[string][]string{}
 	if o.UserAgent != "" {
-		header.Set("User-Agent", o.UserAgent)
+		header["User-Agent"] = []string{o.UserAgent}
 	}
 	address := o.URL
 	if q := p.c.query; q != "" {
@@ -167,6 +166,7 @@ func (p *private) dial() (*websocket.Conn, error) {
 
 // write sends the client's messages, and pings, until the socket ends or nobody needs it any more.
 func (p *private) write(conn *websocket.Conn, ended <-chan error) error {
+	now := p.c.server.o.Now
 	ping := time.NewTicker(privatePing)
 	defer ping.Stop()
 	for {
@@ -177,11 +177,11 @@ func (p *private) write(conn *websocket.Conn, ended <-chan error) error {
 		case err := <-ended:
 			return err
 		case text := <-p.out:
-			if err = conn.SetWriteDeadline(time.Now().Add(privateWrite)); err == nil {
+			if err = conn.SetWriteDeadline(now().Add(privateWrite)); err == nil {
 				err = conn.WriteMessage(websocket.TextMessage, text)
 			}
 		case <-ping.C:
-			err = conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(privateWrite))
+			err = conn.WriteControl(websocket.PingMessage, nil, now().Add(privateWrite))
 		}
 		if err != nil {
 			return err
@@ -198,7 +198,7 @@ var (
 // read copies the venue's messages to the client. The greeting is left out: the client has ours.
 func (p *private) read(conn *websocket.Conn) error {
 	conn.SetReadLimit(privateMessage)
-	alive := func() error { return conn.SetReadDeadline(time.Now().Add(privateSilence)) }
+	alive := func() error { return conn.SetReadDeadline(p.c.server.o.Now().Add(privateSilence)) }
 	conn.SetPongHandler(func(string) error { return alive() })
 	for first := true; ; first = false {
 		if err := alive(); err != nil {
