@@ -55,7 +55,6 @@ func raw(t *testing.T, client *http.Client, method, address, authorization, body
 // server that answers nothing itself: with a query that all of them can read something from and without one, with a
 // token of the venue and without. Status, kind and body are the same to the byte.
 func TestNativeCallsUnchanged(t *testing.T) {
-	needFrontDoor(t)
 	v := stillVenue(t)
 	a := startInFront(t, v, func(c *config.Config) { c.Relay.AnswerLocally = false })
 	compareNative(t, v.rest, a.base)

@@ -10,16 +10,6 @@ import (
 	"hyperlight/config"
 )
 
-// frontDoor tells whether serve registers users and answers the venue's own paths and its stream.
-const frontDoor = false
-
-func needFrontDoor(t testing.TB) {
-	t.Helper()
-	if !frontDoor {
-		t.Skip("serve does not yet register users, nor answer the venue's own paths and its stream")
-	}
-}
-
 // startInFront runs a server in front of a venue of four markets until all books are current.
 func startInFront(t *testing.T, v venue, change func(*config.Config)) *appliance {
 	t.Helper()
@@ -57,7 +47,6 @@ func (a *appliance) register(email string) string {
 // TestClientsThroughREST wants the same of every call whether a client asks the venue or the server in front of it: as a
 // local caller, with a key of its own, and with nothing answered but by the venue.
 func TestClientsThroughREST(t *testing.T) {
-	needFrontDoor(t)
 	needClients(t)
 	v := stillVenue(t)
 	direct := map[string]seen{}
@@ -93,7 +82,6 @@ func TestClientsThroughREST(t *testing.T) {
 // TestClientsThroughStream watches the venue and the server in front of it at the same time: where two books met at a
 // nonce they are the same, and so are trades and statistics.
 func TestClientsThroughStream(t *testing.T) {
-	needFrontDoor(t)
 	needClients(t)
 	v := liveVenue(t)
 	t.Run("local caller", func(t *testing.T) {

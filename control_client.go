@@ -113,7 +113,7 @@ func accessOptions(cfg *config.Config, keys *secrets, publicURL string, log *slo
 		DefaultTier: cfg.Access.DefaultTier, TokenLifetime: cfg.Access.TokenLifetime.D(), Logger: log.With("component", "access"),
 	}
 	if keys != nil {
-		o.JWTSecret, o.SealKey = keys.derive("jwt"), keys.derive("seal")
+		o.JWTSecret = keys.derive("jwt")
 	}
 	return o
 }

@@ -18,7 +18,6 @@ import (
 
 // TestQuickStart runs the lines of testdata/quickstart.txt as somebody would who has just started the server.
 func TestQuickStart(t *testing.T) {
-	needFrontDoor(t)
 	a := startInFront(t, liveVenue(t), func(c *config.Config) { c.Access.LocalPlan = "" })
 	runQuickStart(t, "testdata/quickstart.txt", a.base)
 }

@@ -97,6 +97,7 @@ type Lighter struct {
 	StreamURL                     string   `yaml:"stream_url" env:"STREAM_URL" doc:"Address of its stream."`
 	Markets                       Markets  `yaml:"markets" doc:"Markets to follow: all, or ids as 0,1,2."`
 	RESTBudgetPerMinute           int      `yaml:"rest_budget_per_minute" env:"REST_BUDGET_PER_MINUTE" doc:"Most REST weight spent in any 60 seconds."`
+	AccountBudgetPerMinute        int      `yaml:"account_budget_per_minute" doc:"Most calls in any 60 seconds that signed-in clients make with the venue's own tokens, sendTx among them. The venue counts these by account and not by address."`
 	MessagesPerMinute             int      `yaml:"messages_per_minute" doc:"Most messages sent to the stream in any 60 seconds."`
 	MaxUnanswered                 int      `yaml:"max_unanswered" doc:"Most subscriptions waiting for their answer at once."`
 	MaxConnections                int      `yaml:"max_connections" doc:"Most sockets to the stream."`

@@ -40,6 +40,7 @@ func Default() *Config {
 			RESTURL:                       "https://mainnet.zklighter.elliot.ai",
 			StreamURL:                     "wss://mainnet.zklighter.elliot.ai/stream",
 			RESTBudgetPerMinute:           60,
+			AccountBudgetPerMinute:        4_000,
 			MessagesPerMinute:             200,
 			MaxUnanswered:                 35,
 			MaxConnections:                4,

@@ -139,6 +139,7 @@ func (v *validator) lighter(l *Lighter) {
 	v.baseURL(p+"rest_url", l.RESTURL, "http", "https")
 	v.baseURL(p+"stream_url", l.StreamURL, "ws", "wss")
 	v.between(p+"rest_budget_per_minute", l.RESTBudgetPerMinute, 1, 1_000_000)
+	v.between(p+"account_budget_per_minute", l.AccountBudgetPerMinute, 1, 1_000_000)
 	v.between(p+"messages_per_minute", l.MessagesPerMinute, 1, 1_000_000)
 	v.between(p+"max_unanswered", l.MaxUnanswered, 1, 1_000_000)
 	v.between(p+"max_connections", l.MaxConnections, 1, 1_000)

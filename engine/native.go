@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"hyperlight/engine/feed"
 	"hyperlight/engine/feed/lighter"
 	"hyperlight/engine/model"
 	"hyperlight/engine/relay"
@@ -44,7 +45,8 @@ func (v *lighterVenue) pollNative(ctx context.Context) {
 func (v *lighterVenue) openRelay() (err error) {
 	e := v.e
 	o := relay.Options{
-		BaseURL: e.o.Lighter.RESTURL, Budget: v.budget, Now: e.now, Timeout: e.o.Lighter.Timeout.D(),
+		BaseURL: e.o.Lighter.RESTURL, Budget: v.budget,
+		AccountBudget: feed.NewBudget(e.o.Lighter.AccountBudgetPerMinute, e.now), Now: e.now, Timeout: e.o.Lighter.Timeout.D(),
 		UserAgent: v.userAgent(), CacheBytes: int(e.o.Relay.Cache), Logger: v.log,
 	}
 	if o.CacheBytes == 0 {

@@ -46,7 +46,7 @@ func newAccounts(t testing.TB, o accountsOptions) *accounts {
 		local = ""
 	}
 	rules, err := access.New(access.Options{LocalPlan: local, Plans: o.plans, Store: kvtest.Open(t), Registration: o.registration,
-		JWTSecret: testSecret, SealKey: bytes.Repeat([]byte{7}, 32), Now: now})
+		JWTSecret: testSecret, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

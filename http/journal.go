@@ -157,7 +157,7 @@ func (s *journalShard) appendLine(dst []byte, c *call, status int, took time.Dur
 	}
 	dst = append(dst, s.stamp...)
 	dst = append(dst, byte('0'+ms/100%10), byte('0'+ms/10%10), byte('0'+ms%10))
-	dst = append(dst, `Z","level":"INFO","msg":"request","component":"http","request_id":"`...)
+	dst = append(dst, `Z","level":"info","msg":"request","component":"http","request_id":"`...)
 	dst = append(dst, c.id[:]...)
 	// Neither a method, which is a token, nor a pattern of the table needs escaping.
 	dst = append(dst, `","method":"`...)

@@ -68,11 +68,9 @@ type Options struct {
 	TokenLifetime time.Duration
 	// JWTSecret signs the tokens: 32 bytes or more, kept outside the store. Needed where there is a Store.
 	JWTSecret []byte
-	// SealKey seals what the store keeps of answers.
-	SealKey []byte
-	Now     func() time.Time // nil: time.Now
-	Logger  *slog.Logger     // nil: none
-	Random  io.Reader        // keys, ids, salts and the setup token come from it; nil: crypto/rand
+	Now       func() time.Time // nil: time.Now
+	Logger    *slog.Logger     // nil: none
+	Random    io.Reader        // keys, ids, salts and the setup token come from it; nil: crypto/rand
 }
 
 // Access knows the callers and counts what they use. Its methods may be called from any goroutine.

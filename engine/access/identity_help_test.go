@@ -50,7 +50,7 @@ func openHouse(t testing.TB, s *kv.Store, ms *atomic.Int64, change ...func(*Opti
 }
 
 func houseOn(s *kv.Store, ms *atomic.Int64, change ...func(*Options)) (*house, error) {
-	o := Options{Store: s, JWTSecret: testSecret, SealKey: testSecret, Now: func() time.Time { return time.UnixMilli(ms.Load()) }}
+	o := Options{Store: s, JWTSecret: testSecret, Now: func() time.Time { return time.UnixMilli(ms.Load()) }}
 	for _, c := range change {
 		c(&o)
 	}
