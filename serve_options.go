@@ -64,7 +64,7 @@ func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, cli
 		o.PrivateSockets = -1 // the sockets take 0 as their default
 	}
 	if l := cfg.Venues.Lighter; l.Enabled {
-		o.Upstream = ws.Upstream{URL: l.StreamURL, UserAgent: "hyperlight/" + version, Handshake: l.Timeout.D()}
+		o.Upstream = ws.Upstream{URL: l.StreamURL, UserAgent: "hyperlight/" + version, Handshake: l.Timeout.D(), Take: eng.TakeMessage}
 	}
 	return o
 }

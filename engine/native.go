@@ -67,6 +67,9 @@ func (e *Engine) Relay() *relay.Relay {
 	return e.lighter.relay
 }
 
+// TakeMessage takes one message to the venue's stream out of the allowance of this address; false where none is left.
+func (e *Engine) TakeMessage() bool { return e.lighter != nil && e.lighter.supervisor.TakeMessage() }
+
 // Local returns what answers native calls from memory and store.
 func (e *Engine) Local() *relay.Answers {
 	return relay.NewLocal(relay.LocalOptions{

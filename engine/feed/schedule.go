@@ -140,6 +140,21 @@ func (s *Supervisor) send(now time.Time, sub *subscription, reserve int) bool {
 	return true
 }
 
+// TakeMessage takes one client message of the allowance for a socket that is not the supervisor's own, but stands behind
+// the same address; false where no more is left than the share of resyncs.
+func (s *Supervisor) TakeMessage() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.o.Now()
+	s.forget(now)
+	if len(s.sent) >= s.limits.MessagesPerMinute-s.limits.MessagesPerMinute/resyncShare {
+		return false
+	}
+	s.sent = append(s.sent, now)
+	s.m.sent.Inc()
+	return true
+}
+
 // forget drops the messages that have left the window.
 func (s *Supervisor) forget(now time.Time) {
 	n := 0

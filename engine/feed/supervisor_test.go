@@ -95,6 +95,28 @@ func TestPacing(t *testing.T) {
 	})
 }
 
+// TestTakeMessage: sockets of others share the allowance, down to the part that is kept for resyncs.
+func TestTakeMessage(t *testing.T) {
+	run(t, feed.Limits{}, []model.Market{market(0, 1)}, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+		settle(2 * time.Minute)
+		v.forget()
+		taken := 0
+		for s.TakeMessage() {
+			taken++
+		}
+		if taken != 160 {
+			t.Errorf("%d messages taken, want four fifths of 200", taken)
+		}
+		s.Resync(0)
+		settle(time.Second)
+		equal(t, "resync", v.asked(), []string{"unsubscribe order_book/0", "subscribe order_book/0"})
+		settle(time.Minute)
+		if !s.TakeMessage() {
+			t.Error("a minute later none may be taken")
+		}
+	})
+}
+
 // checkRate checks by brute force that no 60 seconds held more than limit messages.
 func checkRate(t *testing.T, v *venue, limit int) {
 	t.Helper()
