@@ -51,7 +51,7 @@ func (c *call) count(refused bool) error {
 		return nil
 	}
 	return &model.Error{Code: model.CodeRateLimit, Message: "rate limit exceeded",
-		Details: map[string]any{"limit": d.Limit, "retry_after": int(max(1, secondsUp(d.Reset)-c.start.Unix()))}}
+		Details: map[string]any{"limit": d.Limit, "retry_after": int(max(1, c.secondsTo(d.Reset)))}}
 }
 
 // countFault takes a request that never reached a route out of the public window of its address. It is answered in any
@@ -116,8 +116,12 @@ func (c *call) rateHeaders(d *access.Decision) {
 	h.SetCanonical(headerPolicy, b)
 	b = append(c.scratch[:0], `"minute";r=`...)
 	b = append(strconv.AppendInt(b, int64(d.Remaining), 10), ";t="...)
-	h.SetCanonical(headerRate, strconv.AppendInt(b, max(0, reset-c.start.Unix()), 10))
+	h.SetCanonical(headerRate, strconv.AppendInt(b, min(60, max(0, c.secondsTo(d.Reset))), 10))
 }
+
+// secondsTo returns how many whole seconds after the request a moment has come. It is counted from the request itself:
+// between two rounded times there may be a second more than there is.
+func (c *call) secondsTo(t model.Millis) int64 { return secondsUp(t - c.nowMillis()) }
 
 // secondsUp returns a time in seconds, rounded up.
 func secondsUp(t model.Millis) int64 { return (int64(t) + 999) / 1000 }

@@ -77,6 +77,36 @@ func TestRateWindow(t *testing.T) {
 	}
 }
 
+// A window that began within a second ends within one: the wait is the shortest whole number of seconds after which a
+// call passes, and never longer than the window.
+func TestRetryAfterIsExact(t *testing.T) {
+	plans := config.DefaultPlans()
+	plans[0].RequestsPerMinute = 1
+	for _, began := range []time.Duration{0, time.Millisecond, 500 * time.Millisecond, 999 * time.Millisecond} {
+		for _, later := range []time.Duration{0, time.Millisecond, 600 * time.Millisecond, 30 * time.Second, 59_001 * time.Millisecond, 59_999 * time.Millisecond} {
+			a := newAccounts(t, accountsOptions{plans: plans})
+			_, key := a.user(t, "a@example.com", "free")
+			a.advance(began)
+			first := a.do(t, "GET", bookPath, "X-Api-Key", key).Header
+			if first["Ratelimit"] != `"minute";r=0;t=60` {
+				t.Errorf("began %s: %q", began, first["Ratelimit"])
+			}
+			a.advance(later)
+			r := a.do(t, "GET", bookPath, "X-Api-Key", key)
+			want := int((time.Minute - later + time.Second - 1) / time.Second)
+			details, _ := r.envelope(t).Data["details"].(map[string]any)
+			if r.Status != 429 || r.Header["Retry-After"] != strconv.Itoa(want) || fmt.Sprint(details["retry_after"]) != strconv.Itoa(want) ||
+				r.Header["Ratelimit"] != fmt.Sprintf(`"minute";r=0;t=%d`, want) || r.Header["X-Ratelimit-Reset"] != first["X-Ratelimit-Reset"] {
+				t.Errorf("began %s, asked %s later, want %d: got %v %v", began, later, want, details, r.Header)
+			}
+			a.advance(time.Duration(want) * time.Second)
+			if status := a.do(t, "GET", bookPath, "X-Api-Key", key).Status; status != 200 {
+				t.Errorf("began %s, asked %s later, waited %d s: got %d", began, later, want, status)
+			}
+		}
+	}
+}
+
 // Checklist 22.
 func TestRateLimitOfEveryPlan(t *testing.T) {
 	a := newAccounts(t, accountsOptions{testOptions: testOptions{plan: "enterprise"}})
