@@ -148,6 +148,8 @@ func (r *Relay) Close() {
 var (
 	errMethod = &model.Error{Code: model.CodeMethodNotAllowed, Message: "native calls take GET, HEAD, POST, PUT, PATCH and DELETE"}
 	errBody   = model.BadRequest("body", "a GET must not have a body")
+	// errLost is what those get who wait for a call whose goroutine panicked.
+	errLost = upstreamError("the call to lighter failed, try again", nil)
 )
 
 // Do forwards one call, or answers it from memory. The error is a *model.Error (bad_request, method_not_allowed or
@@ -218,12 +220,22 @@ func (r *Relay) shared(ctx context.Context, c *call, key []byte) (*Response, err
 		req := r.venue.build(c)
 		own := call{endpoint: c.endpoint, read: true} // c's bytes are only lent
 		r.shelf.launch(f, cancel, promote)
-		r.running.Go(func() {
+		pilot := func() {
 			defer cancel()
 			defer promote()
-			answer, err := r.fly(waiting, half, f, &own, req)
-			r.shelf.land(f, answer, err, r.lifetime(&own, answer, err), r.o.Now())
-		})
+			answer, err := (*Response)(nil), error(errLost)
+			defer func() { r.shelf.land(f, answer, err, r.lifetime(&own, answer, err), r.o.Now()) }()
+			answer, err = r.fly(waiting, half, f, &own, req)
+		}
+		if ctx.Done() == nil {
+			// Who cannot go away makes the call itself: a hand-over to another goroutine and back costs as much as the
+			// whole call over loopback.
+			r.running.Add(1)
+			defer r.running.Done()
+			pilot()
+			return f.answer, f.err
+		}
+		r.running.Go(pilot)
 	}
 	select {
 	case <-f.done:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -388,4 +389,43 @@ func TestBudgetSpent(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPanicLandsTheFlight has the one call that two wait for panic: the other gets an error, and the next call is made.
+func TestPanicLandsTheFlight(t *testing.T) {
+	dialling, panics := make(chan struct{}), make(chan struct{})
+	first := true
+	r := newTestRelay(t, Options{BaseURL: "http://venue.test", Dial: func(string) (net.Conn, error) {
+		if !first {
+			return nil, errors.New("refused")
+		}
+		first = false
+		close(dialling)
+		<-panics
+		panic("a fault in the client")
+	}})
+	var both sync.WaitGroup
+	both.Go(func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("nothing panicked")
+			}
+		}()
+		_, _ = r.Do(context.Background(), get("/api/v1/orderBooks"))
+	})
+	<-dialling
+	both.Go(func() {
+		time.AfterFunc(10*time.Millisecond, func() { close(panics) })
+		wantCode(t, r, get("/api/v1/orderBooks"), model.CodeUpstream)
+	})
+	both.Wait()
+	wantCode(t, r, get("/api/v1/orderBooks"), model.CodeUpstream)
+}
+
+func wantCode(t *testing.T, r *Relay, q *Request, code model.Code) {
+	t.Helper()
+	_, err := r.Do(context.Background(), q)
+	if refused, ok := errors.AsType[*model.Error](err); !ok || refused.Code != code {
+		t.Errorf("got %v, want %s", err, code)
+	}
 }
