@@ -54,12 +54,13 @@ type server struct {
 	began model.Millis
 }
 
-func startServer(t *testing.T, dir string, v venue) *server {
+// startServer starts it with further arguments; a later one stands against an earlier one.
+func startServer(t *testing.T, dir string, v venue, args ...string) *server {
 	t.Helper()
-	cmd := exec.Command("hyperlight", "serve", "--listen", "127.0.0.1:0", "--storage-dir", dir, "--local-plan", "enterprise",
-		"--set", "venues.lighter.rest_url="+v.rest, "--set", "venues.lighter.stream_url="+v.stream,
+	cmd := exec.Command("hyperlight", append([]string{"serve", "--listen", "127.0.0.1:0", "--storage-dir", dir, "--local-plan", "enterprise",
+		"--set", "venues.lighter.rest_url=" + v.rest, "--set", "venues.lighter.stream_url=" + v.stream,
 		"--set", "venues.lighter.messages_per_minute=6000", "--set", "venues.lighter.rest_budget_per_minute=24000",
-		"--set", "storage.min_free=64MiB", "--set", "storage.cache=32MiB", "--log-level", "error")
+		"--set", "storage.min_free=64MiB", "--set", "storage.cache=32MiB", "--log-level", "error"}, args...)...)
 	cmd.Env = append(os.Environ(), "HYPERLIGHT_CONFIG="+os.DevNull)
 	errors, err := cmd.StderrPipe()
 	if err != nil {

@@ -51,6 +51,9 @@ type appliance struct {
 	t    testing.TB
 	base string // http://127.0.0.1:port
 	dir  string
+	cfg  *config.Config
+	live *liveParts // what a SIGHUP would reach
+	log  *slog.Logger
 	stop func() // ends it and waits; the test fails where it ends with an error
 }
 
@@ -89,12 +92,12 @@ func startAppliance(t testing.TB, cfg *config.Config) *appliance {
 		level = slog.LevelInfo
 	}
 	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: level}))
+	a := &appliance{t: t, dir: cfg.Storage.Dir, cfg: cfg, live: new(liveParts), log: log}
 	go func() {
-		err := runServer(ctx, cfg, new(liveParts), log, in)
+		err := runServer(ctx, cfg, a.live, log, in)
 		in.Close()
 		ended <- err
 	}()
-	a := &appliance{t: t, dir: cfg.Storage.Dir}
 	stopped := false
 	a.stop = func() {
 		if stopped {
