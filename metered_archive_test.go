@@ -1,0 +1,629 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fasthttp/websocket"
+
+	"hyperlight/config"
+	"hyperlight/engine/sim"
+	api "hyperlight/http"
+)
+
+// archivePlans is the plan file that speaks for the limits page of a metered archive.
+const archivePlans = "config/plans/metered-archive.yaml"
+
+// archiveRow is a line of that page: what each plan may do.
+type archiveRow struct {
+	plan          string
+	sockets       int // 0: none
+	depth         int // days of history; -1: all
+	longest       int // days a request; -1: any
+	subscriptions int
+	speed         float64
+	credits       int64
+	perMinute     int
+}
+
+var archiveTable = []archiveRow{
+	{plan: "free", depth: -1, longest: 30, credits: 50_000, perMinute: 900},
+	{"build", 2, 365, -1, 25, 50, 80_000_000, 3_000},
+	{"pro", 4, -1, -1, 100, 100, 400_000_000, 9_000},
+	{"enterprise", 16, -1, -1, 200, 1000, 2_000_000_000, 60_000},
+}
+
+// withArchivePlans puts the plan file in force as an operator does, after replacing texts in a copy of it.
+func withArchivePlans(t testing.TB, cfg *config.Config, replacements ...string) {
+	t.Helper()
+	path := archivePlans
+	if len(replacements) > 0 {
+		text, err := os.ReadFile(archivePlans)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(replacements); i += 2 {
+			if !strings.Contains(string(text), replacements[i]) {
+				t.Fatalf("%s has no %q", archivePlans, replacements[i])
+			}
+		}
+		path = filepath.Join(t.TempDir(), "plans.yaml")
+		if err := os.WriteFile(path, []byte(strings.NewReplacer(replacements...).Replace(string(text))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loaded, err := config.Load(config.Source{Environ: []string{"HYPERLIGHT_ACCESS_PLANS_FILE=" + path}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Plans, cfg.Access = loaded.Config.Plans, loaded.Config.Access
+}
+
+// keyOn makes a user on a plan and a key, over the control socket.
+func (a *appliance) keyOn(plan string) string {
+	a.t.Helper()
+	email := plan + "@example.com"
+	a.command("user/create", api.ControlNewUser{Email: email, Tier: plan}, &struct{}{})
+	var key api.ControlKey
+	a.command("key/create", api.ControlNewKey{Email: email}, &key)
+	return key.APIKey
+}
+
+// errorBody is the data of an error answer.
+type errorBody struct {
+	Code    string
+	Message string
+	Details struct {
+		Field      string
+		Limit      int
+		RetryAfter int `json:"retry_after"`
+	}
+}
+
+// ask sends a GET with a key.
+func (a *appliance) ask(key, path string) (status int, h http.Header, e errorBody) {
+	a.t.Helper()
+	req, err := http.NewRequest("GET", a.base+path, nil)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	req.Header.Set("X-Api-Key", key)
+	client := http.Client{Timeout: 15 * time.Second}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	var out struct{ Data errorBody }
+	if err := json.Unmarshal(body, &out); err != nil {
+		a.t.Fatalf("%s: %v in %.200s", path, err, body)
+	}
+	return resp.StatusCode, resp.Header, out.Data
+}
+
+// used is what a key's account has spent this month, without the call that asks.
+func (a *appliance) used(key string) int64 {
+	a.t.Helper()
+	status, h, e := a.ask(key, "/api/v1/orderbook/0")
+	n, err := strconv.ParseInt(h.Get("X-Credits-Used"), 10, 64)
+	if err != nil {
+		a.t.Fatalf("got %d %+v %v", status, e, h)
+	}
+	cost, _ := strconv.ParseInt(h.Get("X-Credits-Cost"), 10, 64)
+	return n - cost
+}
+
+// wantClose reads until the connection is closed, which must be with a code; it returns the frames before.
+func wantClose(t testing.TB, conn *websocket.Conn, code int) (frames []frame) {
+	t.Helper()
+	for {
+		f, _, err := readFrame(conn, 15*time.Second)
+		if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
+			if closed.Code != code {
+				t.Fatalf("closed with %d %s, want %d", closed.Code, closed.Text, code)
+			}
+			return frames
+		}
+		if err != nil {
+			t.Fatalf("%v, want close %d", err, code)
+		}
+		frames = append(frames, f)
+	}
+}
+
+// until reads frames until one of a type came, and returns those before it.
+func until(t testing.TB, conn *websocket.Conn, kinds ...string) (last frame, before []frame) {
+	t.Helper()
+	for {
+		f, raw, err := readFrame(conn, 15*time.Second)
+		if err != nil {
+			t.Fatalf("waiting for %v after %d frames: %v", kinds, len(before), err)
+		}
+		if slices.Contains(kinds, f.Type) {
+			return f, before
+		}
+		if f.Type == "error" {
+			t.Fatalf("waiting for %v: %s", kinds, raw)
+		}
+		before = append(before, f)
+	}
+}
+
+// daysAgo is a time as queries and messages take it, a minute later than so many whole days ago.
+func daysAgo(days int) int64 {
+	return time.Now().Add(time.Minute - time.Duration(days)*24*time.Hour).UnixMilli()
+}
+
+// The page is enforced, cell by cell, on the wire: REST, live sockets and replays.
+func TestMeteredArchive(t *testing.T) {
+	cfg := applianceConfig(t.TempDir(), startVenue(t, sim.New(sim.Options{Seed: 5, Markets: 110, Accounts: 100, Rate: 200}), sim.ServeOptions{}))
+	withArchivePlans(t, cfg)
+	a := startAppliance(t, cfg)
+	for s := (status{}); s.Synced != 110; time.Sleep(250 * time.Millisecond) { // slowly: /status has a window, too
+		if a.get("/status", &s); s.Subscribed == s.Wanted && s.Synced > 110 {
+			t.Fatalf("status is %+v", s)
+		}
+	}
+	time.Sleep(2 * time.Second) // for a past to replay
+	keys := map[string]string{}
+	for _, row := range archiveTable {
+		keys[row.plan] = a.keyOn(row.plan)
+	}
+	began := time.Now().UnixMilli()
+	for _, row := range archiveTable {
+		t.Run(row.plan, func(t *testing.T) {
+			a := *a
+			a.t = t
+			key := keys[row.plan]
+			t.Run("requests", func(t *testing.T) { archiveRequests(t, &a, key, &row) })
+			if row.sockets == 0 {
+				t.Run("no socket", func(t *testing.T) { archiveNoSocket(t, &a, key) })
+				return
+			}
+			t.Run("connections", func(t *testing.T) { archiveConnections(t, &a, key, &row) })
+			t.Run("subscriptions", func(t *testing.T) { archiveSubscriptions(t, &a, key, &row) })
+			t.Run("operations", func(t *testing.T) { archiveOperations(t, &a, key) })
+			t.Run("metering", func(t *testing.T) { archiveMetering(t, &a, key, began) })
+			t.Run("replay", func(t *testing.T) { archiveReplay(t, &a, key, &row, began) })
+		})
+	}
+}
+
+func archiveRequests(t *testing.T, a *appliance, key string, row *archiveRow) {
+	_, h, _ := a.ask(key, "/api/v1/orderbook/0")
+	if h.Get("X-RateLimit-Limit") != strconv.Itoa(row.perMinute) || h.Get("X-Credits-Limit") != strconv.FormatInt(row.credits, 10) || h.Get("X-Credits-Cost") != "1" {
+		t.Errorf("got %v", h)
+	}
+	for _, path := range []string{"/api/v1/trades/by-time?", "/api/v1/orderbook/0/snapshots?", "/api/v1/candles?market_id=0&resolution=1d&", "/api/v1/data-quality/gaps?"} {
+		check := func(start, end int64, limit int) {
+			t.Helper()
+			status, _, e := a.ask(key, fmt.Sprintf("%sstart=%d&end=%d", path, start, end))
+			if limit < 0 && status != 200 || limit >= 0 && (status != 403 || e.Code != "forbidden" || e.Details.Field != "start" || e.Details.Limit != limit) {
+				t.Errorf("%s from %d to %d: got %d %+v", path, start, end, status, e)
+			}
+		}
+		// Depth: an hour a minute within it, and an hour that begins before.
+		for _, days := range []int{300, 365, 1000} {
+			limit := -1
+			if row.depth >= 0 && days > row.depth {
+				limit = row.depth
+			}
+			check(daysAgo(days), daysAgo(days)+3_600_000, limit)
+		}
+		if row.depth >= 0 {
+			check(daysAgo(row.depth)-120_000, daysAgo(row.depth), row.depth)
+		}
+		// Range: exactly the longest, and a moment more.
+		const day = 86_400_000
+		check(daysAgo(40), daysAgo(40)+30*day, -1)
+		limit := -1
+		if row.longest >= 0 {
+			limit = row.longest
+		}
+		start := daysAgo(40)
+		check(start, start+30*day+1, limit)
+		if row.depth < 0 && row.longest < 0 {
+			check(daysAgo(900), time.Now().UnixMilli(), -1)
+		}
+	}
+}
+
+// archiveNoSocket wants every path refused: a plan without sockets has no connection slot.
+func archiveNoSocket(t *testing.T, a *appliance, key string) {
+	for _, path := range []string{"/ws", "/ws/replay"} {
+		frames := wantClose(t, a.dial(path+"?api_key="+key), 4009)
+		if len(frames) != 1 || frames[0].Code != "connection_limit" {
+			t.Errorf("%s: got %+v", path, frames)
+		}
+	}
+	conn := a.dial("/ws")
+	send(t, conn, `{"type":"auth","api_key":"`+key+`"}`)
+	if frames := wantClose(t, conn, 4009); len(frames) != 1 || frames[0].Code != "connection_limit" {
+		t.Errorf("auth message: got %+v", frames)
+	}
+	wantClose(t, a.dial("/stream?api_key="+key), 4009)
+}
+
+func archiveConnections(t *testing.T, a *appliance, key string, row *archiveRow) {
+	var open []*websocket.Conn
+	for i := range row.sockets {
+		path := []string{"/ws", "/ws/replay", "/stream"}[i%3]
+		conn := a.dial(path + "?api_key=" + key)
+		open = append(open, conn)
+		if path == "/stream" {
+			next(t, conn, "connected")
+			continue
+		}
+		_, raw, err := readFrame(conn, 5*time.Second)
+		want := fmt.Sprintf(`{"type":"authenticated","tier":%q,"max_subscriptions":%d`, row.plan, row.subscriptions)
+		if path == "/ws/replay" {
+			want += `,"max_replay_window_days":-1,"max_concurrent_replays":-1`
+		}
+		if err != nil || string(raw) != want+"}" {
+			t.Fatalf("%s: %v, %s", path, err, raw)
+		}
+	}
+	wantClose(t, a.dial("/ws?api_key="+key), 4009)
+	wantClose(t, a.dial("/stream?api_key="+key), 4009)
+	for _, conn := range open {
+		conn.Close()
+	}
+	waitFor(t, 5*time.Second, func() bool { // a slot is free again when the connection is
+		conn := a.dial("/ws?api_key=" + key)
+		defer conn.Close()
+		f, _, err := readFrame(conn, 5*time.Second)
+		return err == nil && f.Type == "authenticated"
+	}, func() string { return "no slot was given back" })
+}
+
+// openSockets opens live connections, as many as there are slots; those of a test before may still be closing.
+func openSockets(t *testing.T, a *appliance, key string, n int) (open []*websocket.Conn) {
+	t.Helper()
+	waitFor(t, 10*time.Second, func() bool {
+		conn := a.dial("/ws?api_key=" + key)
+		f, _, err := readFrame(conn, 5*time.Second)
+		if err != nil || f.Type != "authenticated" {
+			conn.Close()
+			return false
+		}
+		open = append(open, conn)
+		return len(open) == n
+	}, func() string { return fmt.Sprintf("%d of %d sockets", len(open), n) })
+	t.Cleanup(func() {
+		for _, conn := range open {
+			conn.Close()
+		}
+	})
+	return open
+}
+
+// archiveSubscriptions fills the plan's subscriptions from all its sockets at once; one more is refused on each.
+func archiveSubscriptions(t *testing.T, a *appliance, key string, row *archiveRow) {
+	open := openSockets(t, a, key, row.sockets)
+	subscribe := func(i int, channel string) string {
+		for {
+			send(t, open[i], `{"type":"subscribe","channel":"`+channel+`"}`)
+			for {
+				f, raw, err := readFrame(open[i], 10*time.Second)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if f.Channel != channel || f.Type != "error" && f.Type != "subscribed" {
+					continue
+				}
+				if f.Type == "subscribed" {
+					return ""
+				}
+				if f.Code != "rate_limit_exceeded" {
+					return string(raw)
+				}
+				time.Sleep(100 * time.Millisecond)
+				break
+			}
+		}
+	}
+	var listed struct {
+		Books []struct {
+			ID int `json:"market_id"`
+		} `json:"order_books"`
+	}
+	r, err := a.as("").call("GET", "/api/v1/orderBooks", "")
+	if err := errors.Join(err, json.Unmarshal(r.body, &listed)); err != nil || len(listed.Books) != 110 {
+		t.Fatalf("%v, %d markets", err, len(listed.Books))
+	}
+	channel := func(i int) string {
+		return fmt.Sprintf("%s/%d", []string{"order_book", "trade"}[i/110], listed.Books[i%110].ID)
+	}
+	for i := range row.subscriptions {
+		if refused := subscribe(i%len(open), channel(i)); refused != "" {
+			t.Fatalf("subscription %d of %d: %s", i+1, row.subscriptions, refused)
+		}
+	}
+	more := channel(row.subscriptions)
+	for i := range open {
+		want := fmt.Sprintf(`{"type":"error","code":"subscription_limit","message":"subscription limit reached","channel":%q}`, more)
+		if got := subscribe(i, more); got != want {
+			t.Errorf("socket %d: got %q", i, got)
+		}
+	}
+	if again := subscribe(0, channel(0)); again != "" {
+		t.Errorf("what is subscribed already does not count: %s", again)
+	}
+}
+
+// archiveOperations wants ten subscribe and unsubscribe messages a second to pass, more to be refused, and the connection
+// to live on: forty messages are far above three violations in the sense of the message rate.
+func archiveOperations(t *testing.T, a *appliance, key string) {
+	conn := openSockets(t, a, key, 1)[0]
+	for i := range 40 {
+		send(t, conn, fmt.Sprintf(`{"type":%q,"channel":"trade/0"}`, []string{"subscribe", "unsubscribe"}[i%2]))
+	}
+	send(t, conn, `{"type":"ping"}`)
+	passed, refused := 0, 0
+	for done := false; !done; {
+		f, raw, err := readFrame(conn, 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case f.Type == "pong":
+			done = true
+		case f.Type == "subscribed", f.Type == "unsubscribed", f.Code == "not_subscribed":
+			passed++
+		case f.Code == "rate_limit_exceeded" && f.Message == "too many subscribe messages":
+			refused++
+		case f.Type == "error":
+			t.Fatalf("got %s", raw)
+		}
+	}
+	if passed < 10 || passed > 15 || passed+refused != 40 { // a slow machine sees some come back
+		t.Errorf("%d passed, %d were refused", passed, refused)
+	}
+	time.Sleep(1100 * time.Millisecond)
+	send(t, conn, `{"type":"subscribe","channel":"trade/1"}`)
+	until(t, conn, "subscribed")
+}
+
+// archiveMetering wants one credit for each data message, live and replayed, and none for anything else.
+func archiveMetering(t *testing.T, a *appliance, key string, began int64) {
+	conn := openSockets(t, a, key, 1)[0]
+	before := a.used(key) + 1 // and the call that asked
+	data := int64(0)
+	count := func(frames []frame) {
+		for _, f := range frames {
+			switch f.Type {
+			case "order_book_update", "trade_update":
+				data++
+			case "gap", "subscribed", "pong":
+			default:
+				t.Fatalf("unexpected frame %+v", f)
+			}
+		}
+	}
+	for i := range 5 {
+		send(t, conn, fmt.Sprintf(`{"type":"subscribe","channel":"order_book/%d"}`, i))
+		_, frames := until(t, conn, "subscribed")
+		count(frames)
+		send(t, conn, `{"type":"ping"}`)
+		_, frames = until(t, conn, "pong")
+		count(frames)
+	}
+	for data < 30 {
+		_, frames := until(t, conn, "order_book_update")
+		count(frames)
+		data++
+	}
+	conn.Close()
+	conn = replaySocket(t, a, key)
+	live := data
+	send(t, conn, fmt.Sprintf(`{"type":"replay","market_ids":[0,1,2],"start":%d,"end":%d,"speed":50,"include":["trade","orderbook_snapshot","order_book"]}`, began-2000, began))
+	until(t, conn, "replay_started")
+	done, frames := until(t, conn, "replay_complete")
+	for _, f := range frames {
+		if f.EventType != "gap" {
+			data++
+		}
+	}
+	if data == live || done.Sent != int64(len(frames)) {
+		t.Errorf("%d live messages and %d replayed, the replay says %d", live, len(frames), done.Sent)
+	}
+	// The live connection may have been sent a last message that was on its way.
+	if spent := a.used(key) - before; spent < data || spent > data+5 {
+		t.Errorf("%d credits spent for %d messages", spent, data)
+	}
+}
+
+// replaySocket opens a replay connection as soon as there is a slot.
+func replaySocket(t *testing.T, a *appliance, key string) (conn *websocket.Conn) {
+	t.Helper()
+	waitFor(t, 10*time.Second, func() bool {
+		conn = a.dial("/ws/replay?api_key=" + key)
+		f, _, err := readFrame(conn, 5*time.Second)
+		return err == nil && f.Type == "authenticated"
+	}, func() string { return "no slot for a replay" })
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// archiveReplay wants the plan's speed and no more, its depth, and one replay per connection.
+func archiveReplay(t *testing.T, a *appliance, key string, row *archiveRow, began int64) {
+	one, two := replaySocket(t, a, key), replaySocket(t, a, key)
+	start := func(conn *websocket.Conn, from, to int64, speed string) frame {
+		t.Helper()
+		send(t, conn, fmt.Sprintf(`{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":%s}`, from, to, speed))
+		for {
+			f, raw, err := readFrame(conn, 10*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Type == "error" || f.Type == "replay_started" {
+				if f.Type == "error" && f.Message == "" {
+					t.Fatalf("got %s", raw)
+				}
+				return f
+			}
+		}
+	}
+	stop := func(conn *websocket.Conn) {
+		t.Helper()
+		send(t, conn, `{"type":"stop"}`)
+		until(t, conn, "replay_stopped", "replay_complete")
+	}
+	allowed := strconv.FormatFloat(row.speed, 'f', -1, 64)
+	for _, speed := range []string{allowed + ".5", "2000", `"max"`} {
+		f := start(one, began-1000, began, speed)
+		if unlimited := speed == `"max"` && row.speed >= 1000; unlimited && f.Type != "replay_started" || !unlimited && f.Code != "bad_request" {
+			t.Errorf("speed %s: got %+v", speed, f)
+		} else if unlimited {
+			until(t, one, "replay_complete")
+		}
+	}
+	if f := start(one, began-1000, began, allowed); f.Type != "replay_started" {
+		t.Fatalf("speed %s: got %+v", allowed, f)
+	}
+	until(t, one, "replay_complete")
+
+	// One replay per connection: a second is refused there, and runs on another.
+	if f := start(one, began-2000, began+3_600_000, "0.1"); f.Type != "replay_started" {
+		t.Fatalf("got %+v", f)
+	}
+	if f := start(one, began-2000, began, "1"); f.Code != "replay_active" {
+		t.Errorf("a second replay: got %+v", f)
+	}
+	if f := start(two, began-2000, began+3_600_000, "0.1"); f.Type != "replay_started" {
+		t.Errorf("a second connection: got %+v", f)
+	}
+	stop(one)
+	stop(two)
+
+	// Depth and range.
+	const day = 86_400_000
+	for _, x := range []struct {
+		days   int
+		length int64
+	}{{300, 3_600_000}, {300, 290 * day}, {366, 3_600_000}, {1500, 3_600_000}, {1500, 1500 * day}} {
+		want := "no_data" // let through
+		if row.depth >= 0 && x.days > row.depth {
+			want = "replay_window_exceeded"
+		}
+		f := start(one, daysAgo(x.days), daysAgo(x.days)+x.length, "1")
+		if f.Code != want && !(want == "no_data" && f.Type == "replay_started") {
+			t.Errorf("from %d days ago: got %+v, want %s", x.days, f, want)
+		}
+		if f.Type == "replay_started" {
+			stop(one)
+		}
+	}
+}
+
+// The month ends hard, on sockets and over REST, and what was spent is known to the next process.
+func TestMeteredArchiveHardStop(t *testing.T) {
+	const allowance = 40
+	v := startVenue(t, sim.New(sim.Options{Seed: 6, Markets: 2, Accounts: 100, Rate: 200}), sim.ServeOptions{})
+	cfg := applianceConfig(t.TempDir(), v)
+	withArchivePlans(t, cfg, "credits_per_month: 80000000", fmt.Sprintf("credits_per_month: %d", allowance))
+	a := startAppliance(t, cfg)
+	a.waitSynced(2)
+	key := a.keyOn("build")
+	if n := a.used(key); n != 0 { // and that cost 1
+		t.Fatalf("%d credits used", n)
+	}
+	conn := a.dial("/ws?api_key=" + key)
+	next(t, conn, "authenticated")
+	send(t, conn, `{"type":"subscribe","channel":"order_book/0"}`)
+	frames := wantClose(t, conn, 4003)
+	data := 0
+	for _, f := range frames {
+		if f.Type == "order_book_update" {
+			data++
+		}
+	}
+	last := frames[len(frames)-1]
+	if data != allowance-1 || last.Code != "quota_exceeded" || last.Message != "monthly credit quota exceeded" {
+		t.Errorf("%d data messages, then %+v", data, last)
+	}
+	check := func(name string) {
+		t.Helper()
+		status, h, e := a.ask(key, "/api/v1/orderbook/0")
+		now := time.Now().UTC()
+		month := time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC).Sub(now).Seconds()
+		wait, _ := strconv.ParseFloat(h.Get("Retry-After"), 64)
+		if status != 429 || e.Code != "quota_exceeded" || h.Get("X-Credits-Used") != strconv.Itoa(allowance) || h.Get("X-Credits-Limit") != strconv.Itoa(allowance) ||
+			wait < month-1 || wait > month+2 || e.Details.RetryAfter != int(wait) {
+			t.Errorf("%s: got %d %+v %v", name, status, e, h)
+		}
+		conn := a.dial("/ws?api_key=" + key)
+		defer conn.Close()
+		next(t, conn, "authenticated")
+		send(t, conn, `{"type":"subscribe","channel":"order_book/0"}`)
+		for _, f := range wantClose(t, conn, 4003) {
+			if f.Type != "subscribed" && f.Code != "quota_exceeded" {
+				t.Errorf("%s: a data message without credits: %+v", name, f)
+			}
+		}
+	}
+	check("used up")
+	if status, _, _ := a.ask(key, "/api/v1/keys"); status != 200 {
+		t.Errorf("what costs nothing: got %d", status)
+	}
+	a.stop()
+	a = startAppliance(t, cfg)
+	a.waitSynced(2)
+	check("after a restart")
+}
+
+// Silent sockets end: the plan file's times, shortened, reach the connections of every plan. What the shipped times are
+// is a test of package config; that they are exact is one of package ws.
+func TestMeteredArchiveIdle(t *testing.T) {
+	const with, without = 1200 * time.Millisecond, 2500 * time.Millisecond
+	v := startVenue(t, sim.New(sim.Options{Seed: 7, Markets: 2, Accounts: 100, Rate: 200}), sim.ServeOptions{})
+	cfg := applianceConfig(t.TempDir(), v)
+	withArchivePlans(t, cfg, "_subscriptions: 60s", "_subscriptions: "+with.String(), "_subscriptions: 5m", "_subscriptions: "+without.String())
+	a := startAppliance(t, cfg)
+	a.waitSynced(2)
+	for _, row := range archiveTable[1:] {
+		key := a.keyOn(row.plan)
+		t.Run(row.plan, func(t *testing.T) {
+			t.Parallel()
+			a := *a
+			a.t = t
+			ends := func(name string, conn *websocket.Conn, after time.Duration) {
+				began := time.Now()
+				for _, f := range wantClose(t, conn, 1000) {
+					if f.Type == "error" {
+						t.Errorf("%s: %+v", name, f)
+					}
+				}
+				if took := time.Since(began); took < after-200*time.Millisecond || took > after+3*time.Second {
+					t.Errorf("%s ended after %s, want %s", name, took, after)
+				}
+			}
+			idle := openSockets(t, &a, key, 1)[0]
+			ends("without subscription", idle, without)
+			busy := openSockets(t, &a, key, 1)[0]
+			send(t, busy, `{"type":"subscribe","channel":"trade/0"}`)
+			until(t, busy, "subscribed")
+			for range 6 { // who pings stays, far beyond the limit
+				time.Sleep(with / 3)
+				send(t, busy, `{"type":"ping"}`)
+				until(t, busy, "pong")
+			}
+			ends("with a subscription", busy, with)
+		})
+	}
+}
