@@ -185,7 +185,9 @@ func TestMetrics(t *testing.T) {
 	})
 	r := newTestRelay(t, Options{BaseURL: v.url()})
 	for _, target := range []string{"/", "/info", "/api/v1/deposit/latest", "/api/v1/secretName", "/api/v1/secret%4eame"} {
-		r.must(t, get(target))
+		if _, err := r.Do(t.Context(), get(target)); err != nil && !strings.Contains(target, "ecret") {
+			t.Fatal(err)
+		}
 	}
 	var b bytes.Buffer
 	metrics.WritePrometheus(&b, false)

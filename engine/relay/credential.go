@@ -6,6 +6,7 @@ const (
 	ourKeyName   = "api_key"
 	ourKeyPrefix = "hlt_"
 	ourKeyDigits = 48 // hexadecimal, after the prefix
+	scheme       = "bearer"
 	// decodings is how often a text is decoded to see what somebody could read in it.
 	decodings = 8
 )
@@ -98,16 +99,33 @@ func isName(raw []byte, name string) bool {
 	return true
 }
 
-// isOurs tells whether a raw text holds a key of ours or is a token of ours. Native tokens are numbers and hex between
-// colons, so they are neither.
+// isOurs tells whether a raw text holds a key of ours or is a token of ours, with or without the scheme's word in front.
+// Native tokens are numbers and hex between colons, so they are neither.
 func isOurs(raw []byte) bool {
 	var space [256]byte
 	text := raw
-	if bytes.IndexByte(raw, '%') >= 0 {
+	if bytes.IndexByte(raw, '%') >= 0 || bytes.IndexByte(raw, '+') >= 0 {
 		text = decodeAll(space[:0], raw)
 	}
-	return holdsKey(text) || isToken(bytes.TrimSpace(text))
+	if holdsKey(text) {
+		return true
+	}
+	text = bytes.TrimSpace(text)
+	if n := len(scheme); len(text) > n && bytes.EqualFold(text[:n], []byte(scheme)) {
+		text = bytes.TrimSpace(text[n:])
+	}
+	return isToken(text)
 }
+
+// CleanQuery returns a query without the members that carry a credential of ours, for those who reach the venue on other
+// ways than Do. What is returned may share the query's memory.
+func CleanQuery(query []byte) []byte { return clean(query) }
+
+// HoldsCredential tells whether a text holds a key of ours, or is, escapes decoded, a token of ours.
+func HoldsCredential(text []byte) bool { return isOurs(text) }
+
+// IsNative tells whether an Authorization header is one that is passed on: the venue's own.
+func IsNative(authorization []byte) bool { return len(nativeAuthorization(authorization)) > 0 }
 
 func holdsKey(text []byte) bool {
 	for {
@@ -152,7 +170,7 @@ func isToken(text []byte) bool {
 func nativeAuthorization(value []byte) []byte {
 	value = bytes.TrimSpace(value)
 	token := value
-	if n := len("bearer"); len(value) >= n && bytes.EqualFold(value[:n], []byte("bearer")) {
+	if n := len(scheme); len(value) >= n && bytes.EqualFold(value[:n], []byte(scheme)) {
 		token = bytes.TrimLeft(value[n:], " \t")
 		if bytes.IndexByte(token, ':') < 0 {
 			return nil

@@ -14,7 +14,7 @@ type Query struct {
 	raw     []byte // without what is ours
 	members []member
 	orderly bool // every member's name is plain text: their order can be changed without changing what they say
-	auth    bool // a member that some decoder reads as auth is there
+	auth    bool // a member that some decoder reads as the venue's token is there
 }
 
 // member is one name=value; both are raw.
@@ -36,14 +36,27 @@ func (q *Query) parse(raw []byte) {
 		var piece []byte
 		piece, _, rest, more = cutMember(rest)
 		name, value, _ := bytes.Cut(piece, []byte{'='})
-		q.auth = q.auth || isName(name, "auth")
+		q.auth = q.auth || isAuth(name)
 		q.orderly = q.orderly && plainText(name) && bytes.IndexByte(piece, ';') < 0
 		q.members = append(q.members, member{piece, name, value})
 	}
 	if bytes.IndexByte(raw, ';') >= 0 || len(q.members) > maxMembers {
 		q.orderly = false
 	}
+	if q.auth || bytes.IndexByte(raw, ';') < 0 {
+		return
+	}
+	for rest, more := raw, true; more && !q.auth; { // for those who take ';' for a separator too
+		var piece []byte
+		piece, _, rest, more = cutPiece(rest)
+		name, _, _ := bytes.Cut(piece, []byte{'='})
+		q.auth = isAuth(name)
+	}
 }
+
+// isAuth tells whether some decoder could read a raw name as one under which clients send the venue's token: auth, or
+// authorization, as its generated TypeScript client does.
+func isAuth(name []byte) bool { return isName(name, "auth") || isName(name, "authorization") }
 
 // Len returns the number of members.
 func (q *Query) Len() int { return len(q.members) }

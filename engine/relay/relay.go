@@ -5,6 +5,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -148,6 +149,8 @@ func (r *Relay) Close() {
 var (
 	errMethod = &model.Error{Code: model.CodeMethodNotAllowed, Message: "native calls take GET, HEAD, POST, PUT, PATCH and DELETE"}
 	errBody   = model.BadRequest("body", "a GET must not have a body")
+	errKey    = model.BadRequest("path", "the path holds a hyperlight key, which never leaves; send it as X-Api-Key")
+	errKeyIn  = model.BadRequest("body", "the body holds a hyperlight key, which never leaves; send it as X-Api-Key")
 	// errLost is what those get who wait for a call whose goroutine panicked.
 	errLost = upstreamError("the call to lighter failed, try again", nil)
 )
@@ -167,6 +170,12 @@ func (r *Relay) Do(ctx context.Context, q *Request) (*Response, error) {
 	}
 	if err := checkQuery(q.Query); err != nil {
 		return nil, err
+	}
+	if isOurs(q.Path) {
+		return nil, errKey
+	}
+	if !read && bytes.Contains(q.Body, []byte(ourKeyPrefix)) && holdsKey(q.Body) {
+		return nil, errKeyIn // a body is passed on as it is, or not at all: it is signed
 	}
 	s := r.scratch.Get().(*scratch)
 	defer r.scratch.Put(s)

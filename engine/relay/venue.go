@@ -84,13 +84,13 @@ func (v *venue) build(c *call) *fasthttp.Request {
 		h.SetMethod(fasthttp.MethodGet)
 	} else {
 		h.SetMethod(c.method)
-		if len(c.contentType) > 0 && plainHeader(c.contentType) {
+		if len(c.contentType) > 0 && plainHeader(c.contentType) && !holdsKey(c.contentType) {
 			h.SetContentTypeBytes(c.contentType)
 		}
 		req.SetBody(c.body)
 	}
 	h.Set(fasthttp.HeaderAccept, "*/*")
-	if len(c.accept) > 0 && plainHeader(c.accept) {
+	if len(c.accept) > 0 && plainHeader(c.accept) && !holdsKey(c.accept) {
 		h.SetBytesV(fasthttp.HeaderAccept, c.accept)
 	}
 	if len(c.authorization) > 0 {
@@ -161,6 +161,10 @@ func (r *Relay) send(c *call, req *fasthttp.Request) (*Response, error) {
 	}
 	status := resp.StatusCode()
 	r.meters.countStatus(c.endpoint, status)
+	if status < fasthttp.StatusOK || status > 599 {
+		// A client, or a proxy in front, would take it for a word about its own connection: 101 for a change of protocols.
+		return nil, r.failed(c, errStatus)
+	}
 	if status == fasthttp.StatusTooManyRequests && r.o.Budget != nil && !c.byAccount() {
 		r.o.Budget.Exhaust() // somebody else uses the address too
 	}
@@ -171,6 +175,8 @@ func (r *Relay) send(c *call, req *fasthttp.Request) (*Response, error) {
 	}
 	return answer, nil
 }
+
+var errStatus = errors.New("status is not from 200 to 599")
 
 // plainBody returns a copy of the body without the encoding of its way.
 func plainBody(resp *fasthttp.Response) ([]byte, error) {
@@ -193,6 +199,8 @@ func (r *Relay) failed(c *call, err error) error {
 		result, message = "timeout", "lighter did not answer in time, try again"
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		result, message = "invalid", "lighter's answer is larger than 32 MiB"
+	case errors.Is(err, errStatus):
+		result, message = "invalid", "lighter's answer has a status that cannot be passed on"
 	}
 	if !c.read && !isDialError(err) {
 		message = "lighter gave no answer; the call may have been carried out, look before you repeat it"
@@ -241,7 +249,7 @@ func formAuth(contentType, body []byte) bool {
 		var piece []byte
 		piece, _, rest, more = cutMember(rest)
 		name, _, _ := bytes.Cut(piece, []byte{'='})
-		if string(name) == "auth" {
+		if s := string(name); s == "auth" || s == "authorization" {
 			return true
 		}
 	}

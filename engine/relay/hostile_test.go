@@ -1,0 +1,100 @@
+package relay
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"hyperlight/engine/model"
+)
+
+// Clients of the venue put its token into the header, or into a member that is called auth or, as its generated
+// TypeScript client does, authorization. Wherever it stands the answer is its owner's alone.
+func TestAuthorizationMemberIsNativeAuth(t *testing.T) {
+	v := newFakeVenue(t, numbered)
+	r := newTestRelay(t, Options{BaseURL: v.url()})
+	const token = "1777000000:123:4:ABCdef0123"
+	for i, query := range []string{
+		"authorization=" + token, "Authorization=" + token, "%61uthorization=" + token, "by=index&authorization=" + token + "&value=1",
+		"authorization%5B%5D=" + token, "a=1;authorization=" + token,
+	} {
+		first, again := r.must(t, get("/api/v1/account?"+query)), r.must(t, get("/api/v1/account?"+query))
+		calls := v.calls()
+		if len(calls) != 2*i+2 || string(first.Body) == string(again.Body) || first.Cache != None || again.Cache != None {
+			t.Errorf("%s: shared or kept (%s, %s)", query, first.Cache, again.Cache)
+		}
+		if got := calls[len(calls)-1].target(); got != "/api/v1/account?"+query {
+			t.Errorf("%s left as %s", query, got)
+		}
+	}
+	if size, n := r.shelf.held(); n != 0 {
+		t.Errorf("%d answers in %d bytes are kept", n, size)
+	}
+	for body, want := range map[string]bool{"authorization=" + token: true, "a=1&authorization=x": true, "auth=x": true, "xauthorization=x": false} {
+		if got := formAuth([]byte("application/x-www-form-urlencoded"), []byte(body)); got != want {
+			t.Errorf("form %s: signed %v", body, got)
+		}
+	}
+}
+
+// A token of ours stays here with the scheme's word in front of it too, and a key of ours leaves neither in a body, nor
+// in a path, nor in a header that is passed on.
+func TestCredentialsInOddPlaces(t *testing.T) {
+	v := newFakeVenue(t, numbered)
+	r := newTestRelay(t, Options{BaseURL: v.url()})
+	for _, query := range []string{
+		"authorization=Bearer+" + secretJWT, "authorization=Bearer%20" + secretJWT, "authorization=bearer%2520" + secretJWT, "auth=+" + secretJWT,
+		"authorization=Bearer+" + secretKey, "authorization=" + secretJWT,
+	} {
+		r.must(t, get("/api/v1/nextNonce?"+query+"&a=1"))
+		calls := v.calls()
+		if got := calls[len(calls)-1].target(); got != "/api/v1/nextNonce?a=1" {
+			t.Errorf("%s left as %s", query, got)
+		}
+	}
+	before := len(v.calls())
+	for _, q := range []*Request{
+		post("/api/v1/sendTx", "tx_type=14&api_key="+secretKey), post("/api/v1/sendTx", `{"auth":"Bearer `+secretKey+`"}`),
+		get("/api/v1/account/" + secretKey), get("/api/v1/" + escaped(secretKey, 1)),
+	} {
+		_, err := r.Do(t.Context(), q)
+		wantCode(t, err, model.CodeBadRequest, "")
+	}
+	if n := len(v.calls()); n != before {
+		t.Errorf("%d of them left", n-before)
+	}
+	q := post("/api/v1/sendTx", "a=1")
+	q.Accept, q.ContentType = []byte(secretKey), []byte("text/plain; x="+secretKey)
+	r.must(t, q)
+	for _, h := range v.calls() {
+		if raw := h.line + h.head + h.body; strings.Contains(raw, secretKey[4:]) || strings.Contains(raw, secretJWT) {
+			t.Errorf("a credential left: %q", raw)
+		}
+	}
+	// A body that only looks a little like it is the venue's business.
+	r.must(t, post("/api/v1/sendTx", "memo=hlt_"+strings.Repeat("0", 47)))
+}
+
+// What a venue, or who stands in for it, says of the connection between it and us is not passed on: a client or a proxy
+// in front would take 101 for a change of protocols, and wait for more after 100.
+func TestOddStatuses(t *testing.T) {
+	status := 0
+	v := newFakeVenue(t, func(int, heard) string {
+		return fmt.Sprintf("HTTP/1.1 %d Odd\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}", status)
+	})
+	r := newTestRelay(t, Options{BaseURL: v.url(), Timeout: 200 * time.Millisecond})
+	for _, status = range []int{101, 102, 199, 0, 1, 99, 600, 999, 1000} {
+		got, err := r.Do(t.Context(), get("/api/v1/nextNonce"))
+		if err == nil {
+			t.Errorf("%d is passed on as %d", status, got.Status)
+			continue
+		}
+		wantCode(t, err, model.CodeUpstream, "")
+	}
+	for _, status = range []int{200, 204, 301, 304, 404, 418, 599} {
+		if got, err := r.Do(t.Context(), get("/api/v1/nextNonce")); err != nil || got.Status != status {
+			t.Errorf("%d: %v, %v", status, got, err)
+		}
+	}
+}
