@@ -20,6 +20,7 @@ type Authenticator interface {
 
 	Take(p *access.Principal, now model.Millis) access.Decision
 	TakeIP(client netip.Addr, class access.IPClass, now model.Millis) access.Decision
+	PeekIP(client netip.Addr, class access.IPClass, now model.Millis) access.Decision
 	Reserve(p *access.Principal, cost int64, now model.Millis) (access.Credits, error)
 	Settle(p *access.Principal, u access.Use, now model.Millis)
 	Route(name string) access.RouteID

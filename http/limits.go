@@ -40,7 +40,10 @@ func (c *call) count(refused bool) error {
 	case c.principal != nil:
 		d = rules.Take(c.principal, now)
 	case c.route.auth == authSocket:
-		return nil // its handler counts
+		// Its handler counts. The public window is shown, and not used up: who reconnects with many sockets at once must
+		// not lose the public routes by it.
+		d = rules.PeekIP(c.client, access.IPPublic, now)
+		d.OK = true
 	case c.route.auth == authRelay:
 		d = rules.TakeIP(c.client, access.IPRelay, now)
 	default:

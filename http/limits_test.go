@@ -135,6 +135,8 @@ func TestRateHeadersWithoutACaller(t *testing.T) {
 		"options":     a.do(t, "OPTIONS", bookPath),
 		"description": a.do(t, "GET", "/openapi.yaml"),
 		"metrics":     a.do(t, "GET", "/metrics"),
+		"socket":      a.do(t, "GET", "/ws?api_key=hlt_x"),
+		"stream":      a.do(t, "GET", "/stream"),
 	} {
 		if r.Header["X-Ratelimit-Limit"] != "300" || r.Header["X-Ratelimit-Remaining"] == "" || r.Header["X-Ratelimit-Reset"] == "" ||
 			r.Header["Ratelimit-Policy"] != `"minute";q=300;w=60` {
@@ -149,6 +151,21 @@ func TestRateHeadersWithoutACaller(t *testing.T) {
 		if h := a.rawHead(t, request); !strings.Contains(h, "X-RateLimit-Limit: 300\r\n") {
 			t.Errorf("%s: %s", name, h)
 		}
+	}
+}
+
+// Handshakes show the public window of their address and leave it as it is.
+func TestHandshakesTakeNothing(t *testing.T) {
+	a := newAccounts(t, accountsOptions{testOptions: testOptions{plan: "none"}})
+	for range 310 {
+		if h := a.do(t, "GET", "/ws").Header; h["X-Ratelimit-Remaining"] != "300" || h["X-Ratelimit-Reset"] != strconv.FormatInt(a.at.Load()/1000+60, 10) {
+			t.Fatalf("got %v", h)
+		}
+	}
+	a.do(t, "GET", "/health")
+	a.advance(10 * time.Second)
+	if h := a.do(t, "GET", "/ws").Header; h["X-Ratelimit-Remaining"] != "299" || h["Ratelimit"] != `"minute";r=299;t=50` {
+		t.Errorf("got %v", h)
 	}
 }
 

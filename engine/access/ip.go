@@ -48,6 +48,12 @@ func (a *Access) ipLimit(class IPClass) int {
 	}
 }
 
+// PeekIP tells how the window of an address stands, and takes nothing out of it.
+func (a *Access) PeekIP(client netip.Addr, class IPClass, now model.Millis) Decision {
+	id := addressBucket(client, class)
+	return a.limits.addresses.peek(&id, a.ipLimit(class), now)
+}
+
 // TakeIP asks the window of an address for one request of a class. Windows of addresses are not stored. It does not
 // allocate for an address that it knows.
 func (a *Access) TakeIP(client netip.Addr, class IPClass, now model.Millis) Decision {

@@ -64,6 +64,19 @@ func (l *limiter) take(id *BucketID, limit int, now model.Millis) Decision {
 	return d
 }
 
+// peek tells how a bucket's window stands, without taking anything out of it.
+func (l *limiter) peek(id *BucketID, limit int, now model.Millis) Decision {
+	if limit != Unlimited {
+		s := l.shard(id)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if w := s.windows[*id]; w != nil {
+			return w.state(w.advance(int64(now)), limit)
+		}
+	}
+	return Decision{OK: limit != 0, Limit: limit, Remaining: limit, Reset: now + windowMillis}
+}
+
 // makeRoom forgets one window. Of a handful taken at random it is an idle one, else the one with the fewest admissions,
 // of these the one silent for longest: who floods with addresses pushes out its own, never those that are near a limit.
 func (s *limiterShard) makeRoom(now int64) {

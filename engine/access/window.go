@@ -36,11 +36,18 @@ const noLimit = 1 << 30
 // take asks for one admission.
 func (w *window) take(now int64, limit int) Decision {
 	t := w.advance(now)
-	d := Decision{OK: int(w.n) < limit, Limit: limit}
-	if d.OK {
+	ok := int(w.n) < limit
+	if ok {
 		w.push(t, limit)
 	}
-	d.Remaining = max(limit-int(w.n), 0)
+	d := w.state(t, limit)
+	d.OK = ok
+	return d
+}
+
+// state tells how the window stands at the time that advance returned.
+func (w *window) state(t int64, limit int) Decision {
+	d := Decision{OK: int(w.n) < limit, Limit: limit, Remaining: max(limit-int(w.n), 0)}
 	if w.n == 0 {
 		d.Reset = model.Millis(t + windowMillis)
 	} else {
