@@ -13,12 +13,18 @@ import (
 // startInFront runs a server in front of a venue of four markets until all books are current.
 func startInFront(t *testing.T, v venue, change func(*config.Config)) *appliance {
 	t.Helper()
+	return startInFrontOf(t, v, 4, change)
+}
+
+// startInFrontOf is startInFront for a venue of so many markets.
+func startInFrontOf(t *testing.T, v venue, markets int, change func(*config.Config)) *appliance {
+	t.Helper()
 	cfg := applianceConfig(t.TempDir(), v)
 	if change != nil {
 		change(cfg)
 	}
 	a := startAppliance(t, cfg)
-	a.waitSynced(4)
+	a.waitSynced(markets)
 	return a
 }
 
