@@ -74,7 +74,7 @@ func (a *app) newUsageListCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List what each key, signed-in user and this machine used",
+		Short:   "List what each key, signed-in user and this machine used, keys that were revoked since included",
 		Example: "  hyperlight usage list --from 2026-01-01 --to 2026-02-01",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -138,7 +138,7 @@ func (a *app) newUsageExportCommand() *cobra.Command {
 // usageRows goes through the callers of every kind.
 func usageRows(ctx context.Context, o *operator, q api.ControlUsageQuery, limit int) iter.Seq2[*api.ControlUsage, error] {
 	return func(yield func(*api.ControlUsage, error) bool) {
-		for _, q.Kind = range []string{api.ControlLocal, api.ControlTokens, api.ControlByKey} {
+		for _, q.Kind = range []string{api.ControlLocal, api.ControlTokens, api.ControlByKey, api.ControlGone} {
 			rows := listRows[*api.ControlUsage](ctx, o, "usage/list", q.Email, limit, func(p api.ControlPage) any {
 				q.ControlPage = p
 				return q

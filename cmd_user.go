@@ -26,7 +26,8 @@ func (a *app) newUserCommand() *cobra.Command {
 		Args:    cobra.ArbitraryArgs,
 		RunE:    subcommand,
 	}
-	cmd.AddCommand(a.newUserCreateCommand(), a.newUserListCommand(), a.newUserSetTierCommand(), a.newUserDisableCommand())
+	cmd.AddCommand(a.newUserCreateCommand(), a.newUserListCommand(), a.newUserSetTierCommand(), a.newUserDisableCommand(),
+		a.newUserEnableCommand(), a.newUserSetPasswordCommand())
 	return cmd
 }
 
@@ -58,35 +59,63 @@ func (a *app) newUserCreateCommand() *cobra.Command {
 			if in.Email == "" {
 				return usagef("no --email given; see hyperlight user create --help")
 			}
-			made := passwordFile == ""
-			if made {
-				in.Password = rand.Text()
-			} else {
-				var err error
-				if in.Password, err = readPassword(passwordFile, cmd.InOrStdin()); err != nil {
-					return err
-				}
-			}
-			var u api.ControlUser
-			if err := a.operate(cmd, storeNew, "user/create", in.Email, &in, &u); err != nil {
-				return err
-			}
-			out := result{header: userView.header, rows: [][]string{userView.cells(&u)}, json: newUser{ControlUser: &u}}
-			if made {
-				out.header, out.rows[0] = append([]string{"password"}, out.header...), append([]string{in.Password}, out.rows[0]...)
-				out.json = newUser{&u, in.Password}
-				a.say("the password is shown this once")
-			}
-			return a.print(out)
+			return a.withPassword(cmd, storeNew, "user/create", in.Email, passwordFile, func(password string) any {
+				in.Password = password
+				return &in
+			})
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&in.Email, "email", "", "`ADDRESS` that the user signs in with")
 	f.StringVar(&in.Tier, "tier", "", "`PLAN` of the user; else access.default_tier")
 	f.StringVar(&in.Role, "role", "user", "`ROLE`: user or operator")
-	f.StringVar(&passwordFile, "password-file", "", "`FILE` with the password on its first line, - for standard input; must not be readable by others")
+	f.StringVar(&passwordFile, "password-file", "", passwordFileUsage)
 	a.settingFlag(cmd, "storage-dir", "storage.dir", "data `DIRECTORY`")
 	return cmd
+}
+
+func (a *app) newUserSetPasswordCommand() *cobra.Command {
+	var passwordFile string
+	cmd := &cobra.Command{
+		Use:   "set-password EMAIL",
+		Short: "Give a user another password and end its sessions; its keys stay",
+		Long: "Set-password replaces the password of a user. Without --password-file it makes one up and prints it, this once.\n" +
+			"Whoever is signed in must sign in again; API keys work as before.",
+		Example: "  hyperlight user set-password ada@example.com",
+		Args:    exactArgs("the user's e-mail"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withPassword(cmd, storeThere, "user/set-password", args[0], passwordFile, func(password string) any {
+				return &api.ControlPassword{Email: args[0], Password: password}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&passwordFile, "password-file", "", passwordFileUsage)
+	a.settingFlag(cmd, "storage-dir", "storage.dir", "data `DIRECTORY`")
+	return cmd
+}
+
+const passwordFileUsage = "`FILE` with the password on its first line, - for standard input; must not be readable by others"
+
+// withPassword runs a command that gives a user a password: that of a file, or one that is made up and told this once.
+func (a *app) withPassword(cmd *cobra.Command, need storeNeed, name, email, file string, in func(password string) any) error {
+	password, made := rand.Text(), file == ""
+	if !made {
+		var err error
+		if password, err = readPassword(file, cmd.InOrStdin()); err != nil {
+			return err
+		}
+	}
+	var u api.ControlUser
+	if err := a.operate(cmd, need, name, email, in(password), &u); err != nil {
+		return err
+	}
+	out := result{header: userView.header, rows: [][]string{userView.cells(&u)}, json: newUser{ControlUser: &u}}
+	if made {
+		out.header, out.rows[0] = append([]string{"password"}, out.header...), append([]string{password}, out.rows[0]...)
+		out.json = newUser{&u, password}
+		a.say("the password is shown this once")
+	}
+	return a.print(out)
 }
 
 func (a *app) newUserListCommand() *cobra.Command {
@@ -137,6 +166,21 @@ func (a *app) newUserDisableCommand() *cobra.Command {
 		},
 	}
 	addYesFlag(cmd, &yes)
+	a.settingFlag(cmd, "storage-dir", "storage.dir", "data `DIRECTORY`")
+	return cmd
+}
+
+func (a *app) newUserEnableCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "enable EMAIL",
+		Short:   "Let a disabled user and its keys in again",
+		Long:    "Enable takes back what disable did. The user's keys work as before; sign-ins from before stay void.",
+		Example: "  hyperlight user enable ada@example.com",
+		Args:    exactArgs("the user's e-mail"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.changeUser(cmd, "user/enable", args[0], &api.ControlEmail{Email: args[0]})
+		},
+	}
 	a.settingFlag(cmd, "storage-dir", "storage.dir", "data `DIRECTORY`")
 	return cmd
 }

@@ -35,9 +35,13 @@ type ControlAccess interface {
 	Users(limit, offset int) (rows []access.User, total int)
 	SetTier(email, tier string) (access.User, error)
 	DisableUser(email string) (access.User, error)
+	EnableUser(email string) (access.User, error)
+	SetPassword(ctx context.Context, email, password string) (access.User, error)
 	CreateKeyFor(email string, s access.KeySpec) (key access.Key, plain string, err error)
 	// KeysOf lists the keys of a user, or of all where email is "".
 	KeysOf(email string, limit, offset int) (rows []access.Key, total int, err error)
+	// RevokedKeys lists keys that are gone and were used before, in the same way.
+	RevokedKeys(email string, limit, offset int) (rows []access.Key, total int, err error)
 	RevokeKeyByID(id uuid.UUID) (model.Millis, error)
 	Plans() []*access.Plan
 	// UsageOf returns what a key, a user with a token, or the local caller (uuid.Nil) used in from <= t < to.
@@ -76,6 +80,7 @@ func NewControl(o ControlOptions) *Control {
 	c.commands = map[string]controlCommand{
 		"user/create": command(c.createUser), "user/list": command(c.listUsers),
 		"user/set-tier": command(c.setTier), "user/disable": command(c.disableUser),
+		"user/enable": command(c.enableUser), "user/set-password": command(c.setPassword),
 		"key/create": command(c.createKey), "key/list": command(c.listKeys), "key/revoke": command(c.revokeKey),
 		"tier/list": command(c.listTiers), "usage/list": command(c.listUsage),
 	}

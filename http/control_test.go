@@ -26,6 +26,7 @@ import (
 type fakeAccess struct {
 	users []access.User
 	keys  []access.Key
+	gone  []access.Key
 	fail  error
 	panic bool
 	asked []uuid.UUID // whose usage
@@ -79,6 +80,30 @@ func (f *fakeAccess) DisableUser(email string) (access.User, error) {
 	return *u, nil
 }
 
+func (f *fakeAccess) EnableUser(email string) (access.User, error) {
+	u, err := f.user(email)
+	if err != nil {
+		return access.User{}, err
+	}
+	u.Status = access.StatusActive
+	return *u, nil
+}
+
+func (f *fakeAccess) SetPassword(_ context.Context, email, password string) (access.User, error) {
+	if password == "" {
+		return access.User{}, model.BadRequest("password", "password must be given")
+	}
+	u, err := f.user(email)
+	if err != nil {
+		return access.User{}, err
+	}
+	return *u, nil
+}
+
+func (f *fakeAccess) RevokedKeys(_ string, limit, offset int) ([]access.Key, int, error) {
+	return cut(f.gone, limit, offset), len(f.gone), nil
+}
+
 func (f *fakeAccess) CreateKeyFor(email string, s access.KeySpec) (access.Key, string, error) {
 	u, err := f.user(email)
 	if err != nil {
@@ -109,6 +134,7 @@ func (f *fakeAccess) KeysOf(email string, limit, offset int) ([]access.Key, int,
 func (f *fakeAccess) RevokeKeyByID(id uuid.UUID) (model.Millis, error) {
 	for i, k := range f.keys {
 		if k.ID == id {
+			f.gone = append(f.gone, k)
 			f.keys = append(f.keys[:i], f.keys[i+1:]...)
 			return 9, nil
 		}
@@ -267,6 +293,12 @@ func TestControlUsage(t *testing.T) {
 		if got := list(body); got != want {
 			t.Errorf("%s gives %q, want %q", body, got, want)
 		}
+	}
+	if e := ask(t, c, "key/revoke", `{"id":"`+f.keys[1].ID.String()+`"}`, new(any)); e != nil {
+		t.Fatal(e)
+	}
+	if got, want := list(`{"from":0,"to":5,"kind":"revoked"}`), "1: d@e.f hlt_00000001 0"; got != want {
+		t.Errorf("revoked keys: %q, want %q", got, want)
 	}
 	if f.asked[0] == f.keys[0].ID && f.asked[0] == uuid.Nil {
 		t.Error("the local caller is asked for as a key")

@@ -19,7 +19,13 @@ type ControlUserTier struct {
 	Tier  string `json:"tier"`
 }
 
-// ControlEmail are the arguments of user/disable.
+// ControlPassword are the arguments of user/set-password.
+type ControlPassword struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+}
+
+// ControlEmail are the arguments of user/disable and user/enable.
 type ControlEmail struct {
 	Email string `json:"email"`
 }
@@ -115,6 +121,7 @@ const (
 	ControlLocal  = "local"  // calls of this machine without a credential
 	ControlTokens = "tokens" // users who signed in
 	ControlByKey  = "keys"
+	ControlGone   = "revoked" // keys that were revoked after they had been used
 )
 
 // ControlUsageQuery are the arguments of usage/list: callers of one kind, and what they used in From <= t < To.

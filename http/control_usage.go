@@ -81,8 +81,12 @@ func (c *Control) callers(in *ControlUsageQuery, limit, offset int) (list []usag
 			list = append(list, usageCaller{rows[i].ID, ControlUsage{User: rows[i].Email}})
 		}
 		return list, total, nil
-	case ControlByKey:
-		keys, total, err := c.access.KeysOf(in.Email, limit, offset)
+	case ControlByKey, ControlGone:
+		keysOf := c.access.KeysOf
+		if in.Kind == ControlGone {
+			keysOf = c.access.RevokedKeys
+		}
+		keys, total, err := keysOf(in.Email, limit, offset)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -93,7 +97,7 @@ func (c *Control) callers(in *ControlUsageQuery, limit, offset int) (list []usag
 		}
 		return list, total, nil
 	}
-	return nil, 0, model.BadRequest("kind", "kind must be local, tokens or keys")
+	return nil, 0, model.BadRequest("kind", "kind must be local, tokens, keys or revoked")
 }
 
 // userNamed finds one user; not_found where there is none.

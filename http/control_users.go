@@ -80,6 +80,22 @@ func (c *Control) disableUser(_ context.Context, in *ControlEmail) (*ControlUser
 	return controlUser(&u), nil
 }
 
+func (c *Control) enableUser(_ context.Context, in *ControlEmail) (*ControlUser, error) {
+	u, err := c.access.EnableUser(in.Email)
+	if err != nil {
+		return nil, err
+	}
+	return controlUser(&u), nil
+}
+
+func (c *Control) setPassword(ctx context.Context, in *ControlPassword) (*ControlUser, error) {
+	u, err := c.access.SetPassword(ctx, in.Email, in.Password)
+	if err != nil {
+		return nil, err
+	}
+	return controlUser(&u), nil
+}
+
 func (c *Control) createKey(_ context.Context, in *ControlNewKey) (*ControlKey, error) {
 	if err := c.knownTier(in.Tier); err != nil {
 		return nil, err

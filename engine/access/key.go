@@ -125,12 +125,13 @@ func (a *Access) RevokeKey(p *Principal, id uuid.UUID) (model.Millis, error) {
 
 // revoke removes a key. The caller holds directory.changing.
 func (a *Access) revoke(k *apiKey) (model.Millis, error) {
-	if err := a.deleteKey(k); err != nil {
+	now := max(a.millis(), 1)
+	if err := a.deleteKey(k, now); err != nil {
 		return 0, err
 	}
 	a.dir.removeKey(k)
 	a.changed()
-	return a.millis(), nil
+	return now, nil
 }
 
 // owner returns the user behind a caller; the local one has none.

@@ -28,7 +28,11 @@ func (a *Access) flush(now model.Millis) error {
 		return fmt.Errorf("flush limits: %w", err)
 	}
 	l.sweep(now)
-	return l.drop(now)
+	if now-l.dropped < dropEvery && now >= l.dropped {
+		return nil
+	}
+	l.dropped = now
+	return errors.Join(l.drop(now), a.dropRevoked(now))
 }
 
 // write is the batch. Readers of usage wait while it is made, because they add what is stored to what is not.
@@ -95,12 +99,8 @@ func (l *limits) sweep(now model.Millis) {
 	l.addresses.sweep(now)
 }
 
-// drop removes rows past their retention, at most once an hour.
+// drop removes rows past their retention.
 func (l *limits) drop(now model.Millis) error {
-	if now-l.dropped < dropEvery && now >= l.dropped {
-		return nil
-	}
-	l.dropped = now
 	day, minute := key.Day(int64(now)), key.Minutes(int64(now))
 	var errs []error
 	for _, f := range [...]struct {

@@ -42,11 +42,13 @@ type keyRecord struct {
 	created  model.Millis
 	expires  model.Millis
 	used     model.Millis
+	revoked  model.Millis // 0: it is a key; else what is left of one, for its usage: the hash is zero
 }
 
 const (
 	flagDisabled = 1 << iota
 	flagOperator
+	flagRevoked
 )
 
 func appendUser(dst []byte, u *userRecord) []byte {
@@ -84,6 +86,9 @@ func appendKey(dst []byte, k *keyRecord) []byte {
 	if k.disabled {
 		flags |= flagDisabled
 	}
+	if k.revoked != 0 {
+		flags |= flagRevoked
+	}
 	dst = append(append(dst, keyVersion, flags), k.hash[:]...)
 	dst = appendText(appendText(appendText(dst, k.prefix), k.name), k.tier)
 	dst = binary.AppendUvarint(dst, uint64(len(k.allowed)))
@@ -94,13 +99,16 @@ func appendKey(dst []byte, k *keyRecord) []byte {
 	for _, t := range [...]model.Millis{k.created, k.expires, k.used} {
 		dst = binary.AppendVarint(dst, int64(t))
 	}
+	if k.revoked != 0 {
+		dst = binary.AppendVarint(dst, int64(k.revoked))
+	}
 	return dst
 }
 
 func decodeKey(b []byte) (keyRecord, error) {
 	r := openRecord(b, keyVersion)
 	flags := r.byte()
-	r.bad = r.bad || flags&^flagDisabled != 0
+	r.bad = r.bad || flags&^(flagDisabled|flagRevoked) != 0
 	k := keyRecord{disabled: flags&flagDisabled != 0}
 	copy(k.hash[:], r.bytes(uint64(len(k.hash))))
 	k.prefix, k.name, k.tier = r.text(), r.text(), r.text()
@@ -109,6 +117,10 @@ func decodeKey(b []byte) (keyRecord, error) {
 	}
 	for _, t := range [...]*model.Millis{&k.created, &k.expires, &k.used} {
 		*t = model.Millis(r.varint())
+	}
+	if flags&flagRevoked != 0 {
+		k.revoked = model.Millis(r.varint())
+		r.bad = r.bad || k.revoked == 0 || k.hash != [32]byte{}
 	}
 	if err := r.end("API key"); err != nil {
 		return keyRecord{}, err

@@ -43,6 +43,15 @@ func TestGoldenRecords(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(&k, goldenKey()) {
 		t.Errorf("key: got %+v, %v", k, err)
 	}
+	gone := goldenKey()
+	gone.hash, gone.revoked = [32]byte{}, 1706832000001
+	if k, err := decodeKey(appendKey(nil, gone)); err != nil || !reflect.DeepEqual(&k, gone) {
+		t.Errorf("revoked key: got %+v, %v", k, err)
+	}
+	gone.hash[0] = 1
+	if _, err := decodeKey(appendKey(nil, gone)); err == nil {
+		t.Error("a revoked key must not keep its hash")
+	}
 }
 
 const (

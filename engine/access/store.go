@@ -82,6 +82,9 @@ func (a *Access) loadKeys(ctx context.Context) error {
 		if owner == nil {
 			return errTorn
 		}
+		if rec.revoked != 0 {
+			continue
+		}
 		rec.tier = a.intern(rec.tier)
 		a.dir.addKey(newKey(ids.ID, owner, rec))
 	}
@@ -162,10 +165,17 @@ func (a *Access) saveKey(k *apiKey, rec *keyRecord) error {
 	return stored("save API key", a.store.Commit(b, kv.Sync))
 }
 
-// deleteKey removes the rows of a key. It goes through while the disk is short of space: a revocation must not wait.
-func (a *Access) deleteKey(k *apiKey) error {
+// deleteKey removes a key. It goes through while the disk is short of space: a revocation must not wait. Of a key that
+// was used a row stays that names it, so that what it used can still be told.
+func (a *Access) deleteKey(k *apiKey, now model.Millis) error {
 	b := a.store.NewBatch()
-	b.Delete(key.APIKey(nil, k.owner.id, k.id))
+	if row := key.APIKey(nil, k.owner.id, k.id); k.used.Load() == 0 {
+		b.Delete(row)
+	} else {
+		rest := *k.record.Load()
+		rest.hash, rest.used, rest.revoked = [sha256.Size]byte{}, model.Millis(k.used.Load()), now
+		b.Set(row, appendKey(nil, &rest))
+	}
 	b.Delete(key.KeyHash(nil, k.record.Load().hash))
 	return stored("delete API key", a.store.CommitReserve(b, kv.Sync))
 }

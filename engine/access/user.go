@@ -17,11 +17,12 @@ const (
 	RoleOperator = "operator"
 )
 
-// The states of a user and of a key. A revoked key is gone: no row says so.
+// The states of a user and of a key. A revoked key is gone; only RevokedKeys tells of it.
 const (
 	StatusActive   = "active"
 	StatusDisabled = "disabled"
 	StatusExpired  = "expired" // keys only
+	StatusRevoked  = "revoked" // keys only
 )
 
 // User is an account as it stands. It holds no secret.
@@ -115,6 +116,29 @@ func (a *Access) SetTier(email, tier string) (User, error) {
 func (a *Access) DisableUser(email string) (User, error) {
 	return a.changeUser(email, func(rec *userRecord) {
 		rec.disabled = true
+		rec.version++
+	})
+}
+
+// EnableUser takes a refusal back: the keys of the user work as they did. Tokens from before stay void.
+func (a *Access) EnableUser(email string) (User, error) {
+	return a.changeUser(email, func(rec *userRecord) { rec.disabled = false })
+}
+
+// SetPassword gives a user another password and ends its sessions; its keys stay. It may wait for the password queue.
+func (a *Access) SetPassword(ctx context.Context, email, password string) (User, error) {
+	if err := checkPassword(password); err != nil {
+		return User{}, err
+	}
+	if a.dir.byEmail(foldEmail(email)) == nil { // before it costs a hash
+		return User{}, errNoUser
+	}
+	phc, err := a.passwords.hash(ctx, password)
+	if err != nil {
+		return User{}, err
+	}
+	return a.changeUser(email, func(rec *userRecord) {
+		rec.phc = phc
 		rec.version++
 	})
 }

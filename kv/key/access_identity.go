@@ -19,6 +19,15 @@ func APIKey(dst []byte, user, id [IDSize]byte) []byte {
 	return append(append(append(dst, byte(APIKeys)), user[:]...), id[:]...)
 }
 
+// APIKeysOf returns the range of the API keys of a user.
+func APIKeysOf(user [IDSize]byte) Range {
+	var last [IDSize]byte
+	for i := range last {
+		last[i] = 0xff
+	}
+	return Range{Start: APIKey(nil, user, [IDSize]byte{}), End: append(APIKey(nil, user, last), 0)}
+}
+
 // KeyHash appends the key of the row that leads from the hash of an API key to the key.
 func KeyHash(dst []byte, hash [HashSize]byte) []byte {
 	return append(append(dst, byte(KeyHashes)), hash[:]...)
