@@ -33,9 +33,9 @@ import (
 //	crash NAME                    ends it with SIGKILL
 //	hangup NAME                   sends it SIGHUP
 //	waitlog NAME RE               waits until its standard error matches
-//	http [-header LINE] [-until RE] [-pick RE] METHOD URL
-//	                              prints the status and the body; -until asks again until RE matches, -pick prints
-//	                              only what RE matches
+//	http [-headers] [-header LINE] [-until RE] [-pick RE] METHOD URL
+//	                              prints the status, the headers if asked for, and the body; -until asks again until RE
+//	                              matches, -pick prints only what RE matches
 //	take VAR FILE RE              puts what RE matches first in a file into $VAR
 //	venue NAME sim|html|garbage   a venue: simulated, or one that answers web pages, or one whose frames are broken;
 //	                              $NAME and $NAME_STREAM are its addresses
@@ -181,8 +181,12 @@ func scriptTake(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	until, pick := regexp.MustCompile(""), regexp.MustCompile("(?s).*")
-	header := http.Header{}
+	header, shown := http.Header{}, false
 	for len(args) > 2 {
+		if args[0] == "-headers" {
+			shown, args = true, args[1:]
+			continue
+		}
 		if args[0] == "-header" {
 			name, value, _ := strings.Cut(args[1], ": ")
 			header.Add(name, value)
@@ -201,10 +205,10 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		args = args[2:]
 	}
-	wantArgs(ts, neg, len(args) == 2, "http [-header LINE] [-until RE] [-pick RE] METHOD URL")
+	wantArgs(ts, neg, len(args) == 2, "http [-headers] [-header LINE] [-until RE] [-pick RE] METHOD URL")
 	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		text, err := fetch(client, args[0], args[1], header)
+		text, err := fetch(client, args[0], args[1], header, shown)
 		ts.Check(err)
 		if until.MatchString(text) {
 			fmt.Fprintln(ts.Stdout(), pick.FindString(text))
@@ -216,7 +220,7 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func fetch(client *http.Client, method, url string, header http.Header) (string, error) {
+func fetch(client *http.Client, method, url string, header http.Header, headers bool) (string, error) {
 	req, err := http.NewRequest(method, url, nil)
 	if err != nil {
 		return "", err
@@ -228,7 +232,13 @@ func fetch(client *http.Client, method, url string, header http.Header) (string,
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return fmt.Sprintf("status %d\n%s\n", resp.StatusCode, body), err
+	var lines strings.Builder
+	for name := range resp.Header {
+		if headers {
+			fmt.Fprintf(&lines, "%s: %s\n", name, resp.Header.Get(name))
+		}
+	}
+	return fmt.Sprintf("status %d\n%s%s\n", resp.StatusCode, lines.String(), body), err
 }
 
 func scriptPack(ts *testscript.TestScript, neg bool, args []string) {

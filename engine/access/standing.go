@@ -177,15 +177,21 @@ func (a *Access) standLocal() {
 }
 
 func (a *Access) warnLostPlans() {
-	plans, lost := a.plans.Load(), 0
+	plans, users, keys := a.plans.Load(), 0, 0
+	lost := func(slug string) bool { return slug != "" && plans.bySlug[slug] == nil }
 	a.dir.mu.RLock()
 	for _, u := range a.dir.order {
-		if plans.bySlug[u.record.Load().tier] == nil {
-			lost++
+		if lost(u.record.Load().tier) {
+			users++
+		}
+	}
+	for _, k := range a.dir.keys {
+		if lost(k.record.Load().tier) {
+			keys++
 		}
 	}
 	a.dir.mu.RUnlock()
-	if lost > 0 {
-		a.log.Warn("users of a plan that is gone are on the lowest plan", "users", lost, "plan", plans.order[0].Slug)
+	if users+keys > 0 {
+		a.log.Warn("users and keys of a plan that is gone are on the lowest plan", "users", users, "keys", keys, "plan", plans.order[0].Slug)
 	}
 }
