@@ -100,7 +100,7 @@ func (s *limiterShard) makeRoom(now int64) {
 }
 
 // sweep forgets windows that nobody asked in the last two minutes: one more than the window is long, so that a
-// request that comes late by up to a minute finds the same answer.
+// request that comes late by up to a minute finds the same answer. The others give back what a burst left them with.
 func (l *limiter) sweep(now model.Millis) {
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -112,7 +112,9 @@ func (l *limiter) sweep(now model.Millis) {
 			}
 			if w.clock <= int64(now)-2*windowMillis && !w.dirty {
 				delete(s.windows, id)
+				continue
 			}
+			w.fit()
 		}
 		if was > 64 && len(s.windows) < was/4 { // a map keeps its size when it is emptied
 			kept := make(map[BucketID]*window, len(s.windows))

@@ -25,7 +25,7 @@ type window struct {
 	room           int32 // admissions that the ring has room for
 	head           uint32
 	used           uint32   // bits from head on that hold the n-1 steps; all others are zero
-	ring           []uint64 // grows with room and never shrinks: a silent window is forgotten as a whole
+	ring           []uint64 // grows with room; fit makes it shorter again
 	low            uint8    // low bits of a step
 	dirty          bool     // admitted something since it was last written down
 }
@@ -99,10 +99,22 @@ func (w *window) push(t int64, limit int) {
 	w.n++
 }
 
-// grow makes room for twice as many admissions, at most for the limit, with the coding that is shortest for so many.
+// grow makes room for twice as many admissions, at most for the limit.
 func (w *window) grow(limit int) {
+	w.resize(int32(min(max(2*int(w.n), 8), max(limit, int(w.n)+1))))
+}
+
+// fit gives memory back after a burst: what a window takes follows what it admitted lately, not what it once did.
+func (w *window) fit() {
+	if w.room > 64 && w.n < w.room/8 {
+		w.resize(max(2*w.n, 8))
+	}
+}
+
+// resize makes room for so many admissions, at least those there are, with the coding that is shortest for them.
+func (w *window) resize(room int32) {
 	old := *w
-	w.room = int32(min(max(2*int(w.n), 8), max(limit, int(w.n)+1)))
+	w.room = room
 	w.low = 0
 	for ringBits(w.room, w.low+1) < ringBits(w.room, w.low) {
 		w.low++

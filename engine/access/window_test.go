@@ -89,6 +89,9 @@ func TestWindowEqualsModel(t *testing.T) {
 			if r.IntN(20_000) == 0 && !first {
 				limit = limits[r.IntN(len(limits))]
 			}
+			if r.IntN(5_000) == 0 {
+				w.fit()
+			}
 			now += stepOf(r, pace, calm)
 			got, want := w.take(now, limit), m.take(now, limit)
 			if got != want {
@@ -104,6 +107,34 @@ func TestWindowEqualsModel(t *testing.T) {
 	t.Logf("%d decisions, windows by their coding: %v", decisions, forms)
 	if forms[0] == 0 || len(forms) < 3 {
 		t.Error("too few codings were used")
+	}
+}
+
+// A burst takes memory for as long as it lies in the window, however long its caller goes on.
+func TestWindowGivesBack(t *testing.T) {
+	w, now := &window{}, int64(1_700_000_000_000)
+	for range 30_000 {
+		now++
+		w.take(now, 30_000)
+	}
+	w.fit()
+	if size := len(w.ring) * 8; size < 9_000 {
+		t.Fatalf("a full window in %d bytes", size)
+	}
+	for range 120 {
+		now += 1_000
+		w.take(now, 30_000)
+		w.fit()
+	}
+	if size := len(w.ring) * 8; size > 200 || w.n != 60 {
+		t.Errorf("%d bytes for %d admissions", size, w.n)
+	}
+	if now += 60_000; w.take(now, 0).OK { // nothing is left, nothing comes in
+		t.Error("admitted above the limit")
+	}
+	w.fit()
+	if !w.take(now, 1).OK || w.take(now, 1).OK {
+		t.Error("an empty window that was made shorter miscounts")
 	}
 }
 
