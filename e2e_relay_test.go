@@ -40,6 +40,7 @@ func (a *appliance) waitLocal() {
 
 // A hundred bots that poll what the server holds cost the venue as much as one does: nothing.
 func TestHundredPollersCostTheVenueNothing(t *testing.T) {
+	t.Parallel() // what is polled comes after some seconds
 	g := newGate(t, startVenue(t, sim.New(sim.Options{Seed: 21, Markets: 4, Accounts: 200, Rate: 300}), sim.ServeOptions{}))
 	a := startInFront(t, g.venue, func(c *config.Config) { c.Access.DefaultTier = "enterprise" })
 	a.waitLocal()

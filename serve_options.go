@@ -12,6 +12,7 @@ import (
 	"hyperlight/config"
 	"hyperlight/engine"
 	"hyperlight/engine/feed/lighter"
+	"hyperlight/engine/model"
 	api "hyperlight/http"
 	"hyperlight/kv"
 	"hyperlight/ws"
@@ -64,6 +65,7 @@ func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, cli
 		o.PrivateSockets = -1 // the sockets take 0 as their default
 	}
 	if l := cfg.Venues.Lighter; l.Enabled {
+		o.Follows = func(m *model.Market) bool { return m == nil || m.Active && l.Markets.Has(m.Native) }
 		o.Upstream = ws.Upstream{URL: l.StreamURL, UserAgent: "hyperlight/" + version, Handshake: l.Timeout.D(), Take: eng.TakeMessage}
 	}
 	return o

@@ -103,7 +103,7 @@ func (h *Hub) lag(e *model.Event, now time.Time) {
 func (h *Hub) OnTick(_ model.Micros, held []market.Held) {
 	for i := range held {
 		if m := held[i].Market; m != nil && held[i].TradesHeld {
-			h.feed(m).native[nativeTrade].held.Store(true)
+			h.feed(m).native[nativeTrade].onHeld()
 		}
 	}
 }

@@ -59,6 +59,7 @@ type nativeChannel struct {
 	mu      sync.Mutex
 	subs    []*subscription
 	scratch []byte
+	arrival chan struct{} // closed when there is a state to begin with; nil while nobody waits for it
 
 	view  *book.View // nil while the book is out of sync
 	whole *Frame     // the view as a first frame, nil until somebody needs it
@@ -200,6 +201,7 @@ func (c *nativeChannel) onBook(e *model.Event, u *model.BookUpdate, v *book.View
 	whole := u.Snapshot || c.view == nil
 	c.market.Store(m)
 	c.view, c.whole = v, nil
+	c.arrived()
 	switch {
 	case len(c.subs) == 0 || repeated:
 	case whole:
@@ -217,6 +219,7 @@ func (c *nativeChannel) onTrades(b *model.TradeBatch, m *model.Market) {
 	c.market.Store(m)
 	c.held.Store(true)
 	c.trades.add(b)
+	c.arrived()
 	if len(c.subs) == 0 || b.History && !b.Recovered || len(b.Rows) == 0 {
 		return
 	}
@@ -235,6 +238,7 @@ func (c *nativeChannel) onStats(s *model.Stats, e *model.Event, m *model.Market)
 	}
 	row := statsRow{market: m, stats: s, at: e.Time}
 	c.rows[m.Native] = row
+	c.arrived()
 	if len(c.subs) == 0 {
 		return
 	}
@@ -278,6 +282,7 @@ func (c *nativeChannel) onHeight(p *model.Height, e *model.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.height, c.at, c.recv = p.Height, e.Time, e.Recv
+	c.arrived()
 	if len(c.subs) > 0 {
 		c.scratch = c.hub.native.Height(c.scratch[:0], c.height, c.at, false)
 		c.publish(c.frame())
@@ -308,4 +313,14 @@ func (c *nativeChannel) onGapOf(m *model.Market, g *model.Gap) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.rows, m.Native)
+}
+
+// onHeld takes over that the record is whole, which of a market that does not trade no event tells.
+func (c *nativeChannel) onHeld() {
+	if c.held.Swap(true) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.arrived()
 }

@@ -37,6 +37,7 @@ const (
 type nativeSession struct {
 	c       *Conn
 	begun   bool // the first message has decided the mode
+	hurried bool // it has waited for a channel in vain
 	subs    map[*nativeChannel]*subscription
 	relayed map[string]struct{} // channels of our families that were subscribed to upstream, with a colon
 	up      *private            // nil until it is needed
@@ -241,6 +242,7 @@ func (n *nativeSession) subscribe(name string, text []byte) {
 		n.fail(nativeAlreadyHeld, "Already Subscribed to : "+key)
 		return
 	case ch != nil:
+		n.await(ch)
 		c.server.seed(ch)
 		if !c.server.quota.take(c.owner.Load(), slotSubscription) {
 			n.fail(nativeTooManySubs, "Too Many Subscriptions!")

@@ -55,6 +55,9 @@ type Options struct {
 	Native Native
 	// Upstream is where /stream takes what we do not follow ourselves; without a URL that is refused as an unknown channel.
 	Upstream Upstream
+	// Follows tells whether a market is followed, nil: whether the venue's channels of all markets are. Clients of /stream
+	// wait a little for what is followed and not there yet, instead of asking the venue; where it is nil nobody waits.
+	Follows func(m *model.Market) bool
 	// PrivateSockets is the most upstream sockets that clients of /stream have at once; 0 means 100, negative none.
 	PrivateSockets int
 	// AllowAnonymous lets clients of /stream in who show no credential, one socket for each address under the lowest plan.
