@@ -179,7 +179,7 @@ var mayImport = map[string][]string{
 	"http": {"config", "engine", "engine/num", "engine/model", "engine/book", "engine/record", "engine/history",
 		"engine/replay", "engine/access", "engine/market", "engine/relay", "http"},
 	"ws": {"config", "engine", "engine/num", "engine/model", "engine/book", "engine/record", "engine/history",
-		"engine/replay", "engine/access", "engine/market", "engine/feed/lighter", "ws"},
+		"engine/replay", "engine/access", "engine/market", "engine/relay", "engine/feed/lighter", "ws"},
 	"export": {"config", "engine", "export"},
 	"bench":  {"config", "kv", "engine", "http", "ws", "export"},
 }

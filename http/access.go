@@ -10,6 +10,7 @@ import (
 
 	"hyperlight/engine/access"
 	"hyperlight/engine/model"
+	"hyperlight/engine/relay"
 )
 
 // Authenticator decides who is calling, how often, and what it costs; *access.Access is one. Texts of an access.Request
@@ -72,13 +73,16 @@ func (c *call) authenticate() error {
 // credentials collects what the access rules look at. The texts are the request's.
 func (c *call) credentials() access.Request {
 	r := access.Request{
-		APIKey:    lend(c.head.apiKey),
-		Bearer:    lend(bearer(c.head.authorization)),
-		Peer:      c.peer,
-		Client:    c.client,
-		Host:      lend(c.ctx.Request.Header.Host()),
-		Origin:    lend(c.head.origin),
-		Forwarded: c.head.forwarded,
+		APIKey: lend(c.head.apiKey),
+		Bearer: lend(bearer(c.head.authorization)),
+		Peer:   c.peer,
+		Client: c.client,
+		Host:   lend(c.ctx.Request.Header.Host()),
+		Origin: lend(c.head.origin),
+		Forwarded: c.head.forwarded || c.otherHost(),
+	}
+	if r.Bearer == "" && misplaced(c.head.authorization) {
+		r.Bearer = "misplaced" // is nobody's
 	}
 	// An escape may spell the name; parsing every query for it would cost every request.
 	if q := queryString(c.ctx); bytes.Contains(q, []byte("api_key")) || bytes.IndexByte(q, '%') >= 0 {
@@ -92,11 +96,29 @@ func ours(token string) bool {
 	return strings.HasPrefix(token, "hlt_") || strings.IndexByte(token, ':') < 0
 }
 
+// otherHost tells whether the target names another host than the head: such a client takes us for a proxy.
+func (c *call) otherHost() bool {
+	h := &c.ctx.Request.Header
+	return h.RequestURI()[0] != '/' && !bytes.EqualFold(c.ctx.URI().Host(), h.Host())
+}
+
+const bearerScheme = "bearer"
+
 // bearer cuts the scheme off an Authorization header; nothing where it is another scheme.
 func bearer(v []byte) []byte {
-	const scheme = "bearer "
-	if len(v) > len(scheme) && equalFold(v[:len(scheme)], scheme) {
-		return trim(v[len(scheme):])
+	const n = len(bearerScheme)
+	if len(v) > n && (v[n] == ' ' || v[n] == '\t') && equalFold(v[:n], bearerScheme) {
+		return trim(v[n:])
 	}
 	return nil
+}
+
+// misplaced tells whether an Authorization header without a bearer token is meant for us all the same: the word alone,
+// or a key or token under no scheme or another. Whoever shows one must not be taken for somebody who shows nothing.
+func misplaced(v []byte) bool {
+	if len(v) == 0 || relay.IsNative(v) {
+		return false
+	}
+	return equalFold(v, bearerScheme) || bytes.HasPrefix(v, []byte("hlt_")) || relay.HoldsCredential(v) ||
+		relay.HoldsCredential(v[bytes.IndexByte(v, ' ')+1:])
 }

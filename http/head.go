@@ -31,7 +31,7 @@ type head struct {
 	accept, acceptEncoding, ifNoneMatch, forwardedFor []byte
 	idempotencyKey                                    []byte
 	preflight                                         bool // Access-Control-Request-Method was there
-	forwarded                                         bool // Forwarded, X-Forwarded-*, X-Real-IP or Via was there
+	forwarded                                         bool // Forwarded, X-Forwarded-*, X-Real-IP or Via was there, or a page of another site asks
 	encoded                                           bool // the body has a Content-Encoding
 }
 
@@ -118,7 +118,16 @@ func (h *head) readLines(raw []byte) error {
 			}
 		case 'o':
 			if equalFold(name, "origin") {
+				if len(h.origin) == 0 {
+					h.origin = nil // an empty one is none
+				}
 				keep(&h.origin, value)
+			}
+		case 's':
+			// A page can have a browser ask without an Origin: for an image, say.
+			if equalFold(name, "sec-fetch-site") {
+				from := trim(value)
+				h.forwarded = h.forwarded || !equalFold(from, "same-origin") && !equalFold(from, "none")
 			}
 		case 'i':
 			switch {

@@ -2,6 +2,7 @@ package http
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -226,10 +227,10 @@ func TestAuthorizationMatrix(t *testing.T) {
 		}
 	}
 	// What the tests of the whole file forget must not be the secrets themselves.
-	for _, secret := range []string{"hlt_0", "eyJ", testPassword} {
-		if at := strings.Index(a.logs.String(), secret); at >= 0 {
-			t.Errorf("the log holds %q", a.logs.String()[max(0, at-200):at+50])
-		}
+	// A key's prefix, its first 12 characters, may be shown.
+	secret := regexp.MustCompile(`hlt_[0-9a-f]{9}|eyJ|` + regexp.QuoteMeta(testPassword))
+	if at := secret.FindStringIndex(a.logs.String()); at != nil {
+		t.Errorf("the log holds %q", a.logs.String()[max(0, at[0]-200):at[1]])
 	}
 }
 

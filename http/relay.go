@@ -13,9 +13,11 @@ import (
 )
 
 var (
-	headerCache  = []byte("X-Cache")
-	errTarget    = model.BadRequest("path", "the path must be plain: no dot segments, no empty ones, no encoded slashes")
-	errRouteOnly = &model.Error{Code: model.CodeMethodNotAllowed, Message: "native calls take GET, HEAD and POST"}
+	headerCache      = []byte("X-Cache")
+	headerPagePolicy = []byte("Content-Security-Policy")
+	valueInert       = []byte("default-src 'none'; sandbox")
+	errTarget        = model.BadRequest("path", "the path must be plain: no dot segments, no empty ones, no encoded slashes")
+	errRouteOnly     = &model.Error{Code: model.CodeMethodNotAllowed, Message: "native calls take GET, HEAD and POST"}
 )
 
 // native answers a call by the relay: the venue's status, body and content type as they are, and where they came from.
@@ -45,6 +47,7 @@ func (s *Server) native(c *call) error {
 	resp.Header.SetNoDefaultContentType(true) // what the venue left out stays out
 	resp.Header.SetContentTypeBytes(answer.ContentType)
 	resp.Header.SetCanonical(headerCache, answer.Cache.Bytes())
+	resp.Header.SetCanonical(headerPagePolicy, valueInert) // a page of the venue's must not act as one of ours
 	resp.SetBodyRaw(answer.Body)
 	return nil
 }

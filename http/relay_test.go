@@ -185,7 +185,7 @@ func TestNativeCredentials(t *testing.T) {
 		{name: "both", headers: []string{"X-Api-Key", key, "Authorization", native}, status: 200, limit: "3000", leaves: "Authorization: " + native},
 		{name: "both, key in the query", headers: []string{"Authorization", native}, query: "?api_key=" + key, status: 200, limit: "3000", leaves: native},
 		{name: "key where the native token belongs", query: "?auth=" + key, status: 200, limit: "30"},
-		{name: "bare key", headers: []string{"Authorization", key}, status: 200, limit: "30"},
+		{name: "bare key", headers: []string{"Authorization", key}, status: 401},
 	} {
 		for _, method := range []string{"GET", "POST"} {
 			before := len(v.calls())

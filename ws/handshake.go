@@ -62,13 +62,15 @@ func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn)
 		return
 	}
 	shown := s.credentials(ctx)
-	var block netip.Prefix
-	if _, named := shown.Credential(); !named {
-		if block = blockOf(shown.Client); !s.lobby.room(block, s.limits.Strangers) {
-			ctx.Response.Header.Set("Retry-After", "1")
-			s.refuseHandshake(ctx, fasthttp.StatusTooManyRequests, model.CodeRateLimit, "too many connections from this address without a credential")
-			return
-		}
+	block, most := blockOf(shown.Client), s.limits.Strangers
+	if _, named := shown.Credential(); named {
+		// A good credential leaves the lobby at once; there is room beside strangers for those whose is not.
+		most *= 2
+	}
+	if !s.lobby.room(block, most) {
+		ctx.Response.Header.Set("Retry-After", "1")
+		s.refuseHandshake(ctx, fasthttp.StatusTooManyRequests, model.CodeRateLimit, "too many connections from this address without a credential")
+		return
 	}
 	u := websocket.FastHTTPUpgrader{
 		// Keys and tokens work from anywhere; a caller without one is local only if its Origin is ours (package access).

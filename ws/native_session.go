@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"hyperlight/engine/access"
+	"hyperlight/engine/relay"
 )
 
 // Codes of the venue's error frames that we send ourselves.
@@ -29,6 +30,14 @@ const (
 	nativeMostRelayedNames = 500 // the venue's subscriptions per connection
 )
 
+const (
+	// nativeStrikes is how many messages in a row may come beyond the rate before the connection is closed. It is far
+	// above what a client subscribes to at once: the venue refuses such a burst and lets its sender stay.
+	nativeStrikes = 1000
+	// An upstream socket that cannot be opened is tried a few times at once, then once a second.
+	nativeDials = 5
+)
+
 // nativeSession is the session of /stream in the venue's protocol. What we follow is served from the hub; everything
 // else goes verbatim over a private upstream socket. Its methods run on the connection's reader goroutine.
 //
@@ -42,11 +51,14 @@ type nativeSession struct {
 	relayed map[string]struct{} // channels of our families that were subscribed to upstream, with a colon
 	up      *private            // nil until it is needed
 	recent  window
+	strikes int    // consecutive messages beyond the rate
+	dials   bucket // of upstream sockets
 }
 
 func newNativeSession(c *Conn) session {
 	c.native.Store(true)
-	return &nativeSession{c: c, subs: map[*nativeChannel]*subscription{}, relayed: map[string]struct{}{}}
+	return &nativeSession{c: c, subs: map[*nativeChannel]*subscription{}, relayed: map[string]struct{}{},
+		dials: bucket{perSecond: 1, burst: nativeDials}}
 }
 
 func (n *nativeSession) greet(b []byte, _ *access.Principal) []byte { return b }
@@ -159,24 +171,31 @@ func (n *nativeSession) answer(text []byte) {
 	valid := json.Valid(text)
 	readable := valid && json.Unmarshal(text, &r) == nil
 	sends := strings.HasPrefix(r.Type, "jsonapi/")
-	if !sends && !n.recent.take(c.server.limits.NativeMessages, c.server.o.Now()) {
+	transaction := readable && isTransaction(r.Type, text)
+	// The venue counts transactions by their account. Those of nobody we know are counted like the rest all the same.
+	if !(transaction && !c.anonymous.Load()) && !n.recent.take(c.server.limits.NativeMessages, c.server.o.Now()) {
 		n.fail(nativeTooManyMessages, "Too Many Websocket Messages!")
+		if n.strikes++; n.strikes >= nativeStrikes {
+			c.shut(closeRate, false)
+		}
 		return
 	}
-	switch token := r.token(); {
+	n.strikes = 0
+	token := r.token()
+	switch {
 	case !valid:
 		n.fail(nativeInvalidJSON, "Invalid Json")
 	case !readable:
 		n.fail(nativeInvalidType, "Invalid Type")
 	case sends || token != "":
-		n.relay(text)
+		n.relay(text, token, !transaction)
 	case r.Type == "ping" && n.up.open():
-		n.relay(text) // its pong comes back; a second one would be one too many
+		n.relay(text, token, !transaction) // its pong comes back; a second one would be one too many
 	case r.Type == "ping":
 		c.send(newFrame(c.server.o.Native.Pong(nil)))
 	case r.Type == "pong":
 		if n.up.open() {
-			n.relay(text)
+			n.relay(text, token, !transaction)
 		}
 	case r.Type == "subscribe":
 		n.subscribe(r.Channel, text)
@@ -187,11 +206,58 @@ func (n *nativeSession) answer(text []byte) {
 	}
 }
 
-// leaks tells whether a message holds a credential of ours, which must not go upstream. A client that hides one behind
-// escapes betrays only itself.
-func (n *nativeSession) leaks(text []byte) bool {
+// isTransaction tells whether a message is one of the two that the venue does not count. One that names its type twice,
+// in whatever spelling, may be something else to the venue.
+func isTransaction(kind string, text []byte) bool {
+	if kind != "jsonapi/sendtx" && kind != "jsonapi/sendtxbatch" {
+		return false
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	if _, err := d.Token(); err != nil {
+		return false
+	}
+	types := 0
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return false
+		}
+		if s, ok := name.(string); ok && strings.EqualFold(s, "type") {
+			types++
+		}
+		var skipped json.RawMessage
+		if d.Decode(&skipped) != nil {
+			return false
+		}
+	}
+	return types == 1
+}
+
+// leaks tells whether a message holds a credential of ours, which must not go upstream; token is its auth member.
+func (n *nativeSession) leaks(text []byte, token string) bool {
 	shown, _ := n.c.shown.Credential()
-	return shown != "" && bytes.Contains(text, []byte(shown)) || bytes.Contains(text, []byte(`"hlt_`))
+	text = plainText(text)
+	return shown != "" && bytes.Contains(text, []byte(shown)) || bytes.Contains(text, []byte(`"hlt_`)) || relay.HoldsKey(text) ||
+		token != "" && relay.HoldsCredential([]byte(token))
+}
+
+// plainText returns JSON with its escaped ASCII characters as they are meant, which is no JSON any more.
+func plainText(text []byte) []byte {
+	if !bytes.Contains(text, []byte(`\u00`)) {
+		return text
+	}
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if i+5 < len(text) && string(text[i:i+4]) == `\u00` {
+			if v, err := strconv.ParseUint(string(text[i+4:i+6]), 16, 8); err == nil {
+				out = append(out, byte(v))
+				i += 5
+				continue
+			}
+		}
+		out = append(out, text[i])
+	}
+	return out
 }
 
 // find looks a channel up that could be ours. key is its name with a colon where the family is; c is nil where we do not
@@ -236,7 +302,7 @@ func (n *nativeSession) subscribe(name string, text []byte) {
 		n.fail(nativeInvalidChannel, "Invalid Channel:  (marketId)")
 		return
 	case !family || relayed:
-		n.relay(text) // of a held one the venue says so itself
+		n.relay(text, "", true) // of a held one the venue says so itself
 		return
 	case n.subs[ch] != nil:
 		n.fail(nativeAlreadyHeld, "Already Subscribed to : "+key)
@@ -261,7 +327,7 @@ func (n *nativeSession) subscribe(name string, text []byte) {
 		n.fail(nativeTooManySubs, "Too Many Subscriptions!")
 		return
 	}
-	if n.relay(text) {
+	if n.relay(text, "", true) {
 		n.relayed[key] = struct{}{}
 	}
 }
@@ -278,7 +344,7 @@ func (n *nativeSession) unsubscribe(name string, text []byte) {
 	case family && key == "":
 		n.fail(nativeInvalidChannel, "Invalid Channel:  (marketId)")
 	case !family || relayed:
-		if n.relay(text) {
+		if n.relay(text, "", true) {
 			delete(n.relayed, key)
 		}
 	case n.subs[ch] == nil:
@@ -297,23 +363,28 @@ func (n *nativeSession) drop(ch *nativeChannel, ack []byte) {
 }
 
 // relay hands a message to the private upstream socket, which is opened at the first use; it waits while that is behind.
-func (n *nativeSession) relay(text []byte) bool {
+// token is the message's auth member; counted tells that the venue counts the message.
+func (n *nativeSession) relay(text []byte, token string, counted bool) bool {
 	c := n.c
 	if c.server.o.Upstream.URL == "" {
 		n.fail(nativeInvalidChannel, "Invalid Channel")
 		return false
 	}
-	if n.leaks(text) {
+	if n.leaks(text, token) {
 		n.fail(nativeInvalidAuth, "invalid auth: a hyperlight key is no token of the venue")
 		return false
 	}
-	if take := c.server.o.Upstream.Take; take != nil && !bytes.Contains(text, []byte("jsonapi/")) && !take() {
+	if take := c.server.o.Upstream.Take; take != nil && counted && !take() {
 		n.fail(nativeTooManyMessages, "Too Many Websocket Messages!")
 		return false
 	}
 	if !n.up.open() {
 		n.up.close()
 		clear(n.relayed) // what a socket had that could not be opened
+		if !n.dials.take(c.server.o.Now()) {
+			n.fail(nativeConnectFailed, "Connect Failed")
+			return false
+		}
 		if n.up = c.server.newPrivate(c); n.up == nil {
 			n.fail(nativeTooManyConns, "Too Many Connections!")
 			return false

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/fasthttp/websocket"
+
+	"hyperlight/engine/relay"
 )
 
 const (
@@ -260,12 +262,16 @@ func mayPass(code int) bool {
 	return code >= 1000 && code < 5000
 }
 
-// upstreamQuery returns a handshake's query without our credential, otherwise as it came.
+// upstreamQuery returns a handshake's query without our credential, otherwise as it came; nothing where it could end the
+// address or the request line.
 func upstreamQuery(raw string) string {
+	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' }) {
+		return ""
+	}
 	var kept []string
-	for part := range strings.SplitSeq(raw, "&") {
+	for part := range strings.SplitSeq(string(relay.CleanQuery([]byte(raw))), "&") {
 		name, _, _ := strings.Cut(part, "=")
-		if plain, err := url.QueryUnescape(name); part == "" || err != nil || plain == "api_key" {
+		if _, err := url.QueryUnescape(name); part == "" || err != nil {
 			continue
 		}
 		kept = append(kept, part)

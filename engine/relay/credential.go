@@ -124,6 +124,9 @@ func CleanQuery(query []byte) []byte { return clean(query) }
 // HoldsCredential tells whether a text holds a key of ours, or is, escapes decoded, a token of ours.
 func HoldsCredential(text []byte) bool { return isOurs(text) }
 
+// HoldsKey tells whether a text holds a key of ours as it stands. It is quick, also for long texts.
+func HoldsKey(text []byte) bool { return holdsKey(text) }
+
 // IsNative tells whether an Authorization header is one that is passed on: the venue's own.
 func IsNative(authorization []byte) bool { return len(nativeAuthorization(authorization)) > 0 }
 
@@ -176,7 +179,8 @@ func nativeAuthorization(value []byte) []byte {
 			return nil
 		}
 	}
-	if bytes.HasPrefix(token, []byte(ourKeyPrefix)) || isOurs(token) || !plainHeader(value) {
+	// What has a scheme of its own (Basic) is meant for a proxy in front of us, and is nobody's business behind it.
+	if bytes.HasPrefix(token, []byte(ourKeyPrefix)) || isOurs(token) || bytes.IndexByte(token, ' ') >= 0 || !plainHeader(value) {
 		return nil
 	}
 	return value
