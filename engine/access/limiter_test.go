@@ -1,7 +1,6 @@
 package access
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -133,43 +132,29 @@ func TestLimiterMemory(t *testing.T) {
 		t.Skip("the race detector multiplies memory")
 	}
 	const known, active = 100_000, 5_000
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	id := func(i int) *BucketID { return &BucketID{byte(i >> 16), byte(i >> 8), byte(i), 1} }
 	for _, c := range []struct {
 		limit int
 		most  int64 // MiB
 	}{{300, 8}, {3_000, 20}, {30_000, 64}} {
-		before := heap()
+		before := heapBytes()
 		l := newLimiter(0, true)
 		now := int64(1_700_000_000_000)
 		for i := range known {
 			l.take(id(i), c.limit, model.Millis(now))
 		}
-		seen := heap() - before
+		seen := heapBytes() - before
 		now += 180_000
 		l.collect(func(*BucketID, *window) {})
 		l.sweep(model.Millis(now))
-		// One window is filled by requests, the others are its copies: 150 million requests would take long.
-		r := rand.New(rand.NewPCG(1, 2))
-		full := &window{}
-		for i := range int64(c.limit) {
-			full.take(now+i*windowMillis/int64(c.limit)+r.Int64N(2), c.limit)
-		}
+		full := fullWindow(c.limit, now)
 		if full.take(now+windowMillis-1, c.limit).OK {
 			t.Fatal("the window is not full")
 		}
 		for i := range active {
-			w := &window{}
-			full.copyTo(w)
-			w.ring = append(make([]uint64, 0, len(full.ring)), full.ring...)
-			l.shard(id(i)).windows[*id(i)] = w
+			l.put(id(i), full)
 		}
-		total := heap() - before
+		total := heapBytes() - before
 		t.Logf("%d a minute: %d keys just seen %d KiB, silent but for %d full ones %d KiB: %d bytes each",
 			c.limit, known, seen>>10, active, total>>10, total/active)
 		if total > c.most<<20 {
