@@ -245,6 +245,41 @@ func TestCredits(t *testing.T) {
 	check("next month", a.do(t, "GET", bookPath, "X-Api-Key", one), 200, "1", "1")
 }
 
+// Checklist 25: the price of each class of calls. The routes of the dearer two come later; what they cost is the class's
+// business, not theirs.
+func TestCreditClasses(t *testing.T) {
+	a := newAccounts(t, accountsOptions{})
+	_, key := a.user(t, "a@example.com", "starter")
+	free := map[string]bool{"/api/v1/keys": true, "/api/v1/keys/{key_id}": true, "/api/v1/keys/{key_id}/usage": true,
+		"/api/v1/auth/register": true, "/api/v1/auth/login": true, "/api/v1/billing/checkout": true, "/api/v1/billing/portal": true}
+	for _, r := range a.routes {
+		want := creditFree
+		if strings.HasPrefix(r.pattern, "/api/v1/") && !free[r.pattern] && r.pattern != "/api/v1/billing/webhook" {
+			want = creditStandard
+		}
+		if r.credits != want {
+			t.Errorf("%s %s costs %d, want %d", r.method, r.pattern, r.credits, want)
+		}
+	}
+	if n := len(a.natives); n == 0 || slices.ContainsFunc(a.natives, func(r *route) bool { return r.credits != creditStandard }) {
+		t.Errorf("%d rows of native calls, each must cost 1", n)
+	}
+	used := 0
+	for _, price := range []creditClass{creditStandard, 25, 50, creditFree} {
+		a.lock("/api/v1/orderbook/{market_id}", "").credits = price
+		r := a.do(t, "GET", bookPath, "X-Api-Key", key)
+		bad := a.do(t, "GET", bookPath+"?depth=x", "X-Api-Key", key)
+		used += int(price)
+		cost, total := strconv.Itoa(int(price)), strconv.Itoa(used)
+		if price == creditFree {
+			cost, total = "", ""
+		}
+		if r.Status != 200 || r.Header["X-Credits-Cost"] != cost || r.Header["X-Credits-Used"] != total || bad.Header["X-Credits-Used"] != total {
+			t.Errorf("%d credits: %d %v, then %v", price, r.Status, r.Header, bad.Header)
+		}
+	}
+}
+
 // tinyPlans have a hundred credits a month.
 func tinyPlans(overage string) []config.Plan {
 	plans := config.DefaultPlans()
