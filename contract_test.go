@@ -41,3 +41,52 @@ func TestHandshakeHeaders(t *testing.T) {
 		check(path+" without a handshake", resp, 400)
 	}
 }
+
+// Every metric that the contract names and that what is built so far has something to count for is there from the start
+// or after its first event, with its labels (contract 7.4, conventions 6).
+func TestMetricNames(t *testing.T) {
+	a := startInFront(t, quietVenue(t), nil)
+	c := a.as(a.register("metrics@example.com"))
+	c.want(t, 200, "GET", "/api/v1/orderbook/0", "", nil)
+	for range 2 { // one answer of the venue, and one of the cache
+		if r, err := c.call("GET", "/api/v1/systemConfig", ""); err != nil || r.status != 200 {
+			t.Fatalf("got %d, %v", r.status, err)
+		}
+	}
+	for range 40 {
+		if _, err := c.call("GET", "/api/v1/orderbook/0", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(1500 * time.Millisecond) // a full second goes by: there is a snapshot
+	r, err := a.as("").call("GET", "/metrics", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "\n" + string(r.body)
+	for _, want := range []string{
+		`hyperlight_http_requests_total{method="GET",route="/api/v1/orderbook/{market_id}",status="200"}`,
+		`hyperlight_http_requests_total{method="GET",route="/api/v1/orderbook/{market_id}",status="429"}`,
+		`hyperlight_http_requests_total{method="GET",route="native",status="200"}`,
+		`hyperlight_http_request_duration_seconds{route="native",quantile="0.5"}`, `hyperlight_http_requests_in_flight`,
+		`hyperlight_rate_limited_total{tier="free"}`, `hyperlight_credits_total{class="standard"}`,
+		`hyperlight_credits_total{class="batch"}`, `hyperlight_credits_total{class="heavy_batch"}`,
+		`hyperlight_ws_connections{path="/ws"}`, `hyperlight_ws_connections{path="/stream"}`, `hyperlight_ws_connections{path="/ws/replay"}`,
+		`hyperlight_ws_subscriptions{family="order_book"}`, `hyperlight_ws_subscriptions{family="trade"}`,
+		`hyperlight_ws_messages_total{direction="in"}`, `hyperlight_ws_messages_total{direction="out"}`,
+		`hyperlight_ws_dropped_total{reason="slow_client"}`, `hyperlight_ws_queue_bytes`, `hyperlight_ws_closes_total{code="4012"}`,
+		`hyperlight_replays_active`, `hyperlight_snapshots_total`, `hyperlight_snapshot_lag_seconds`, `hyperlight_trades_ingested_total`,
+		`hyperlight_markets_synced`, `hyperlight_upstream_requests_total{venue="lighter",endpoint="systemConfig",status="200"}`, `hyperlight_upstream_up`,
+		`hyperlight_cache_hits_total`, `hyperlight_cache_misses_total`, `hyperlight_storage_bytes`,
+		`hyperlight_argon2_queue`, `hyperlight_build_info{`,
+	} {
+		if !strings.Contains(text, "\n"+want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	for _, secret := range []string{c.key, c.key[:12], "metrics@example.com"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the metrics name %s", secret)
+		}
+	}
+}
