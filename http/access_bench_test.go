@@ -12,49 +12,70 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
 
+	"hyperlight/config"
 	"hyperlight/engine/access"
-	"hyperlight/engine/model"
 )
 
-// open is the same server without anything to look up or to count: everybody is one caller without limits.
-type open struct {
-	Authenticator
-	caller *access.Principal
-}
-
-func (o open) Authenticate(access.Request) (*access.Principal, error) { return o.caller, nil }
-
-func (o open) Take(_ *access.Principal, now model.Millis) access.Decision {
-	return access.Decision{OK: true, Limit: 30_000, Remaining: 29_999, Reset: now + 60_000}
-}
-
-func (o open) Reserve(*access.Principal, int64, model.Millis) (access.Credits, error) {
-	return access.Credits{Cost: 1, Used: 1, Limit: access.Unlimited}, nil
-}
-
-func (o open) Settle(*access.Principal, access.Use, model.Millis) {}
-
-// benchAccounts is a server as in production, and a key that is never refused.
+// benchAccounts is a server as in production, and a key of a plan with a window. Its clock runs a thousand times as fast
+// as the one on the wall, so that some hundred thousand requests a second fill a window as some hundred would.
 func benchAccounts(b *testing.B) (a *accounts, key string) {
-	a = newAccounts(b, accountsOptions{testOptions: testOptions{edit: func(o *Options) {
-		o.Now, o.AccessLog, o.Logger = time.Now, io.Discard, slog.New(slog.DiscardHandler)
+	began := time.Now()
+	now := func() time.Time { return began.Add(time.Since(began) * 1000) }
+	plan := config.DefaultPlans()[3]
+	plan.Slug, plan.RequestsPerMinute, plan.CreditsPerMonth = "bench", 1_000_000, 1_000_000_000_000
+	a = newAccounts(b, accountsOptions{plans: append(config.DefaultPlans(), plan), testOptions: testOptions{edit: func(o *Options) {
+		o.Now, o.AccessLog, o.Logger = now, io.Discard, slog.New(slog.DiscardHandler)
 	}}})
 	a.bigBook()
-	_, key = a.user(b, "a@example.com", "enterprise")
+	_, key = a.user(b, "a@example.com", "bench")
 	return a, key
 }
 
-// BenchmarkAccess is the share of a request that goes to authentication, window, credits and usage: the same request for a
-// current book, against the server with and without them. cpu-ratio is the CPU time without over that with.
+// free answers a request as serve does, but asks nobody who calls, counts nothing and tells nothing of it.
+func (a *accounts) free(caller *access.Principal) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		s := a.Server
+		c := s.calls.Get().(*call)
+		c.begin(ctx)
+		c.mux = s.mux
+		s.metrics.inFlight.Add(1)
+		defer func() {
+			c.principal = nil // nothing to settle
+			s.finish(c)
+		}()
+		if err := c.head.read(&ctx.Request.Header); err != nil {
+			panic(err)
+		}
+		c.identify()
+		c.client = clientIP(c.client, c.head.forwardedFor, *s.trusted.Load())
+		c.commonHeaders()
+		c.route, _ = s.match(c)
+		c.principal = caller
+		if err := c.envelope(); err != nil {
+			c.fail(err)
+		}
+		c.compress()
+	}
+}
+
+// BenchmarkAccess is the share of a request that goes to authentication, window, credits and usage, and to the headers
+// that tell of them: the same request for a current book, against the server with and without them. cpu-ratio is the CPU
+// time without over that with.
 func BenchmarkAccess(b *testing.B) {
 	counted, key := benchAccounts(b)
-	free, freeKey := benchAccounts(b)
-	caller, err := free.rules.Authenticate(access.Request{APIKey: freeKey})
+	uncounted, freeKey := benchAccounts(b)
+	caller, err := uncounted.rules.Authenticate(access.Request{APIKey: freeKey})
 	if err != nil {
 		b.Fatal(err)
 	}
-	free.access = open{free.rules, caller}
-	for name, a := range map[string]*accounts{"counted": counted, "free": free} {
+	free := uncounted.newHTTP(uncounted.free(caller))
+	b.Cleanup(func() {
+		if err := free.Shutdown(); err != nil {
+			b.Error(err)
+		}
+	})
+	handlers := map[string]fasthttp.RequestHandler{"free": free.Handler, "counted": func(ctx *fasthttp.RequestCtx) { counted.serve(ctx, counted.mux) }}
+	for name, handler := range handlers {
 		b.Run("handler/"+name, func(b *testing.B) {
 			var req fasthttp.Request
 			text := "GET " + bookPath + " HTTP/1.1\r\nHost: localhost:8080\r\nX-Api-Key: " + key + "\r\n\r\n"
@@ -66,19 +87,37 @@ func BenchmarkAccess(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				ctx.Response.Reset()
-				a.serve(&ctx, a.mux)
+				handler(&ctx)
 			}
 			if ctx.Response.StatusCode() != 200 {
 				b.Fatal(ctx.Response.StatusCode())
 			}
 		})
 	}
-	dial := func(a *accounts) func() (net.Conn, error) {
+	credential := "X-Api-Key: " + key + "\r\n"
+	tcp := func(s *fasthttp.Server) func() (net.Conn, error) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		go func() { _ = s.Serve(ln) }()
+		return func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }
+	}
+	memory := func(s *fasthttp.Server) func() (net.Conn, error) {
 		ln := fasthttputil.NewInmemoryListener()
-		go func() { _ = a.http.Serve(peerListener{ln, loopback}) }()
+		go func() { _ = s.Serve(peerListener{ln, loopback}) }()
 		return ln.Dial
 	}
-	b.Run("memory", func(b *testing.B) { compare(b, dial(free), dial(counted), "X-Api-Key: "+key+"\r\n") })
+	b.Run("loopback", func(b *testing.B) { compare(b, tcp(free), tcp(counted.http), credential) })
+	b.Run("memory", func(b *testing.B) { compare(b, memory(free), memory(counted.http), credential) })
+	same := counted.do(b, "GET", "/api/v1/orderbook/0", "X-Api-Key", key).Body
+	bare := bareServer(same)
+	b.Cleanup(func() {
+		if err := bare.Shutdown(); err != nil {
+			b.Error(err)
+		}
+	})
+	b.Run("bare", func(b *testing.B) { compare(b, tcp(bare), tcp(counted.http), credential) })
 }
 
 // BenchmarkRateHeaders is what telling the window and the credits costs.

@@ -2,8 +2,6 @@ package http
 
 import (
 	"bufio"
-	"bytes"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
 
+	"hyperlight/bench"
 	"hyperlight/engine/book"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
@@ -47,7 +46,7 @@ func load(b *testing.B, conns []net.Conn, span time.Duration, headers string) (r
 					b.Error(err)
 					return
 				}
-				if err := skipAnswer(r); err != nil {
+				if err := bench.SkipAnswer(r); err != nil {
 					b.Error(err)
 					return
 				}
@@ -60,29 +59,6 @@ func load(b *testing.B, conns []net.Conn, span time.Duration, headers string) (r
 	}
 	all.Wait()
 	return done.Load(), cpuTime(b) - before
-}
-
-// skipAnswer reads one answer with as little work as a load generator can do: it looks for the length and the end of the
-// head, and at nothing else, so that what is measured is the server.
-func skipAnswer(r *bufio.Reader) error {
-	length := 0
-	for first := true; ; first = false {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			return fmt.Errorf("read answer: %w", err)
-		}
-		switch {
-		case first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200")):
-			return fmt.Errorf("got %q", line)
-		case line[0] == 'C' && bytes.HasPrefix(line, []byte("Content-Length: ")):
-			for _, d := range line[len("Content-Length: ") : len(line)-2] {
-				length = length*10 + int(d-'0')
-			}
-		case len(line) == 2:
-			_, err := r.Discard(length)
-			return err
-		}
-	}
 }
 
 // compare lets both servers work in turns of 50 ms, so that whatever else the machine does hits both alike, and reports
@@ -144,10 +120,7 @@ func BenchmarkCurrentBook(b *testing.B) {
 	}})
 	f.bigBook()
 	same := f.do(b, "GET", "/api/v1/orderbook/0").Body
-	bare := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
-		ctx.Response.Header.SetContentType(contentJSON)
-		ctx.Response.SetBodyRaw(same)
-	}, ReadBufferSize: maxHead, WriteBufferSize: writeBuffer, NoDefaultServerHeader: true, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout}
+	bare := bareServer(same)
 	tcp := func(serve func(net.Listener) error) (func() (net.Conn, error), net.Listener) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -167,6 +140,14 @@ func BenchmarkCurrentBook(b *testing.B) {
 	go func() { _ = f.http.Serve(peerListener{direct, loopback}) }()
 	b.Run("loopback", func(b *testing.B) { compare(b, bareTCP, oursTCP, "") })
 	b.Run("memory", func(b *testing.B) { compare(b, memory.Dial, direct.Dial, "") })
+}
+
+// bareServer sends the same bytes to everybody, with the settings of ours.
+func bareServer(body []byte) *fasthttp.Server {
+	return &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
+		ctx.Response.Header.SetContentType(contentJSON)
+		ctx.Response.SetBodyRaw(body)
+	}, ReadBufferSize: maxHead, WriteBufferSize: writeBuffer, NoDefaultServerHeader: true, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout}
 }
 
 // BenchmarkHandler is the work of one request without any connection.

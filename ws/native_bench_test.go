@@ -2,6 +2,7 @@ package ws
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,10 +14,15 @@ import (
 	"hyperlight/engine/model"
 )
 
-// BenchmarkNativeFanOut publishes bursts of book updates to a hundred clients of /stream. The baseline writes the same
-// bytes to as many bare sockets, one write per socket and burst.
+// BenchmarkNativeFanOut publishes bursts of book updates to clients of /stream. The baseline writes the same bytes to as
+// many bare sockets, one write per socket and burst.
 func BenchmarkNativeFanOut(b *testing.B) {
-	const n = 100
+	for _, n := range []int{1, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) { nativeFanOut(b, n) })
+	}
+}
+
+func nativeFanOut(b *testing.B, n int) {
 	h := serve(b, Options{Native: lighterNative(), AllowAnonymous: true, Limits: Limits{QueueFrames: 1 << 14, ConflateAt: 1 << 14}})
 	m := testMarketList[0]
 	first := model.BookUpdate{Snapshot: true, Seq: 1_000_000_000, Offset: 1_000_000_000, UpdatedAt: 1_785_000_000_000_000, Chained: true,
