@@ -73,12 +73,12 @@ func (c *call) authenticate() error {
 // credentials collects what the access rules look at. The texts are the request's.
 func (c *call) credentials() access.Request {
 	r := access.Request{
-		APIKey: lend(c.head.apiKey),
-		Bearer: lend(bearer(c.head.authorization)),
-		Peer:   c.peer,
-		Client: c.client,
-		Host:   lend(c.ctx.Request.Header.Host()),
-		Origin: lend(c.head.origin),
+		APIKey:    lend(c.head.apiKey),
+		Bearer:    lend(bearer(c.head.authorization)),
+		Peer:      c.peer,
+		Client:    c.client,
+		Host:      lend(c.ctx.Request.Header.Host()),
+		Origin:    lend(c.head.origin),
 		Forwarded: c.head.forwarded || c.otherHost(),
 	}
 	if r.Bearer == "" && misplaced(c.head.authorization) {

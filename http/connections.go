@@ -21,6 +21,9 @@ var errConnections = &model.Error{Code: model.CodeRateLimit, Message: "too many 
 // A connection that has not sent a whole request yet might still show a credential, so it is let in; but of those too
 // an address has no more than the cap: the one that has been silent longest makes room.
 type connectionCount struct {
+	// exempt, where set, tells of an address that is not counted: a trusted proxy, behind which all its clients stand.
+	exempt func(netip.Addr) bool
+
 	mu     sync.Mutex
 	open   map[net.Conn]*visitor
 	crowds map[netip.Prefix]*crowd
@@ -48,7 +51,7 @@ func (n *connectionCount) observe(c net.Conn, state fasthttp.ConnState) {
 	switch state {
 	case fasthttp.StateNew:
 		ip := peerOf(c.RemoteAddr()).Addr()
-		if !ip.IsValid() || ip.IsLoopback() {
+		if !ip.IsValid() || ip.IsLoopback() || n.exempt != nil && n.exempt(ip) {
 			return
 		}
 		if evicted := n.enter(c, blockOf(ip)); evicted != nil {

@@ -1,6 +1,8 @@
 package http
 
 import (
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -82,3 +84,50 @@ func TestNativePagesAreInert(t *testing.T) {
 		t.Errorf("got %d %v", r.Status, r.Header)
 	}
 }
+
+// A method is the client's to choose: what it writes there fills no log and shows no secret in it.
+func TestUnknownMethodsAreNotLogged(t *testing.T) {
+	f := newFixture(t, testOptions{})
+	for _, method := range []string{strings.Repeat("G", 10_000), "hlt_0123456789abcdef0123456789abcdef0123456789abcdef", "get"} {
+		f.raw(t, method+" /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}
+	f.journal.flush()
+	logs := f.logs.String()
+	if strings.Contains(logs, "hlt_") || strings.Contains(logs, "GGG") || strings.Count(logs, `"method":"other"`) != 3 {
+		t.Errorf("the log is %.500s", logs)
+	}
+}
+
+// Behind a trusted proxy stand all its clients: one of them must not use up the connections of one address for the rest.
+func TestTrustedProxiesAreNotCounted(t *testing.T) {
+	f := newFixture(t, testOptions{edit: func(o *Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} }})
+	at := func(ip string) net.Conn { return &addressed{ip: ip} }
+	for range maxPerIP + 10 {
+		f.connections.observe(at("192.0.2.7"), fasthttp.StateNew)
+		f.connections.observe(at("203.0.113.7"), fasthttp.StateNew)
+	}
+	proxy, other := at("192.0.2.7"), at("203.0.113.7")
+	f.connections.observe(proxy, fasthttp.StateNew)
+	f.connections.observe(other, fasthttp.StateNew)
+	if err := f.connections.admit(proxy, false); err != nil {
+		t.Errorf("a proxy's connection: %v", err)
+	}
+	if err := f.connections.admit(other, false); err == nil {
+		t.Error("anybody else's has no cap")
+	}
+	f.SetTrustedProxies(nil)
+	f.connections.observe(at("192.0.2.8"), fasthttp.StateNew)
+	if n := len(f.connections.crowds); n != 2 {
+		t.Errorf("%d addresses are counted, want 2", n)
+	}
+}
+
+// addressed is a connection that only has an address.
+type addressed struct {
+	net.Conn
+	ip string
+}
+
+func (a *addressed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(a.ip), Port: 5} }
+
+func (a *addressed) Close() error { return nil }

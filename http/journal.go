@@ -159,9 +159,9 @@ func (s *journalShard) appendLine(dst []byte, c *call, status int, took time.Dur
 	dst = append(dst, byte('0'+ms/100%10), byte('0'+ms/10%10), byte('0'+ms%10))
 	dst = append(dst, `Z","level":"info","msg":"request","component":"http","request_id":"`...)
 	dst = append(dst, c.id[:]...)
-	// Neither a method, which is a token, nor a pattern of the table needs escaping.
+	// Neither a method that is known nor a pattern of the table needs escaping.
 	dst = append(dst, `","method":"`...)
-	dst = append(dst, c.ctx.Method()...)
+	dst = append(dst, c.methodWord()...)
 	dst = append(dst, `","route":"`...)
 	dst = append(dst, c.routeName()...)
 	dst = append(dst, `","status":`...)
@@ -201,9 +201,19 @@ func (j *journal) logLine(c *call, status int, took time.Duration, size int) {
 		client = c.client.String()
 	}
 	j.log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("component", "http"), slog.String("request_id", string(c.id[:])),
-		slog.String("method", string(c.ctx.Method())), slog.String("route", c.routeName()), slog.Int("status", status),
+		slog.String("method", c.methodWord()), slog.String("route", c.routeName()), slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int("bytes", size), slog.String("account_id", account),
 		slog.String("key_prefix", prefix), slog.String("client_ip", client), slog.String("cache", string(c.cacheWord())))
+}
+
+// methodWord names the method for the log. A method that nobody knows is whatever the client wrote, up to a whole head of
+// it: a credential in the wrong place, or a line that was meant to fill the disk.
+func (c *call) methodWord() string {
+	switch m := lend(c.ctx.Method()); m {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT":
+		return m
+	}
+	return "other"
 }
 
 // cacheWord returns what the relay said about its cache.

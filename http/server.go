@@ -223,6 +223,7 @@ func New(o Options) (*Server, error) {
 	s.started = s.now()
 	s.calls.New = func() any { return &call{server: s, shard: rand.IntN(1 << 20)} }
 	s.connections = newConnectionCount()
+	s.connections.exempt = func(ip netip.Addr) bool { return contains(*s.trusted.Load(), ip) }
 	s.metrics = newServerMetrics()
 	var err error
 	if s.openapi, err = loadDocuments(s.publicURL); err != nil {
