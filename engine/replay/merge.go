@@ -104,6 +104,9 @@ func (s *MergedSource) openMarket(ctx context.Context, m *model.Market, holes *h
 	}
 	for _, l := range lanes {
 		p, err := l.advance(ctx)
+		if err != nil {
+			l.release() // it stays outside of heads: nobody else would
+		}
 		if errors.Is(err, io.EOF) {
 			continue
 		}
