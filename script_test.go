@@ -33,7 +33,7 @@ import (
 //	crash NAME                    ends it with SIGKILL
 //	hangup NAME                   sends it SIGHUP
 //	waitlog NAME RE               waits until its standard error matches
-//	http [-headers] [-header LINE] [-until RE] [-pick RE] METHOD URL
+//	http [-headers] [-header LINE] [-body TEXT] [-until RE] [-pick RE] METHOD URL
 //	                              prints the status, the headers if asked for, and the body; -until asks again until RE
 //	                              matches, -pick prints only what RE matches
 //	take VAR FILE RE              puts what RE matches first in a file into $VAR
@@ -181,10 +181,14 @@ func scriptTake(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	until, pick := regexp.MustCompile(""), regexp.MustCompile("(?s).*")
-	header, shown := http.Header{}, false
+	header, body, shown := http.Header{}, "", false
 	for len(args) > 2 {
 		if args[0] == "-headers" {
 			shown, args = true, args[1:]
+			continue
+		}
+		if args[0] == "-body" {
+			body, args = args[1], args[2:]
 			continue
 		}
 		if args[0] == "-header" {
@@ -205,10 +209,10 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		args = args[2:]
 	}
-	wantArgs(ts, neg, len(args) == 2, "http [-headers] [-header LINE] [-until RE] [-pick RE] METHOD URL")
+	wantArgs(ts, neg, len(args) == 2, "http [-headers] [-header LINE] [-body TEXT] [-until RE] [-pick RE] METHOD URL")
 	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		text, err := fetch(client, args[0], args[1], header, shown)
+		text, err := fetch(client, args[0], args[1], body, header, shown)
 		ts.Check(err)
 		if until.MatchString(text) {
 			fmt.Fprintln(ts.Stdout(), pick.FindString(text))
@@ -220,8 +224,8 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func fetch(client *http.Client, method, url string, header http.Header, headers bool) (string, error) {
-	req, err := http.NewRequest(method, url, nil)
+func fetch(client *http.Client, method, url, send string, header http.Header, headers bool) (string, error) {
+	req, err := http.NewRequest(method, url, strings.NewReader(send))
 	if err != nil {
 		return "", err
 	}

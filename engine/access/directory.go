@@ -86,10 +86,14 @@ func (d *directory) key(id uuid.UUID) *apiKey {
 	return d.keys[id]
 }
 
-func (d *directory) empty() bool {
+// owned tells whether somebody has a hold of the server already: an operator, or who made users without registration.
+func (d *directory) owned() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return len(d.users) == 0
+	return slices.ContainsFunc(d.order, func(u *user) bool {
+		rec := u.record.Load()
+		return rec.operator || rec.terms == 0
+	})
 }
 
 func (d *directory) hasOperator() bool {

@@ -23,10 +23,11 @@ type setup struct {
 	until model.Millis
 }
 
-// SetupToken makes the token of the one-time setup link, in place of an earlier one; false where there are users
-// already. It is good for 30 minutes and one operator.
+// SetupToken makes the token of the one-time setup link, in place of an earlier one; false where there is an operator,
+// or a user that was made at the command line, whose owner needs no link. Users who registered themselves do not count:
+// the owner who let the first link run out must get another one. It is good for 30 minutes and one operator.
 func (a *Access) SetupToken() (string, bool) {
-	if a.store == nil || !a.dir.empty() {
+	if a.store == nil || a.dir.owned() {
 		return "", false
 	}
 	var b [32]byte
