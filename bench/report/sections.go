@@ -25,6 +25,11 @@ type row struct {
 	aim               string
 }
 
+// latency is a row of a benchmark that bench.CompareLatency reported.
+func latency(what, against, name, percentile, aim string) row {
+	return row{what, against, name, percentile + "-ns", "bare-" + percentile + "-ns", percentile + "-ratio", "ns", aim}
+}
+
 // rate is a row of a benchmark that bench.Compare reported.
 func rate(what, against, name, unit, aim string) row {
 	return row{what, against, name, unit + "/s", "bare-" + unit + "/s", "ratio", "/s", aim}
@@ -64,6 +69,57 @@ var sections = []section{
 		},
 	},
 	{
+		title: "Keys, limits and credits",
+		groups: []group{
+			{"./http", "^BenchmarkAccess$/^(loopback|memory|bare)$", time.Second},
+			{"./http", "^BenchmarkRateHeaders$", 300 * time.Millisecond},
+			{"./engine/access", "^Benchmark(TakeRatio|AuthenticateRatio|AccessMemory)$", 300 * time.Millisecond},
+		},
+		rows: []row{
+			{"processor time per request with a key, its window, credits and usage, over loopback", "the same server and route without them", "Access/loopback", "cpu-ns/req", "bare-cpu-ns/req", "cpu-ratio", "ns", "0.9"},
+			rate("requests over loopback", "the same", "Access/loopback", "req", "0.9"),
+			{"processor time per request, connections in memory", "the same", "Access/memory", "cpu-ns/req", "bare-cpu-ns/req", "cpu-ratio", "ns", ""},
+			{"processor time per request over loopback", "bare fasthttp handler, same bytes", "Access/bare", "cpu-ns/req", "bare-cpu-ns/req", "cpu-ratio", "ns", ""},
+			{what: "of which: writing the eight headers about it", name: "RateHeaders", ours: "ns/op", unit: "ns"},
+			rate("know the caller by a key, 100,000 known", "SHA-256 and a look into one map", "AuthenticateRatio/key", "calls", "1 M/s"),
+			rate("know the caller by a token seen before", "the same", "AuthenticateRatio/token", "calls", "1 M/s"),
+			rate("ask a full window of 300 a minute", "a lock, a map and a ring of times", "TakeRatio/300", "takes", "1 M/s"),
+			rate("of 3,000 a minute", "the same", "TakeRatio/3000", "takes", "1 M/s"),
+			rate("of 30,000 a minute", "the same", "TakeRatio/30000", "takes", "1 M/s"),
+			{"memory: 100,000 keys known, 5,000 calling, full windows of 300 a minute", "a map of hashes, a ring of times per caller", "AccessMemory/300", "B", "bare-B", "ratio", "B", "67.1 MB"},
+			{"of 3,000 a minute each", "the same", "AccessMemory/3000", "B", "bare-B", "ratio", "B", "67.1 MB"},
+			{"of 30,000 a minute each (2.5 M requests a second)", "the same", "AccessMemory/30000", "B", "bare-B", "ratio", "B", ""},
+		},
+	},
+	{
+		title: "Native calls (the simulated venue on loopback)",
+		groups: []group{
+			{".", "^BenchmarkRelay$", 300 * time.Millisecond},
+			{"./engine/relay", "^BenchmarkLocal$/^(candles|fundings)$", 300 * time.Millisecond},
+		},
+		rows: []row{
+			latency("forwarded GET, one client: median", "the venue asked directly", "Relay/get/one", "p50", ""),
+			latency("slowest of a hundred", "the same", "Relay/get/one", "p99", ""),
+			rate("16 clients", "the same", "Relay/get/many", "req", ""),
+			rate("16 clients", "bare fasthttp reverse proxy", "Relay/get/proxy", "req", ""),
+			latency("`sendTx`, one client: median", "the venue asked directly", "Relay/sendTx/one", "p50", ""),
+			latency("slowest of a hundred", "the same", "Relay/sendTx/one", "p99", ""),
+			rate("16 clients", "the same", "Relay/sendTx/many", "req", ""),
+			rate("16 clients", "bare fasthttp reverse proxy", "Relay/sendTx/proxy", "req", ""),
+			latency("from the cache (HIT), one client: median", "the venue asked directly", "Relay/hit/one", "p50", ""),
+			latency("slowest of a hundred", "the same", "Relay/hit/one", "p99", ""),
+			rate("16 clients", "the same", "Relay/hit/many", "req", ""),
+			latency("LOCAL: `orderBooks`, 100 markets", "the same", "Relay/local/orderBooks/one", "p50", ""),
+			latency("LOCAL: `orderBookDetails`, 100 markets", "the same", "Relay/local/orderBookDetails/one", "p50", ""),
+			latency("LOCAL: `orderBookDetails` of one", "the same", "Relay/local/orderBookDetails/market_id-1/one", "p50", ""),
+			latency("LOCAL: `exchangeStats`, 100 markets", "the same", "Relay/local/exchangeStats/one", "p50", ""),
+			latency("LOCAL: `currentHeight`", "the same", "Relay/local/currentHeight/one", "p50", ""),
+			latency("LOCAL: `recentTrades`, 20 rows", "the same", "Relay/local/recentTrades/market_id-0/limit-20/one", "p50", ""),
+			{what: "LOCAL: `candles`, 56 rows, in process", name: "Local/candles/56", ours: "ns/op", unit: "ns"},
+			{what: "LOCAL: `fundings`, 99 rows, in process", name: "Local/fundings/99", ours: "ns/op", unit: "ns"},
+		},
+	},
+	{
 		title: "History",
 		groups: []group{
 			{"./engine/history", "^BenchmarkTradeScanRatio$", 500 * time.Millisecond},
@@ -85,11 +141,13 @@ var sections = []section{
 	},
 	{
 		title:  "Fan-out (clients in the same process)",
-		groups: []group{{"./ws", "^BenchmarkFanOut$", time.Second}},
+		groups: []group{{"./ws", "^Benchmark(FanOut|NativeFanOut)$", time.Second}},
 		rows: []row{
 			rate("to 1 client", "bare socket writer, one write per burst of 100 frames", "FanOut/1", "deliveries", ""),
 			rate("to 100 clients", "the same", "FanOut/100", "deliveries", ""),
 			rate("to 1,000 clients", "the same", "FanOut/1000", "deliveries", ""),
+			rate("`/stream`, book updates of 5 levels, to 1 client", "the same", "NativeFanOut/1", "deliveries", ""),
+			rate("to 100 clients", "the same", "NativeFanOut/100", "deliveries", ""),
 		},
 	},
 	{
