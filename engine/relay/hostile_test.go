@@ -1,11 +1,15 @@
 package relay
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 )
 
@@ -96,5 +100,59 @@ func TestOddStatuses(t *testing.T) {
 		if got, err := r.Do(t.Context(), get("/api/v1/nextNonce")); err != nil || got.Status != status {
 			t.Errorf("%d: %v, %v", status, got, err)
 		}
+	}
+}
+
+// slowHistory is a record that is read for as long as it is let.
+type slowHistory struct{ LocalHistory }
+
+func (slowHistory) Covered(ctx context.Context, _ model.Kind, _ model.MarketID, _ history.Span) (start, end model.Millis, complete, held bool, err error) {
+	<-ctx.Done()
+	return 0, 0, false, false, ctx.Err()
+}
+
+func (slowHistory) Coverage(ctx context.Context, _ model.Kind, _ model.MarketID, _ history.Span) ([]history.Interval, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (slowHistory) Fundings(ctx context.Context, _ model.MarketID, _ history.Span) iter.Seq2[history.FundingRow, error] {
+	return func(yield func(history.FundingRow, error) bool) {
+		<-ctx.Done()
+		yield(history.FundingRow{}, ctx.Err())
+	}
+}
+
+// The relay's callers have no deadline of their own: reads of the record for whoever asks must end all the same, or a
+// few of them would hold the gate that everybody's history reads pass.
+func TestLocalReadsEnd(t *testing.T) {
+	r := newLocalRig(t, 1)
+	var entered atomic.Int64
+	slow := NewLocal(LocalOptions{Markets: r.markets, History: slowHistory{}, Live: r.live, Polled: r.polled, Now: r.now,
+		Enter: func(context.Context) (func(), error) {
+			entered.Add(1)
+			return func() { entered.Add(-1) }, nil
+		}})
+	r.clock.Store(int64(localBegin) + 10*3_600_000)
+	span := fmt.Sprintf("market_id=0&resolution=1h&start_timestamp=%d&end_timestamp=%d&count_back=1", localBegin, localBegin+5*hour)
+	done := make(chan bool, 3)
+	for call, query := range map[string]string{"candles": span, "fundings": span, "recentTrades": "market_id=0&limit=100"} {
+		go func() {
+			_, ok := slow.Answer(context.Background(), call, ParseQuery([]byte(query)))
+			done <- ok
+		}()
+	}
+	for range 3 {
+		select {
+		case ok := <-done:
+			if ok {
+				t.Error("what nobody read was answered")
+			}
+		case <-time.After(4 * localDeadline):
+			t.Fatal("the record is read without end")
+		}
+	}
+	if n := entered.Load(); n != 0 {
+		t.Errorf("%d are still behind the gate", n)
 	}
 }

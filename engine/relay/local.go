@@ -136,7 +136,7 @@ func (a *Answers) recentTrades(ctx context.Context, v *values) ([]byte, bool) {
 
 // olderTrades completes rows, newest first, from the last held interval of the record.
 func (a *Answers) olderTrades(ctx context.Context, m *model.Market, rows []model.Trade, limit int, from model.Micros) ([]model.Trade, bool) {
-	leave, err := a.o.Enter(ctx)
+	ctx, leave, err := a.enter(ctx)
 	if err != nil {
 		return nil, false
 	}

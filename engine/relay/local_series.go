@@ -23,6 +23,21 @@ var localResolutions = map[string]time.Duration{
 	"4h": 4 * time.Hour, "12h": 12 * time.Hour, "1d": 24 * time.Hour,
 }
 
+// localDeadline is how long the record is read for an answer. The venue is asked where that does not suffice: callers
+// whom nobody knows must not hold the gate of history reads.
+const localDeadline = 2 * time.Second
+
+// enter passes the gate of history reads and returns a context with their deadline. leave must be called.
+func (a *Answers) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, localDeadline)
+	exit, err := a.o.Enter(ctx)
+	if err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	return ctx, func() { exit(); cancel() }, nil
+}
+
 // candles answers where every bucket of the range is held and traded: what the venue says of buckets without a trade, of
 // more bars than it sends at once, and of a count_back beyond the range, nobody has recorded.
 func (a *Answers) candles(ctx context.Context, v *values) ([]byte, bool) {
@@ -51,7 +66,7 @@ func (a *Answers) candles(ctx context.Context, v *values) ([]byte, bool) {
 	if _, hole := a.o.Live.recent(m.ID); hole.From < sp.To.Micros() && hole.To > first.Micros() {
 		return nil, false
 	}
-	leave, err := a.o.Enter(ctx)
+	ctx, leave, err := a.enter(ctx)
 	if err != nil {
 		return nil, false
 	}
@@ -88,7 +103,7 @@ func (a *Answers) fundings(ctx context.Context, v *values) ([]byte, bool) {
 	if first > last || hours > fundingsMost || back > hours {
 		return nil, false
 	}
-	leave, err := a.o.Enter(ctx)
+	ctx, leave, err := a.enter(ctx)
 	if err != nil {
 		return nil, false
 	}
