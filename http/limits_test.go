@@ -423,6 +423,49 @@ func TestUsageByRoute(t *testing.T) {
 	}
 }
 
+// Contract 2.9.5: the last day unless asked otherwise, at most 31 days; the hours of the month before go with its own
+// month, and what is above the allowance is told with its price.
+func TestUsageRange(t *testing.T) {
+	plans := tinyPlans("9")
+	plans[0].CreditsPerMonth = 3
+	a := newAccounts(t, accountsOptions{plans: plans})
+	k, key := a.user(t, "a@example.com", "free")
+	path := keyPath(k.ID) + "/usage"
+	for query, want := range map[string]string{
+		"?start=2024-01-01&end=2024-02-01":               "",
+		"?start=2024-01-01&end=2024-02-01T00:00:00.001Z": "start",
+		"?start=2024-02-01&end=2024-02-01":               "start",
+		"?start=2024-02-02&end=2024-02-01":               "start",
+		"?start=soon":                                    "start",
+		"?end=2024-13-01":                                "end",
+	} {
+		status, e := a.get(t, path+query, "X-Api-Key", key)
+		details, _ := e.Data["details"].(map[string]any)
+		if want == "" && status != 200 || want != "" && (status != 400 || details["field"] != want) {
+			t.Errorf("%s: got %d %v", query, status, e.Data)
+		}
+	}
+	a.advance(28*24*time.Hour + 23*time.Hour + time.Second) // the last hour of February
+	for range 5 {
+		a.do(t, "GET", bookPath, "X-Api-Key", key)
+	}
+	month := func(want string) {
+		t.Helper()
+		_, e := a.get(t, path, "X-Api-Key", key)
+		m, rows := e.Data["month"].(map[string]any), e.list("usage")
+		got := fmt.Sprintln(len(rows), m["period"], m["credits_used"], m["credits_limit"], m["credits_remaining"], m["overage_credits"], m["overage_usd"])
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	month("1 2024-02 5 3 0 2 9\n")
+	a.advance(time.Hour)
+	a.do(t, "GET", bookPath, "X-Api-Key", key)
+	month("2 2024-03 1 3 2 0 0\n")
+	a.advance(24*time.Hour - time.Second)
+	month("1 2024-03 1 3 2 0 0\n") // February has left the last day
+}
+
 // Trusted proxies may change while the server runs.
 func TestSetTrustedProxies(t *testing.T) {
 	a := newAccounts(t, accountsOptions{})
