@@ -119,9 +119,9 @@ var localTargets = []string{
 func BenchmarkRelay(b *testing.B) {
 	r := newRelayBench(b)
 	const tx = "tx_type=14&tx_info=%7B%22AccountIndex%22%3A1%2C%22ApiKeyIndex%22%3A2%2C%22Sig%22%3A%22abcdef%22%7D"
-	one := func(name, method, target, body string) {
-		b.Run(name+"/one", func(b *testing.B) {
-			bare, ours := r.clients(b, 1, r.venue, method, target, body)
+	one := func(name, bareBase, method, target, body string) {
+		b.Run(name, func(b *testing.B) {
+			bare, ours := r.clients(b, 1, bareBase, method, target, body)
 			bench.CompareLatency(b, bare[0], ours[0])
 		})
 	}
@@ -142,10 +142,11 @@ func BenchmarkRelay(b *testing.B) {
 		if c.origin != "" {
 			r.waitFor(b, c.target, c.origin)
 		}
-		one(c.name, c.method, c.target, c.body)
+		one(c.name+"/one", r.venue, c.method, c.target, c.body)
 		many(c.name+"/many", r.venue, c.method, c.target, c.body)
 		if c.origin != "HIT" {
-			many(c.name+"/proxy", r.proxy, c.method, c.target, c.body)
+			one(c.name+"/proxy/one", r.proxy, c.method, c.target, c.body)
+			many(c.name+"/proxy/many", r.proxy, c.method, c.target, c.body)
 		}
 	}
 	for _, target := range localTargets {
@@ -153,6 +154,6 @@ func BenchmarkRelay(b *testing.B) {
 		r.waitFor(b, target, "LOCAL")
 		r.exchange.Pause()
 		name := strings.NewReplacer("?", "/", "=", "-", "&", "/").Replace(strings.TrimPrefix(target, "/api/v1/"))
-		one("local/"+name, "GET", target, "")
+		one("local/"+name, r.venue, "GET", target, "")
 	}
 }

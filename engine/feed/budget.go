@@ -193,6 +193,9 @@ func (b *Budget) serve() {
 // wakeFor sets the timer for the moment at which enough of the oldest grants have left the window: for the whole, as
 // next needs it, or for the half, as spent does. Either may be nil.
 func (b *Budget) wakeFor(now time.Time, next, spent *waiter) {
+	if next == nil && spent == nil {
+		return // nobody waits, as nearly always: the grants need not be looked through
+	}
 	free, freeHalf := b.allowance-b.used, b.allowance/2-b.usedHalf
 	for _, g := range b.grants {
 		free += g.weight
