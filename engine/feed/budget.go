@@ -248,6 +248,17 @@ func (b *Budget) Exhaust() {
 	b.serve()
 }
 
+// Charge counts weight as taken now, as far as it is left: it was spent without asking.
+func (b *Budget) Charge(weight int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.expire(b.now())
+	if n := min(weight, b.allowance-b.used); n > 0 {
+		b.take(n, false)
+	}
+	b.serve()
+}
+
 // Used returns the weight granted in the last 60 seconds.
 func (b *Budget) Used() int {
 	b.mu.Lock()

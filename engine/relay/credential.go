@@ -186,6 +186,14 @@ func nativeAuthorization(value []byte) []byte {
 	return value
 }
 
+// nativeForm tells whether a raw text has the form of the venue's tokens: four or five fields between colons. Whether the
+// venue takes it, only the venue knows.
+func nativeForm(raw []byte) bool {
+	var space [256]byte
+	n := bytes.Count(decodeAll(space[:0], raw), []byte{':'})
+	return n == 3 || n == 4
+}
+
 // decodeAll decodes escapes until there are none left, appending to dst. '+' is a blank, %uXXXX its lower byte, and
 // damaged escapes stay.
 func decodeAll(dst, raw []byte) []byte {

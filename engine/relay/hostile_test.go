@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"hyperlight/engine/feed"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 )
@@ -36,7 +37,7 @@ func TestAuthorizationMemberIsNativeAuth(t *testing.T) {
 		t.Errorf("%d answers in %d bytes are kept", n, size)
 	}
 	for body, want := range map[string]bool{"authorization=" + token: true, "a=1&authorization=x": true, "auth=x": true, "xauthorization=x": false} {
-		if got := formAuth([]byte("application/x-www-form-urlencoded"), []byte(body)); got != want {
+		if _, got := formAuth([]byte("application/x-www-form-urlencoded"), []byte(body)); got != want {
 			t.Errorf("form %s: signed %v", body, got)
 		}
 	}
@@ -154,5 +155,42 @@ func TestLocalReadsEnd(t *testing.T) {
 	}
 	if n := entered.Load(); n != 0 {
 		t.Errorf("%d are still behind the gate", n)
+	}
+}
+
+// What calls itself signed but is not takes from the budget of our address: the venue has no account to count it against,
+// and a client that invents tokens must not get our address banned.
+func TestInventedTokensTakeFromTheAddress(t *testing.T) {
+	v := newFakeVenue(t, func(_ int, h heard) string {
+		if strings.Contains(h.line, "dead") {
+			return reply(400, jsonText, `{"code":20013,"message":"invalid auth"}`)
+		}
+		return reply(200, jsonText, `{"code":200}`)
+	})
+	for _, c := range []struct {
+		q                *Request
+		address, account int
+	}{
+		{get("/api/v1/account?auth=garbage"), 1, 0},
+		{get("/api/v1/account?auth="), 1, 0},
+		{get("/api/v1/tokens?auth=garbage"), 8, 0},
+		{post("/api/v1/tokens/create", "auth=garbage"), 58, 0},
+		{get("/api/v1/account?auth=1777000000:1:2:abcd"), 0, 1},
+		{get("/api/v1/account?authorization=1777000000%3A1%3A2%3Aabcd"), 0, 1},
+		{post("/api/v1/tokens/create", "auth=ro%3A5%3Aall%3A1777000000%3Aab"), 0, 1},
+		{post("/api/v1/sendTx", "tx_type=1"), 0, 1},
+		{get("/api/v1/tokens?auth=1777000000:1:2:dead"), 8, 1},
+	} {
+		address, account := feed.NewBudget(60, time.Now), feed.NewBudget(60, time.Now)
+		r := newTestRelay(t, Options{BaseURL: v.url(), Budget: address, AccountBudget: account})
+		r.must(t, c.q)
+		if address.Used() != c.address || account.Used() != c.account {
+			t.Errorf("%s %s %s: %d of the address and %d by account, want %d and %d", c.q.Path, c.q.Query, c.q.Body, address.Used(), account.Used(), c.address, c.account)
+		}
+	}
+	b := feed.NewBudget(10, time.Now)
+	b.Charge(7)
+	if b.Charge(7); b.Used() != 10 {
+		t.Errorf("charged beyond the allowance: %d", b.Used())
 	}
 }

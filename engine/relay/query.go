@@ -13,8 +13,9 @@ const maxMembers = 16
 type Query struct {
 	raw     []byte // without what is ours
 	members []member
-	orderly bool // every member's name is plain text: their order can be changed without changing what they say
-	auth    bool // a member that some decoder reads as the venue's token is there
+	orderly bool   // every member's name is plain text: their order can be changed without changing what they say
+	auth    bool   // a member that some decoder reads as the venue's token is there
+	token   []byte // its raw value
 }
 
 // member is one name=value; both are raw.
@@ -36,7 +37,9 @@ func (q *Query) parse(raw []byte) {
 		var piece []byte
 		piece, _, rest, more = cutMember(rest)
 		name, value, _ := bytes.Cut(piece, []byte{'='})
-		q.auth = q.auth || isAuth(name)
+		if !q.auth && isAuth(name) {
+			q.auth, q.token = true, value
+		}
 		q.orderly = q.orderly && plainText(name) && bytes.IndexByte(piece, ';') < 0
 		q.members = append(q.members, member{piece, name, value})
 	}

@@ -184,7 +184,9 @@ func (r *Relay) Do(ctx context.Context, q *Request) (*Response, error) {
 		read: read, method: q.Method, path: q.Path, query: s.query.raw, authorization: nativeAuthorization(q.Authorization),
 		endpoint: endpointOf(read, q.Path), anonymous: q.Anonymous,
 	}
-	c.signed = len(c.authorization) > 0 || s.query.auth || !read && formAuth(q.ContentType, q.Body)
+	token, form := formAuth(q.ContentType, q.Body)
+	c.signed = len(c.authorization) > 0 || s.query.auth || !read && form
+	c.account = nativeForm(c.authorization) || nativeForm(s.query.token) || !read && nativeForm(token)
 	if read && !c.signed && c.endpoint.ttl > 0 {
 		if answer := r.local(ctx, &c, &s.query); answer != nil {
 			return answer, nil
@@ -303,7 +305,7 @@ func (r *Relay) forward(ctx context.Context, c *call) (*Response, error) {
 		err    error
 	}
 	done := make(chan outcome, 1)
-	own := call{endpoint: c.endpoint, read: c.read, signed: c.signed}
+	own := call{endpoint: c.endpoint, read: c.read, signed: c.signed, account: c.account}
 	r.running.Go(func() {
 		answer, err := r.send(&own, req)
 		done <- outcome{answer, err}

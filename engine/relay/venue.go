@@ -29,6 +29,7 @@ type call struct {
 	endpoint  *endpoint
 	read      bool
 	signed    bool // carries the venue's own auth
+	account   bool // which has the form of a token
 	anonymous bool
 
 	method                             string
@@ -131,7 +132,7 @@ func (r *Relay) acquire(ctx context.Context, c *call) error {
 }
 
 // byAccount tells whether the venue counts a call against an account instead of our address.
-func (c *call) byAccount() bool { return c.signed || c.endpoint.account }
+func (c *call) byAccount() bool { return c.account || c.endpoint.account }
 
 // refused makes the error of a call that was not sent.
 func (r *Relay) refused(c *call, err error) error {
@@ -168,12 +169,20 @@ func (r *Relay) send(c *call, req *fasthttp.Request) (*Response, error) {
 	if status == fasthttp.StatusTooManyRequests && r.o.Budget != nil && !c.byAccount() {
 		r.o.Budget.Exhaust() // somebody else uses the address too
 	}
+	if r.o.Budget != nil && c.account && tokenRefused(status, body) {
+		r.o.Budget.Charge(c.endpoint.units()) // there is no account that it could have been counted against
+	}
 	resp.Header.SetNoDefaultContentType(true) // what the venue left out stays out
 	answer := &Response{Status: status, ContentType: bytes.Clone(resp.Header.ContentType()), Body: body}
 	if c.read && !c.signed && c.endpoint.ttl > 0 {
 		answer.Cache = Miss
 	}
 	return answer, nil
+}
+
+// tokenRefused tells whether the venue took a call's token for none.
+func tokenRefused(status int, body []byte) bool {
+	return status == fasthttp.StatusUnauthorized || bytes.Contains(body[:min(len(body), 64)], []byte(`"code":20013`))
 }
 
 var errStatus = errors.New("status is not from 200 to 599")
@@ -239,19 +248,19 @@ func good(a *Response) bool {
 	return end > 0 && (string(rest[:end]) == "200" || string(rest[:end]) == "0")
 }
 
-// formAuth tells whether a form carries a native token.
-func formAuth(contentType, body []byte) bool {
+// formAuth tells whether a form carries a native token, and which.
+func formAuth(contentType, body []byte) (token []byte, ok bool) {
 	form := []byte("application/x-www-form-urlencoded")
 	if len(contentType) < len(form) || !bytes.EqualFold(contentType[:len(form)], form) {
-		return false
+		return nil, false
 	}
 	for rest, more := body, len(body) > 0; more; {
 		var piece []byte
 		piece, _, rest, more = cutMember(rest)
-		name, _, _ := bytes.Cut(piece, []byte{'='})
+		name, value, _ := bytes.Cut(piece, []byte{'='})
 		if s := string(name); s == "auth" || s == "authorization" {
-			return true
+			return value, true
 		}
 	}
-	return false
+	return nil, false
 }
