@@ -39,6 +39,11 @@ func TestHandshakeHeaders(t *testing.T) {
 		resp.Body.Close()
 		client.CloseIdleConnections()
 		check(path+" without a handshake", resp, 400)
+		r, err := a.as("").call("GET", path, "", "Accept", "application/problem+json")
+		if err != nil || r.status != 400 || r.header.Get("Content-Type") != "application/problem+json" ||
+			!strings.Contains(string(r.body), `"detail":"this path takes a WebSocket handshake"`) || !strings.Contains(string(r.body), r.header.Get("X-Request-Id")) {
+			t.Errorf("%s: %v, got %d %v %s", path, err, r.status, r.header, r.body)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -113,6 +114,26 @@ func (c *call) fail(err error) {
 	}
 	body = append(body, '}')
 	resp.SwapBody(c.appendTail(body, meta{}))
+}
+
+// openSocket hands a request to a socket's handler. What that refuses it answers in the usual form by itself; who asked for
+// another one gets that.
+func (c *call) openSocket(h Handler) {
+	h(c.ctx)
+	if c.ctx.Response.StatusCode() < fasthttp.StatusBadRequest || !c.wantsProblem() {
+		return
+	}
+	var refused struct {
+		Data struct {
+			Code    model.Code
+			Message string
+		}
+	}
+	if err := json.Unmarshal(c.ctx.Response.Body(), &refused); err != nil {
+		c.fail(fmt.Errorf("read the refusal of a socket: %w", err))
+		return
+	}
+	c.fail(&model.Error{Code: refused.Data.Code, Message: refused.Data.Message})
 }
 
 // appendProblem writes the same error as RFC 9457.

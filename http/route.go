@@ -123,7 +123,7 @@ func routeTable(sockets map[string]Handler) []*route {
 	}
 	for _, path := range []string{"/ws", "/ws/replay", "/stream"} {
 		if h := sockets[path]; h != nil {
-			table = append(table, &route{method: "GET", pattern: path, auth: authSocket, raw: func(c *call) { h(c.ctx) }})
+			table = append(table, &route{method: "GET", pattern: path, auth: authSocket, raw: func(c *call) { c.openSocket(h) }})
 		}
 	}
 	return table
