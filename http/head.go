@@ -2,6 +2,7 @@ package http
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/valyala/fasthttp"
 
@@ -25,7 +26,7 @@ var (
 )
 
 // head is what one pass over the raw header lines found. Its slices are the request's and end with it; the first of
-// several lines of one name counts.
+// several lines of one name counts, but those of X-Forwarded-For are one list.
 type head struct {
 	apiKey, authorization, origin, requestID          []byte
 	accept, acceptEncoding, ifNoneMatch, forwardedFor []byte
@@ -113,7 +114,7 @@ func (h *head) readLines(raw []byte) error {
 			case len(name) > len("x-forwarded-") && equalFold(name[:len("x-forwarded-")], "x-forwarded-"):
 				h.forwarded = true
 				if equalFold(name, "x-forwarded-for") {
-					h.forwardedFor = trim(value) // the last line holds the nearest hops
+					h.forwardedFor = joinHops(h.forwardedFor, trim(value))
 				}
 			}
 		case 'o':
@@ -150,6 +151,17 @@ func keep(dst *[]byte, value []byte) {
 	if *dst == nil {
 		*dst = trim(value)
 	}
+}
+
+// joinHops makes one list of several lines; the last one holds the nearest hops.
+func joinHops(far, near []byte) []byte {
+	switch {
+	case len(far) == 0:
+		return near
+	case len(near) == 0:
+		return far
+	}
+	return slices.Concat(far, []byte{','}, near)
 }
 
 // knownOptions tells whether a Connection header names nothing that would remove another header on the way.

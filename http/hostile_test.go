@@ -131,3 +131,24 @@ type addressed struct {
 func (a *addressed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(a.ip), Port: 5} }
 
 func (a *addressed) Close() error { return nil }
+
+// Proxies that each write a line of their own are followed like those that add to one line: else all clients behind two
+// of them would be one, and an allow list that names a proxy would let everybody in.
+func TestForwardedForInSeveralLines(t *testing.T) {
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), loopbackProxies[0]}
+	for lines, want := range map[string]string{
+		"X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 10.0.0.1\r\n":                               "203.0.113.7",
+		"X-Forwarded-For: 203.0.113.7, 10.0.0.2\r\nX-Forwarded-For:\r\nx-forwarded-for: 10.0.0.1\r\n": "203.0.113.7",
+		"X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 198.51.100.1, 10.0.0.1\r\n":                 "198.51.100.1",
+		"X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 198.51.100.1\r\n":                           "198.51.100.1",
+		"X-Forwarded-For: 203.0.113.7, 10.0.0.1\r\n":                                                  "203.0.113.7",
+	} {
+		var h head
+		if err := h.readLines([]byte(lines + "\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if got := clientIP(netip.MustParseAddr("127.0.0.1"), h.forwardedFor, trusted); got.String() != want {
+			t.Errorf("%q: %s, want %s", lines, got, want)
+		}
+	}
+}
