@@ -53,7 +53,7 @@ func (a *Access) firstSession(rec userRecord) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.session(u)
+	s, err := a.session(u, u.record.Load())
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,8 @@ func (a *Access) Login(ctx context.Context, email, password string) (*Session, e
 	if renewed != "" {
 		a.renew(u, rec.phc, renewed)
 	}
-	return a.session(u)
+	// The session is that of the password which was checked: one that was changed meanwhile has ended it.
+	return a.session(u, &rec)
 }
 
 // renew replaces the stored hash by one of today's cost. A failure costs nothing but another try at the next sign-in.
@@ -108,8 +109,9 @@ func (a *Access) renew(u *user, was, phc string) {
 	}
 }
 
-func (a *Access) session(u *user) (*Session, error) {
-	token, expires, err := a.tokens.sign(u.id, u.record.Load(), a.now())
+// session signs a user in under the session version of a record.
+func (a *Access) session(u *user, rec *userRecord) (*Session, error) {
+	token, expires, err := a.tokens.sign(u.id, rec, a.now())
 	if err != nil {
 		return nil, err
 	}
