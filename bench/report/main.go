@@ -1,7 +1,7 @@
 // Command report runs the benchmarks that stand in BENCHMARKS.md and prints their medians as Markdown. It knows which
 // benchmarks there are and what they compare; it measures nothing itself.
 //
-//	go run ./bench/report            # about eight minutes
+//	go run ./bench/report            # about five minutes
 //	go run ./bench/report -count 1   # a first look
 package main
 

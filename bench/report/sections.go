@@ -71,9 +71,9 @@ var sections = []section{
 	{
 		title: "Keys, limits and credits",
 		groups: []group{
-			{"./http", "^BenchmarkAccess$/^(loopback|memory|bare)$", time.Second},
-			{"./http", "^BenchmarkRateHeaders$", 300 * time.Millisecond},
-			{"./engine/access", "^Benchmark(TakeRatio|AuthenticateRatio|AccessMemory)$", 300 * time.Millisecond},
+			{"./http", "^BenchmarkAccess$/^(loopback|memory|bare)$", 600 * time.Millisecond},
+			{"./http", "^BenchmarkRateHeaders$", 200 * time.Millisecond},
+			{"./engine/access", "^Benchmark(TakeRatio|AuthenticateRatio|AccessMemory)$", 200 * time.Millisecond},
 		},
 		rows: []row{
 			{"processor time per request with a key, its window, credits and usage, over loopback", "the same server and route without them", "Access/loopback", "cpu-ns/req", "bare-cpu-ns/req", "cpu-ratio", "ns", "0.9"},
@@ -94,8 +94,8 @@ var sections = []section{
 	{
 		title: "Native calls (the simulated venue on loopback)",
 		groups: []group{
-			{".", "^BenchmarkRelay$", 300 * time.Millisecond},
-			{"./engine/relay", "^BenchmarkLocal$/^(candles|fundings)$", 300 * time.Millisecond},
+			{".", "^BenchmarkRelay$", 150 * time.Millisecond},
+			{"./engine/relay", "^BenchmarkLocal$/^(candles|fundings)$", 200 * time.Millisecond},
 		},
 		rows: []row{
 			latency("forwarded GET, one client: median", "the venue asked directly", "Relay/get/one", "p50", ""),
@@ -142,8 +142,11 @@ var sections = []section{
 		},
 	},
 	{
-		title:  "Fan-out (clients in the same process)",
-		groups: []group{{"./ws", "^Benchmark(FanOut|NativeFanOut)$", time.Second}},
+		title: "Fan-out (clients in the same process)",
+		groups: []group{
+			{"./ws", "^BenchmarkFanOut$", time.Second},
+			{"./ws", "^BenchmarkNativeFanOut$", 500 * time.Millisecond},
+		},
 		rows: []row{
 			rate("to 1 client", "bare socket writer, one write per burst of 100 frames", "FanOut/1", "deliveries", ""),
 			rate("to 100 clients", "the same", "FanOut/100", "deliveries", ""),
