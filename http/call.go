@@ -108,9 +108,13 @@ func (c *call) attribution() bool { return c.principal != nil && c.principal.Pla
 // pathMarket returns the market that the path names.
 func (c *call) pathMarket() (*model.Market, error) { return c.server.market(c.pathParams[0]) }
 
+// waiting is the context of a handler that waits: it ends when the server does. fasthttp's own must not be handed on: what
+// is derived from it looks at the server behind it when the request is over, while Shutdown writes there.
+func (c *call) waiting() context.Context { return c.server.life }
+
 // enterHistory passes the engine's gate and returns a context with the deadline of history reads. leave must be called.
 func (c *call) enterHistory() (ctx context.Context, leave func(), err error) {
-	exit, err := c.server.engine.Enter(c.ctx)
+	exit, err := c.server.engine.Enter(c.waiting())
 	if err != nil {
 		return nil, nil, err
 	}

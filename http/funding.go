@@ -53,7 +53,7 @@ func answerFunding(c *call, dst []byte, q fundingQuery) ([]byte, meta, error) {
 	if c.server.funding == nil {
 		return dst, meta{}, errNoFunding
 	}
-	rates, err := c.server.funding(c.ctx)
+	rates, err := c.server.funding(c.waiting())
 	if err != nil {
 		return dst, meta{}, err
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/valyala/fasthttp"
+
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 	"hyperlight/engine/relay"
@@ -116,5 +118,28 @@ func TestSharedPaths(t *testing.T) {
 		if want := map[bool]string{true: "LOCAL"}[tt.native]; r.Header["X-Cache"] != want {
 			t.Errorf("%s as %s: X-Cache %q", tt.path, tt.plan, r.Header["X-Cache"])
 		}
+	}
+}
+
+// Who waits for the venue is let go of when the server stops (the fixture does not wait for long), by a context that is
+// good for longer than the request.
+func TestWaitingEndsWithServer(t *testing.T) {
+	asked, answered := make(chan context.Context, 1), make(chan struct{})
+	t.Cleanup(func() { <-answered }) // behind the fixture's own, which stops the server
+	f := newFixture(t, testOptions{edit: func(o *Options) {
+		o.FundingRates = func(ctx context.Context) (*model.FundingRates, error) {
+			asked <- ctx
+			<-ctx.Done()
+			return nil, &model.Error{Code: model.CodeUpstream, Message: "stopped"}
+		}
+	}})
+	go func() {
+		defer close(answered)
+		req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+		req.SetRequestURI("http://localhost/api/v1/funding-rates")
+		_ = f.client.Do(req, resp) // the server may have gone before the answer
+	}()
+	if _, borrowed := (<-asked).(*fasthttp.RequestCtx); borrowed {
+		t.Error("the request itself is handed on")
 	}
 }

@@ -53,6 +53,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
 	listeners := s.listeners
 	s.listenersMu.Unlock()
+	s.end()
 	err := errors.Join(s.http.ShutdownWithContext(ctx), s.socketHTTP.ShutdownWithContext(ctx))
 	// fasthttp does not know a listener whose Serve has only just been called; closing one twice does no harm.
 	for _, ln := range listeners {

@@ -29,7 +29,7 @@ func getBook(c *call, dst []byte) ([]byte, meta, error) {
 	if p.err != nil {
 		return dst, meta{}, p.err
 	}
-	v, err := c.server.engine.Book(c.ctx, m)
+	v, err := c.server.engine.Book(c.waiting(), m)
 	if err != nil {
 		return dst, meta{}, err
 	}

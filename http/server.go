@@ -184,6 +184,8 @@ type Server struct {
 	calls       sync.Pool
 	started     time.Time
 	closing     atomic.Bool
+	life        context.Context // ends when Shutdown begins: what handlers wait with, see call.waiting
+	end         context.CancelFunc
 	listenersMu sync.Mutex // a leaf lock
 	listeners   []net.Listener
 	http        *fasthttp.Server
@@ -221,6 +223,7 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.started = s.now()
+	s.life, s.end = context.WithCancel(context.Background())
 	s.calls.New = func() any { return &call{server: s, shard: rand.IntN(1 << 20)} }
 	s.connections = newConnectionCount()
 	s.connections.exempt = func(ip netip.Addr) bool { return contains(*s.trusted.Load(), ip) }
