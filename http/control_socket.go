@@ -76,8 +76,16 @@ func ListenControl(path string) (net.Listener, error) {
 // ControlClient sends commands to the control socket of a running server.
 type ControlClient struct{ client fasthttp.HostClient }
 
-// DialControl returns a client, or the error of the dialer where nobody listens.
+// DialControl returns a client, or the error of the dialer where nobody listens. A socket that a stranger made is
+// fs.ErrPermission.
 func DialControl(path string) (*ControlClient, error) {
+	socket, err := os.Stat(path)
+	if err == nil {
+		dir, err := os.Stat(filepath.Dir(path))
+		if err == nil && !ownSocket(socket, dir) {
+			return nil, fmt.Errorf("open control socket %s: another user made it: %w", path, fs.ErrPermission)
+		}
+	}
 	conn, err := net.DialTimeout("unix", path, 5*time.Second)
 	if err != nil {
 		return nil, fmt.Errorf("open control socket: %w", err)
