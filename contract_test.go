@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/fasthttp/websocket"
+
+	"hyperlight/config"
 )
 
 // What the contract says of every answer holds for those that open a socket, and for those that refuse to (checklist 4
@@ -93,5 +95,46 @@ func TestMetricNames(t *testing.T) {
 		if strings.Contains(text, secret) {
 			t.Errorf("the metrics name %s", secret)
 		}
+	}
+}
+
+// A sign-in's token is good where a key is: in the first message of a socket, in its handshake, and for data; who has one
+// and a key shares the connections of one account (contract 1.2 and 3.2).
+func TestTokenOpensSockets(t *testing.T) {
+	a := startInFront(t, quietVenue(t), func(c *config.Config) { c.Access.LocalPlan = "" })
+	key := a.as(a.register("token@example.com"))
+	token := a.login("token@example.com")
+	token.want(t, 200, "GET", "/api/v1/orderbook/0", "", nil)
+	conn := a.dial("/ws")
+	send(t, conn, `{"type":"auth","token":"`+token.token+`","format":"data"}`)
+	next(t, conn, "authenticated")
+	send(t, conn, `{"type":"auth","token":"`+token.token+`"}`)
+	if f := next(t, conn, "error"); f.Code != "bad_request" {
+		t.Errorf("a second auth message: %+v", f)
+	}
+	send(t, conn, `{"type":"ping"}`)
+	next(t, conn, "pong")
+	if frames := wantClose(t, a.dial("/ws?api_key="+key.key), 4009); len(frames) != 1 || frames[0].Code != "connection_limit" {
+		t.Errorf("a second connection of the free plan: %+v", frames)
+	}
+	conn.Close()
+	waitFor(t, 5*time.Second, func() bool {
+		bearer := token.open(t, "/ws")
+		defer bearer.conn.Close()
+		select {
+		case text := <-bearer.frames:
+			return strings.Contains(string(text), `"authenticated","tier":"free","max_subscriptions":5`)
+		case <-time.After(5 * time.Second):
+			return false
+		}
+	}, func() string { return "a token in the handshake does not open a socket" })
+	for _, bad := range []string{token.token + "x", "eyJ"} {
+		conn := a.dial("/ws")
+		send(t, conn, `{"type":"auth","token":"`+bad+`"}`)
+		f, _, err := readFrame(conn, 5*time.Second)
+		if err != nil || f.Code != "unauthorized" {
+			t.Errorf("%.10s: %+v, %v", bad, f, err)
+		}
+		conn.Close()
 	}
 }
