@@ -18,6 +18,12 @@ import (
 // answers sends bytes on one connection and returns the statuses of everything that is answered.
 func (f *fixture) answers(t *testing.T, bytes string) (statuses []int) {
 	t.Helper()
+	return f.answersWithin(t, bytes, 300*time.Millisecond)
+}
+
+// answersWithin gives each answer that long to come.
+func (f *fixture) answersWithin(t *testing.T, bytes string, wait time.Duration) (statuses []int) {
+	t.Helper()
 	conn, err := f.ln.Dial()
 	if err != nil {
 		t.Error(err)
@@ -28,7 +34,7 @@ func (f *fixture) answers(t *testing.T, bytes string) (statuses []int) {
 	r := bufio.NewReader(conn)
 	for {
 		// Whatever comes, comes at once; a server that waits for the rest of a request is done answering.
-		if err := conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
 			t.Error(err)
 			return statuses
 		}
@@ -90,7 +96,9 @@ func TestRequestSmuggling(t *testing.T) {
 		t.Errorf("%d keys were smuggled in", len(list)-1)
 	}
 	// The corpus proves something only if an honest pair is answered twice.
-	if got := a.answers(t, start+"Content-Length: 2\r\n\r\n{}"+hidden); len(got) != 2 || got[1] != 201 {
+	// The first of the two costs a password hash, which takes its time on a busy machine.
+	honest := start + "Content-Length: 2\r\n\r\n{}" + strings.TrimSuffix(hidden, "\r\n\r\n{}") + "\r\nConnection: close\r\n\r\n{}"
+	if got := a.answersWithin(t, honest, 20*time.Second); len(got) != 2 || got[1] != 201 {
 		t.Errorf("an honest pair: %v", got)
 	}
 }
