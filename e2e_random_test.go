@@ -290,7 +290,7 @@ func randomPlans(rate int) config.Plans {
 // TestRandomClients lets many clients with keys, tokens and nothing call, stream, replay, make and revoke keys while
 // plans are reloaded and the venue comes and goes, and at last stops the server in the middle of it.
 func TestRandomClients(t *testing.T) {
-	length := 8 * time.Second
+	length := 6 * time.Second
 	if os.Getenv("HYPERLIGHT_SOAK") != "" {
 		length = 45 * time.Second // below a minute: no call leaves its window
 	}
