@@ -104,7 +104,7 @@ func (e *Engine) wire() error {
 		e.registry.Restore(m, recovered.Starts[m.ID])
 	}
 	e.writer, err = history.NewWriter(history.WriterOptions{
-		Store: e.store, Now: e.now, Logger: e.log.With("component", "history"),
+		Store: e.store, Now: e.now, Logger: e.log,
 		Markets: e.registry.Get, Retention: retention(e.o.History),
 	})
 	if err != nil {

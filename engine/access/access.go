@@ -95,6 +95,7 @@ type Access struct {
 	tokens    *tokens // nil without a store
 	setup     setup
 	touched   touched
+	ending    atomic.Bool // the last round of Run writes
 
 	limits limits
 }

@@ -92,6 +92,12 @@ func TestFullDisk(t *testing.T) {
 	if err := h.write(); err == nil {
 		t.Error("use of keys was written")
 	}
+	ended, end := context.WithCancel(context.Background())
+	end()
+	if err := h.run(ended, nil); err != nil {
+		t.Errorf("the last round: %v", err)
+	}
+	h.ending.Store(false)
 	if _, err := h.RevokeKey(p, k.ID); err != nil {
 		t.Errorf("revoke: %v", err)
 	}

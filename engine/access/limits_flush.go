@@ -24,7 +24,7 @@ func (a *Access) flush(now model.Millis) error {
 		l.sweep(now)
 		return nil
 	}
-	if err := l.write(now); err != nil {
+	if err := l.write(now, a.commit); err != nil {
 		return fmt.Errorf("flush limits: %w", err)
 	}
 	l.sweep(now)
@@ -36,7 +36,7 @@ func (a *Access) flush(now model.Millis) error {
 }
 
 // write is the batch. Readers of usage wait while it is made, because they add what is stored to what is not.
-func (l *limits) write(now model.Millis) error {
+func (l *limits) write(now model.Millis, commit func(*kv.Batch, kv.Durability) error) error {
 	b := l.store.NewBatch()
 	var k, v []byte
 	buckets := l.limiter.collect(func(id *BucketID, w *window) {
@@ -54,7 +54,7 @@ func (l *limits) write(now model.Millis) error {
 	pending := l.usage.takeAll()
 	err := l.usage.addRows(l.store, b, &l.routes, pending)
 	if err == nil && b.Len() > 0 {
-		err = l.store.Commit(b, kv.Sync)
+		err = commit(b, kv.Sync)
 	}
 	if err != nil {
 		l.limiter.markDirty(buckets)

@@ -52,6 +52,7 @@ func (a *Access) run(ctx context.Context, tick <-chan time.Time) error {
 	for {
 		select {
 		case <-ctx.Done():
+			a.ending.Store(true)
 			return a.write()
 		case <-tick:
 			if err := a.write(); err != nil {
@@ -63,6 +64,14 @@ func (a *Access) run(ctx context.Context, tick <-chan time.Time) error {
 
 func (a *Access) write() error {
 	return errors.Join(a.writeUsed(), a.flush(a.millis()))
+}
+
+// commit writes counts. The last round takes the store's reserve of disk space as well: what it left would be lost.
+func (a *Access) commit(b *kv.Batch, d kv.Durability) error {
+	if a.ending.Load() {
+		return a.store.CommitReserve(b, d)
+	}
+	return a.store.Commit(b, d)
 }
 
 // writeUsed stores when keys were last used. It does not wait for the disk: the next round repeats nothing but a few
@@ -101,7 +110,7 @@ func (a *Access) writeSome(keys []*apiKey) error {
 		rec.used = model.Millis(k.used.Load())
 		b.Set(key.APIKey(nil, k.owner.id, k.id), appendKey(nil, &rec))
 	}
-	err := stored("save use of keys", a.store.Commit(b, kv.NoSync))
+	err := stored("save use of keys", a.commit(b, kv.NoSync))
 	if err != nil {
 		for _, k := range keys {
 			k.dirty.Store(true) // they stay listed
