@@ -36,7 +36,7 @@ func (a *Access) flush(now model.Millis) error {
 }
 
 // write is the batch. Readers of usage wait while it is made, because they add what is stored to what is not.
-func (l *limits) write(now model.Millis, commit func(*kv.Batch, kv.Durability) error) error {
+func (l *limits) write(now model.Millis, commit func(*kv.Store, *kv.Batch, kv.Durability) error) error {
 	b := l.store.NewBatch()
 	var k, v []byte
 	buckets := l.limiter.collect(func(id *BucketID, w *window) {
@@ -54,7 +54,7 @@ func (l *limits) write(now model.Millis, commit func(*kv.Batch, kv.Durability) e
 	pending := l.usage.takeAll()
 	err := l.usage.addRows(l.store, b, &l.routes, pending)
 	if err == nil && b.Len() > 0 {
-		err = commit(b, kv.Sync)
+		err = commit(l.store, b, kv.Sync)
 	}
 	if err != nil {
 		l.limiter.markDirty(buckets)

@@ -67,11 +67,11 @@ func (a *Access) write() error {
 }
 
 // commit writes counts. The last round takes the store's reserve of disk space as well: what it left would be lost.
-func (a *Access) commit(b *kv.Batch, d kv.Durability) error {
+func (a *Access) commit(s *kv.Store, b *kv.Batch, d kv.Durability) error {
 	if a.ending.Load() {
-		return a.store.CommitReserve(b, d)
+		return s.CommitReserve(b, d)
 	}
-	return a.store.Commit(b, d)
+	return s.Commit(b, d)
 }
 
 // writeUsed stores when keys were last used. It does not wait for the disk: the next round repeats nothing but a few
@@ -110,7 +110,7 @@ func (a *Access) writeSome(keys []*apiKey) error {
 		rec.used = model.Millis(k.used.Load())
 		b.Set(key.APIKey(nil, k.owner.id, k.id), appendKey(nil, &rec))
 	}
-	err := stored("save use of keys", a.commit(b, kv.NoSync))
+	err := stored("save use of keys", a.commit(a.store, b, kv.NoSync))
 	if err != nil {
 		for _, k := range keys {
 			k.dirty.Store(true) // they stay listed
