@@ -21,13 +21,35 @@ type replayEncoder struct {
 }
 
 // liveNames are a market's channel names in format live.
-type liveNames struct{ book, trade string }
+type liveNames struct{ book, trade, stats, funding string }
+
+// of returns the channel of an event. A hole is told on the channel of its record.
+func (n *liveNames) of(ev *replay.Event) string {
+	kind := ev.Kind
+	if kind == replay.Gap {
+		kind = gapKinds[ev.Gap.Kind]
+	}
+	switch kind {
+	case replay.Trade:
+		return n.trade
+	case replay.Stats:
+		return n.stats
+	case replay.Funding:
+		return n.funding
+	default:
+		return n.book
+	}
+}
+
+// gapKinds are the events of a record, by the kind of record.
+var gapKinds = [...]replay.Kind{model.KindBook: replay.BookUpdate, model.KindTrades: replay.Trade, model.KindStats: replay.Stats}
 
 func newReplayEncoder(req *replayRequest, native *Native) *replayEncoder {
 	e := &replayEncoder{req: req, native: native, seqs: map[string]uint64{}, names: map[model.MarketID]*liveNames{}}
 	for _, m := range req.source.Markets {
 		id := strconv.FormatInt(m.Native, 10)
-		e.names[m.ID] = &liveNames{book: bookFamily.name + "/" + id, trade: tradeFamily.name + "/" + id}
+		e.names[m.ID] = &liveNames{book: bookFamily.name + "/" + id, trade: tradeFamily.name + "/" + id,
+			stats: replay.Stats.String() + "/" + id, funding: replay.Funding.String() + "/" + id}
 	}
 	return e
 }
@@ -58,6 +80,12 @@ func (e *replayEncoder) appendEvent(b []byte, ev *replay.Event) []byte {
 	case replay.Liquidation:
 		b = append(b, `{"type":"replay_event","event_type":"liquidation","data":{"liquidation_id":"`...)
 		b = appendLiquidation(b, ev.Market, ev.Trade)
+	case replay.Funding:
+		b = append(b, `{"type":"replay_event","event_type":"funding","data":`...)
+		b = appendFunding(b, ev.Market, ev.Funding)
+	case replay.Stats:
+		b = append(b, `{"type":"replay_event","event_type":"market_stats","data":`...)
+		b = appendStats(b, ev.Market, ev.Stats, ev.TS)
 	case replay.BookUpdate:
 		b = append(b, `{"type":"replay_event","event_type":"order_book","data":{"market_id":`...)
 		b = appendReplayUpdate(b, ev)
@@ -244,11 +272,7 @@ func appendPrice(b []byte, p num.Price, ps uint8, known bool) []byte {
 
 // appendLive writes the frame that /ws sends for the event, without its last brace.
 func (e *replayEncoder) appendLive(b []byte, ev *replay.Event) []byte {
-	names := e.names[ev.Market.ID]
-	name := names.book
-	if ev.Kind == replay.Trade || ev.Kind == replay.Gap && ev.Gap.Kind == model.KindTrades {
-		name = names.trade
-	}
+	name := e.names[ev.Market.ID].of(ev)
 	e.seqs[name]++
 	seq, at := e.seqs[name], ev.TS.Millis()
 	switch ev.Kind {
@@ -258,6 +282,8 @@ func (e *replayEncoder) appendLive(b []byte, ev *replay.Event) []byte {
 		b, _ = appendBookFrame(b, name, ev.Market, bookFrame{update: &ev.Row.Update, epoch: ev.Row.Epoch, seq: seq, at: at})
 	case replay.Snapshot:
 		b, _ = appendBookFrame(b, name, ev.Market, bookFrame{view: ev.View, depth: e.req.fullDepth, seq: seq, at: at})
+	case replay.Stats, replay.Funding:
+		b = appendLiveRow(b, name, ev, seq)
 	case replay.Gap:
 		b = appendGapFrame(b, name, ev.Gap, seq, at)
 	}

@@ -21,8 +21,8 @@ type Kind uint8
 const (
 	Trade       Kind = iota // Event.Trade
 	Liquidation             // Event.Trade, a forced one, again beside the trade that it is
-	Funding                 // reserved: no lane reads it yet
-	Stats                   // reserved: no lane reads it yet
+	Funding                 // Event.Funding, at the time of its settlement
+	Stats                   // Event.Stats, at our receive time
 	BookUpdate              // Event.Row
 	Snapshot                // Event.View
 	Gap                     // Event.Gap
@@ -63,9 +63,6 @@ func Kinds(ks ...Kind) KindSet {
 // Has tells whether k is in the set.
 func (s KindSet) Has(k Kind) bool { return s&(1<<k) != 0 }
 
-// Supported is every kind that a MergedSource can read.
-const Supported = KindSet(1<<Trade | 1<<Liquidation | 1<<BookUpdate | 1<<Snapshot)
-
 // Order is the order of the timeline.
 type Order uint8
 
@@ -87,10 +84,12 @@ type Event struct {
 	// jumps over it.
 	Skip model.Micros
 
-	Trade *model.Trade
-	Row   *record.BookRow
-	View  *book.View // immutable, may be kept
-	Gap   *model.Gap // To is 0 while the hole is still open
+	Trade   *model.Trade
+	Funding *model.Funding
+	Stats   *model.Stats
+	Row     *record.BookRow
+	View    *book.View // immutable, may be kept
+	Gap     *model.Gap // To is 0 while the hole is still open
 
 	// Start says that the event belongs to the state at the start or at the target of a seek, or stands before the last
 	// event that does: such events are sent at once, even while paused.
