@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"sync"
@@ -35,7 +36,6 @@ type channel struct {
 	recv    model.Micros // receive time of the last event
 	quiet   time.Time    // the last frame or heartbeat
 	scratch []byte
-	batch   []*Frame
 }
 
 // subscription is one connection's hold of a channel. The channel's lock guards it.
@@ -130,9 +130,12 @@ func (c *channel) since(seq uint64, as format) (out []byte, messages int, ok boo
 		return nil, 0, false
 	}
 	for _, f := range frames {
-		out = append(out, f.bytes(as)...)
+		out = append(out, f.bytesAfter(seq, as)...)
 		if !f.lasting {
-			messages++
+			messages += f.messages()
+			if f.seq <= seq {
+				messages -= int(seq - f.seq + 1)
+			}
 		}
 		if len(out) > c.hub.limits.QueueBytes/2 {
 			return nil, 0, false
@@ -163,32 +166,28 @@ func (c *channel) remove(sub *subscription) {
 	sub.dead, sub.missed = true, nil
 }
 
-// publish gives the frames of one event to the ring and to every subscriber.
-func (c *channel) publish(now time.Time, frames ...*Frame) {
-	framesEncoded.Add(len(frames))
+// publish gives a frame to the ring and to every subscriber.
+func (c *channel) publish(now time.Time, f *Frame) {
+	framesEncoded.Add(f.messages())
 	c.quiet = now
-	for _, f := range frames {
-		c.ring.add(f, f.seq, now)
-	}
+	c.ring.add(f, now)
 	for _, sub := range c.subs {
-		c.deliver(sub, frames)
+		c.deliver(sub, f)
 	}
 }
 
-func (c *channel) deliver(sub *subscription, frames []*Frame) {
+func (c *channel) deliver(sub *subscription, f *Frame) {
 	if sub.conflated {
-		for _, f := range frames {
-			if f.lasting {
-				sub.missed = append(sub.missed, f)
-			}
+		if f.lasting {
+			sub.missed = append(sub.missed, f)
 		}
 		if n := len(sub.missed); n > maxMissed {
 			sub.missed = sub.missed[n-maxMissed:]
 		}
 		return
 	}
-	n := sub.conn.pushFrames(frames, sub)
-	if c.family.book && !frames[0].lasting && n >= c.hub.limits.ConflateAt {
+	n := sub.conn.push(item{frame: f, sub: sub, size: f.size})
+	if c.family.book && !f.lasting && n >= c.hub.limits.ConflateAt {
 		sub.conflated = true
 		conflations.Inc()
 		sub.conn.queue.conflate(sub)
@@ -241,7 +240,10 @@ func (c *channel) book(e *model.Event, u *model.BookUpdate, v *book.View, m *mod
 	c.publish(now, c.frame(shared, false))
 }
 
-// trades publishes one frame per trade.
+// batchBytes is from where on a batch of trades is published in several frames: a piece that a socket takes at once.
+const batchBytes = joinBytes
+
+// trades publishes one message per trade, joined to a frame.
 func (c *channel) trades(e *model.Event, b *model.TradeBatch, m *model.Market, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -250,17 +252,22 @@ func (c *channel) trades(e *model.Event, b *model.TradeBatch, m *model.Market, n
 	if !c.active {
 		return
 	}
+	c.scratch = c.scratch[:0]
+	f := &Frame{channel: c, seq: c.seq + 1}
 	for i := range b.Rows {
 		c.seq++
-		f := tradeFrame{trade: &b.Rows[i], seq: c.seq, at: model.Millis(now.UnixMilli()), recovered: b.Recovered}
-		var shared int
-		c.scratch, shared = appendTradeFrame(c.scratch[:0], c.name, m, f)
-		c.batch = append(c.batch, c.frame(shared, false))
-	}
-	if len(c.batch) > 0 {
-		c.publish(now, c.batch...)
-		clear(c.batch)
-		c.batch = c.batch[:0]
+		t := tradeFrame{trade: &b.Rows[i], seq: c.seq, at: model.Millis(now.UnixMilli()), recovered: b.Recovered}
+		var start, shared int
+		c.scratch, start = beginFrame(c.scratch)
+		c.scratch, shared = appendTradeFrame(c.scratch, c.name, m, t)
+		f.shared = shared - start - frameHead
+		c.scratch = endFrame(c.scratch, start)
+		if i == len(b.Rows)-1 || len(c.scratch) >= batchBytes {
+			f.typed, f.size, f.more = bytes.Clone(c.scratch), len(c.scratch), int(c.seq-f.seq)
+			c.publish(now, f)
+			c.scratch = c.scratch[:0]
+			f = &Frame{channel: c, seq: c.seq + 1}
+		}
 	}
 }
 

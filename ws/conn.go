@@ -47,6 +47,7 @@ type Conn struct {
 	code      closeCode // set before closing
 	reason    string
 	written   chan struct{} // closed when the writer has ended
+	deadlined time.Time     // on the writer: when the socket's write deadline was set
 
 	authTimer *time.Timer
 	pingTimer *time.Timer
@@ -242,18 +243,9 @@ var pongFrame = typeFrame("pong")
 // send queues a finished frame that belongs to no channel.
 func (c *Conn) send(frame []byte) { c.push(item{raw: frame, size: len(frame)}) }
 
-// push queues an item; a full queue closes the connection. It returns how many items wait.
+// push queues an item; a full queue closes the connection. It returns how many frames wait.
 func (c *Conn) push(it item) int {
 	result, n := c.queue.push(it)
-	if result == pushFull {
-		c.shut(closeSlow, true)
-	}
-	return n
-}
-
-// pushFrames queues the frames of one event; a full queue closes the connection. It returns how many items wait.
-func (c *Conn) pushFrames(frames []*Frame, sub *subscription) int {
-	result, n := c.queue.pushFrames(frames, sub)
 	if result == pushFull {
 		c.shut(closeSlow, true)
 	}
