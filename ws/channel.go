@@ -22,6 +22,7 @@ type channel struct {
 	family *family
 	name   string
 	market atomic.Pointer[model.Market] // of the last event: names and scales
+	set    *variant                     // of a family with options; nil of the others
 
 	mu     sync.Mutex
 	active bool   // somebody listens, or left less than the ring's age ago
@@ -32,7 +33,7 @@ type channel struct {
 	ring   ring
 
 	view    *book.View   // published last; nil while the book is out of sync
-	whole   *Frame       // the view as a frame of the present seq, nil until somebody needs it
+	whole   *Frame       // the view as a frame of the present seq, nil until somebody needs it; with options the last frame
 	recv    model.Micros // receive time of the last event
 	quiet   time.Time    // the last frame or heartbeat
 	scratch []byte
@@ -66,6 +67,54 @@ func (c *channel) activate() {
 	c.active, c.epoch, c.seq = true, newEpoch(), 1
 	c.ring.reset()
 	c.whole, c.quiet = nil, c.hub.now()
+	if c.set != nil {
+		c.begin(c.quiet)
+	}
+}
+
+// begin makes what is known the state of the first seq, in the families that have one.
+func (c *channel) begin(now time.Time) {
+	switch c.family {
+	case enrichedBookFamily:
+		if c.set.latest.view != nil {
+			c.show(now)
+		}
+	case heatmapFamily:
+		if data := c.hub.own.heatmaps.Heatmap(c.market.Load().ID); data != nil {
+			c.showHeatmap(data, now)
+		}
+	}
+}
+
+// state is what a new subscriber starts with, as a frame of the present seq; nil where there is none.
+func (c *channel) state() *Frame {
+	if c.set == nil && c.view != nil {
+		return c.wholeBook()
+	}
+	return c.whole
+}
+
+// idle tells whether nobody listens.
+func (c *channel) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.subs) == 0
+}
+
+// retire ends the epoch.
+func (c *channel) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rest()
+}
+
+// rest lets go of what only subscribers need. The lock is held.
+func (c *channel) rest() {
+	c.active, c.whole, c.scratch = false, nil, nil
+	c.ring.reset()
+	if c.set != nil && c.set.timer != nil {
+		c.set.timer.Stop()
+	}
 }
 
 // subscribe puts the acknowledgement, and what the subscriber has missed or the whole book, into the connection's queue
@@ -85,6 +134,7 @@ func (c *channel) subscribe(conn *Conn, old *subscription, s *since) *subscripti
 	var missed []byte
 	var count int
 	recovered := false
+	first := c.state()
 	if s != nil && s.Epoch == c.epoch {
 		missed, count, recovered = c.since(s.Seq, format(conn.as.Load()))
 	}
@@ -94,11 +144,10 @@ func (c *channel) subscribe(conn *Conn, old *subscription, s *since) *subscripti
 		if len(missed) > 0 {
 			conn.push(item{raw: missed, size: len(missed), messages: count})
 		}
-	case c.view != nil:
+	case first != nil:
 		// The whole book is the state after frame seq and carries its number.
-		conn.send(c.acknowledge(c.seq-1, s, false))
-		f := c.wholeBook()
-		conn.push(item{frame: f, sub: sub, size: f.size})
+		conn.send(c.acknowledge(first.seq-1, s, false))
+		conn.push(item{frame: first, sub: sub, size: first.size})
 	default:
 		conn.send(c.acknowledge(c.seq, s, false))
 	}
@@ -204,8 +253,8 @@ func (c *channel) catchUp(sub *subscription) []*Frame {
 	}
 	frames := sub.missed
 	sub.conflated, sub.missed = false, nil
-	if c.view != nil {
-		frames = append(frames, c.wholeBook())
+	if f := c.state(); f != nil {
+		frames = append(frames, f)
 	}
 	return frames
 }
@@ -277,6 +326,9 @@ func (c *channel) gap(g *model.Gap, now time.Time) {
 	defer c.mu.Unlock()
 	if c.family.book {
 		c.view, c.whole = nil, nil
+		if c.set != nil {
+			c.set.latest.view, c.set.shown = nil, enrichedBook{}
+		}
 	}
 	if g.To == 0 || g.Filled || !c.active {
 		return

@@ -85,6 +85,7 @@ type Frame struct {
 	wrapOnce sync.Once
 	wrapped  []byte
 
+	lazy   encoder        // encodes what is ours; nil for what is encoded already and for whole books
 	view   *book.View     // lazy: the book to encode
 	native *nativeChannel // encodes the view in the venue's form; nil for ours
 	seq    uint64         // of the first message; the others follow without a hole
@@ -94,6 +95,11 @@ type Frame struct {
 	lasting bool
 }
 
+// encoder encodes a frame of a channel of ours, headers included. It is called once and may forget what it encodes.
+type encoder interface{ encode(f *Frame) []byte }
+
+func (f *Frame) encodeLazy() { f.typed = f.lazy.encode(f) }
+
 // messages is how many messages the frame holds.
 func (f *Frame) messages() int { return 1 + f.more }
 
@@ -102,7 +108,10 @@ func (f *Frame) last() uint64 { return f.seq + uint64(f.more) }
 
 // bytes returns the finished messages in a format. It may be called from any goroutine.
 func (f *Frame) bytes(as format) []byte {
-	if f.view != nil {
+	switch {
+	case f.lazy != nil:
+		f.once.Do(f.encodeLazy)
+	case f.view != nil:
 		f.once.Do(f.encodeBook)
 	}
 	if as == typed || f.shared == 0 {

@@ -44,7 +44,7 @@ func showMetrics() {
 	for _, path := range []string{pathLive, pathStream, pathReplay} {
 		connections(path)
 	}
-	for _, f := range families[:hubFamilies] {
+	for _, f := range families {
 		subscriptions(f.name)
 	}
 	for f := range nativeHeight + 1 {

@@ -15,6 +15,7 @@ import (
 
 	"hyperlight/engine/access"
 	"hyperlight/engine/model"
+	"hyperlight/engine/num"
 	"hyperlight/engine/replay"
 )
 
@@ -62,6 +63,14 @@ type Options struct {
 	// ClientIP tells the caller's address from the peer's and the X-Forwarded-For header; nil means the peer's. It is
 	// called at each handshake and may change its mind about trusted proxies.
 	ClientIP func(peer netip.Addr, forwardedFor string) netip.Addr
+	// WhaleNotional is the value from which something is a whale's or worth an alert, where a subscription does not say;
+	// 0 means 100,000 USD. WhaleByMarket overrides it per market.
+	WhaleNotional num.USD
+	WhaleByMarket map[model.MarketID]num.USD
+	// Owners names the owners of resting orders; nil: none is known.
+	Owners Owners
+	// Heatmaps serves liquidation_heatmap; nil: the channel is refused.
+	Heatmaps Heatmaps
 	// Compression offers permessage-deflate. It is reserved: no build offers it yet, and true is refused by New.
 	Compression bool
 }
@@ -166,6 +175,7 @@ func New(o Options) (*Server, error) {
 		s.o.PrivateSockets = defaultPrivateSockets
 	}
 	s.hub = newHub(o.Markets, &s.o.Native, o.Now, s.limits)
+	s.hub.own = ownOptions{whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, owners: o.Owners, heatmaps: o.Heatmaps}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	showMetrics()
 	s.done.Go(s.sweep)

@@ -12,7 +12,7 @@ type RestingOrder struct {
 
 // Attribution is who owned the resting orders of a market when they were read last. It is immutable.
 type Attribution struct {
-	At     Millis             // when they were read
-	Epoch  uint8              // scale epoch of prices and sizes
+	At     Millis            // when they were read
+	Epoch  uint8             // scale epoch of prices and sizes
 	Orders [2][]RestingOrder // by side, best price first
 }
