@@ -8,7 +8,6 @@ import (
 	"iter"
 	"math"
 
-	"hyperlight/engine/book"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -38,14 +37,15 @@ type bookLane struct {
 	timesEnd bool
 
 	gaps []model.Gap
-	book *book.Book // nil where no snapshot is asked for
+	book *walk // nil where no snapshot is asked for
+	top  Top
 	ev   Event
 }
 
 func newBookLane(s *MergedSource, m *model.Market, gaps []model.Gap) *bookLane {
 	l := &bookLane{h: s.h, req: &s.req, m: m, gaps: gaps, from: s.span().From.Micros(), to: s.span().To.Micros()}
 	if s.req.Include.Has(Snapshot) || s.req.StartBooks {
-		l.book = book.New()
+		l.book = newWalk(m)
 	}
 	if !s.req.Include.Has(Snapshot) {
 		l.timesEnd = true
@@ -95,7 +95,7 @@ func (l *bookLane) advance(ctx context.Context) (place, error) {
 			g := &l.gaps[0]
 			l.gaps = l.gaps[1:]
 			if l.book != nil {
-				l.book.Desync()
+				l.book.desync()
 			}
 			l.ev.Gap = g
 			return l.emit(Gap, max(g.From, l.from)), nil
@@ -134,7 +134,7 @@ func (l *bookLane) begin(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("read book at start: %w", err)
 	}
 	if l.walks() {
-		l.book.Reset(v)
+		l.book.reset(v)
 	}
 	l.ev.View = v
 	return l.req.StartBooks, nil
@@ -154,7 +154,7 @@ func (l *bookLane) emitInitial() place {
 // snapshot prepares the event of a full second. Where the walked book is not whole although the record says that it is
 // held (the start lay in no held interval), it is read anew.
 func (l *bookLane) snapshot(ctx context.Context, sec model.Micros) (bool, error) {
-	if !l.book.Synced() {
+	if !l.book.synced() {
 		v, err := l.h.BookAt(ctx, l.m.ID, sec)
 		if errors.Is(err, history.ErrNoData) {
 			return false, nil
@@ -162,19 +162,24 @@ func (l *bookLane) snapshot(ctx context.Context, sec model.Micros) (bool, error)
 		if err != nil {
 			return false, fmt.Errorf("read book of a second: %w", err)
 		}
-		l.book.Reset(v)
+		l.book.reset(v)
 	}
-	l.ev.View = l.book.View()
+	if l.req.Depth > 0 {
+		l.book.top(&l.top, l.req.Depth)
+		l.ev.Top, l.ev.View = &l.top, nil
+	} else {
+		l.ev.View = l.book.view()
+	}
 	return true, nil
 }
 
 // take applies a row to the walked book and makes its event; false where the request does not send it.
 func (l *bookLane) take(row *record.BookRow) (place, bool) {
 	if l.walks() || row.Update.Snapshot && l.book != nil {
-		l.apply(row)
+		l.book.apply(row)
 	}
 	if row.Update.Snapshot && l.req.StartBooks {
-		l.ev.View = l.book.View()
+		l.ev.View, l.ev.Top = l.book.view(), nil
 		p := l.emit(Snapshot, row.Recv)
 		l.ev.Resync = true
 		return p, true
@@ -186,21 +191,6 @@ func (l *bookLane) take(row *record.BookRow) (place, bool) {
 	p := l.emit(BookUpdate, row.Recv)
 	l.given = true
 	return p, true
-}
-
-// apply follows a row. A row that does not fit leaves the book waiting; the next second reads it from the record.
-func (l *bookLane) apply(row *record.BookRow) {
-	if row.Epoch != l.book.Epoch() {
-		fromPS, fromSS := l.m.ScaleAt(l.book.Epoch())
-		toPS, toSS := l.m.ScaleAt(row.Epoch)
-		if !row.Update.Snapshot && l.book.Rescale(fromPS, fromSS, toPS, toSS) != nil {
-			l.book.Desync()
-		}
-		l.book.SetEpoch(row.Epoch)
-	}
-	if err := l.book.Apply(&row.Update, row.Time, row.Recv); err != nil && !errors.Is(err, book.ErrStale) {
-		l.book.Desync()
-	}
 }
 
 // peekRow returns the next update that was not yet given, nil at the end.

@@ -113,6 +113,10 @@ func line(e *Event) string {
 	case BookUpdate:
 		fmt.Fprintf(&b, " n%d %v %v", e.Row.Update.Seq, e.Row.Update.Bids, e.Row.Update.Asks)
 	case Snapshot:
+		if e.Top != nil {
+			fmt.Fprintf(&b, " n%d %v %v", e.Top.Seq, e.Top.Bids, e.Top.Asks)
+			break
+		}
 		fmt.Fprintf(&b, " n%d %v i%v r%v", e.View.Seq, e.View.Append(nil, model.Bid, 0), e.Initial, e.Resync)
 	case Gap:
 		fmt.Fprintf(&b, " %s %d-%d %s", e.Gap.Kind, e.Gap.From, e.Gap.To, e.Gap.Cause)
@@ -274,7 +278,11 @@ func naiveBooks(f *fakeHistory, req Request, m *model.Market) []*Event {
 	seconds := func(until model.Micros) {
 		for ; sec <= until && sec < to && req.Include.Has(Snapshot); sec += 1_000_000 {
 			if v, err := f.BookAt(context.Background(), m.ID, sec); err == nil {
-				evs = append(evs, &Event{Kind: Snapshot, Market: m, TS: sec, View: v})
+				e := &Event{Kind: Snapshot, Market: m, TS: sec, View: v}
+				if n := req.Depth; n > 0 {
+					e.Top = &Top{Bids: v.Append(nil, model.Bid, n), Asks: v.Append(nil, model.Ask, n), Seq: v.Seq}
+				}
+				evs = append(evs, e)
 			}
 		}
 	}
@@ -327,6 +335,7 @@ func drawRequest(t *rapid.T, markets int) Request {
 			req.Include |= Kinds(k)
 		}
 	}
+	req.Depth = rapid.IntRange(0, 3).Draw(t, "depth")
 	req.StartBooks = req.Include.Has(BookUpdate)
 	if rapid.Bool().Draw(t, "receive order") {
 		req.Order = ReceiveOrder

@@ -89,6 +89,7 @@ type Event struct {
 	Stats   *model.Stats
 	Row     *record.BookRow
 	View    *book.View // immutable, may be kept
+	Top     *Top       // of a one-second Snapshot in place of View, where the request has a Depth
 	Gap     *model.Gap // To is 0 while the hole is still open
 
 	// Start says that the event belongs to the state at the start or at the target of a seek, or stands before the last
@@ -96,6 +97,13 @@ type Event struct {
 	Start   bool
 	Initial bool // Snapshot: the book at the start, or at the target of a seek
 	Resync  bool // Snapshot: a whole book received again on the way
+}
+
+// Top is the best levels of a book, best first.
+type Top struct {
+	Bids, Asks []model.Level
+	Seq        uint64
+	Epoch      uint8
 }
 
 // Request says what to read.
@@ -106,6 +114,9 @@ type Request struct {
 	Order    Order
 	// Columns of the trades; 0 means record.Core.
 	Columns record.Columns
+	// Depth, if not 0, makes one-second snapshots come as the best levels, at most so many a side, in Event.Top: that takes
+	// a fraction of what whole books take.
+	Depth int
 	// StartBooks begins with each market's book as held at From (again after a seek), and sends every book that was
 	// received again as a Snapshot with Resync. Without it a re-received book shows only in the one-second snapshots.
 	StartBooks bool
