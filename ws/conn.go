@@ -29,6 +29,15 @@ type session interface {
 	end()
 }
 
+// nativeSpeaker is a session in the venue's protocol, which decides itself what the first messages mean.
+type nativeSpeaker interface {
+	session
+	// open greets the client.
+	open()
+	// message handles a client message; false where the connection speaks our protocol from it on.
+	message(text []byte) bool
+}
+
 // Conn is one client connection. Two goroutines serve it: one reads and handles messages, one writes. Everybody else
 // only puts frames into its queue.
 type Conn struct {
@@ -134,7 +143,7 @@ func (c *Conn) run() {
 			c.server.quota.give(c.owner.Load(), slotConnection)
 		}
 	}()
-	if n, ok := c.session.(*nativeSession); ok {
+	if n, ok := c.session.(nativeSpeaker); ok {
 		n.open()
 	} else {
 		c.greet()
@@ -174,7 +183,7 @@ func (c *Conn) readLoop() {
 		}
 		messagesIn.Inc()
 		c.idle.hear(c.server.o.Now())
-		if n, ok := c.session.(*nativeSession); ok && n.message(msg) {
+		if n, ok := c.session.(nativeSpeaker); ok && n.message(msg) {
 			continue
 		}
 		c.message(msg)

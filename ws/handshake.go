@@ -20,6 +20,7 @@ const (
 	pathLive   = "/ws"
 	pathStream = "/stream"
 	pathReplay = "/ws/replay"
+	pathPast   = "/replay/stream"
 )
 
 const notAHandshake = "this path takes a WebSocket handshake"
@@ -43,6 +44,15 @@ func (s *Server) Stream(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	s.upgrade(ctx, pathStream, newNativeSession)
+}
+
+// Past serves a connection that speaks the venue's own protocol on the recorded past.
+func (s *Server) Past(ctx *fasthttp.RequestCtx) {
+	if !s.o.Native.streams() || s.o.History == nil {
+		s.refuseHandshake(ctx, fasthttp.StatusServiceUnavailable, model.CodeServiceUnavailable, "nothing is recorded that could be replayed")
+		return
+	}
+	s.upgrade(ctx, pathPast, newPastSession)
 }
 
 func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn) session) {

@@ -50,6 +50,8 @@ var testMarketList = func() []*model.Market {
 	return ms
 }()
 
+func (testMarkets) All() []*model.Market { return testMarketList }
+
 func (testMarkets) Get(id model.MarketID) (*model.Market, bool) {
 	if int(id) < len(testMarketList) {
 		return testMarketList[id], true
@@ -126,6 +128,8 @@ func serve(t testing.TB, o Options) *harness {
 		switch string(ctx.Path()) {
 		case pathReplay:
 			s.Replay(ctx)
+		case pathPast:
+			s.Past(ctx)
 		case pathStream:
 			s.Stream(ctx)
 		default:

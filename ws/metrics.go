@@ -41,7 +41,7 @@ const (
 func showMetrics() {
 	dropped(dropSlow)
 	dropped(dropRate)
-	for _, path := range []string{pathLive, pathStream, pathReplay} {
+	for _, path := range []string{pathLive, pathStream, pathReplay, pathPast} {
 		connections(path)
 	}
 	for _, f := range families {

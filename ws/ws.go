@@ -23,6 +23,7 @@ import (
 type Markets interface {
 	Get(id model.MarketID) (*model.Market, bool)
 	ByNative(venue uint8, native int64) (*model.Market, bool)
+	All() []*model.Market // not to be changed
 }
 
 // Access authenticates callers, and tells later whether they still stand; *access.Access is one.
@@ -153,6 +154,9 @@ type Server struct {
 	conns  map[*Conn]struct{}
 	closed bool
 	done   sync.WaitGroup // one per connection, the sweeper and the watcher
+
+	pastMu sync.Mutex // before a session's clock
+	pasts  map[*pastSession]struct{}
 }
 
 // New returns a server and starts its sweeper, which Close ends. The server's hub belongs into the listeners of the

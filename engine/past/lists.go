@@ -2,7 +2,6 @@ package past
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	"hyperlight/engine/history"
@@ -241,7 +240,7 @@ const eightHours = 8
 // FundingRates returns the rates of the running hour that the venue had told, and the same in its own form.
 func (v *View) FundingRates(ctx context.Context) (*model.FundingRates, error) {
 	out := &model.FundingRates{Venue: []byte{'['}}
-	for _, m := range slices.Backward(v.markets.All()) {
+	for _, m := range v.markets.All() {
 		if kindOf(m) != typePerp {
 			continue
 		}

@@ -3,7 +3,7 @@ package past
 import (
 	"cmp"
 	"context"
-	"net/http"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -61,16 +61,16 @@ func (v *View) Native(ctx context.Context, name string, q Query) (status int, bo
 		return refused(&refusal{codeNotFound, "not recorded: this call has no answer of the past"})
 	}
 	body, err = answer(v, ctx, q)
-	if r, ok := err.(*refusal); ok { //nolint:errorlint // refusals are made here and never wrapped
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return refused(r)
 	}
-	return http.StatusOK, body, err
+	return 200, body, err
 }
 
 func refused(r *refusal) (int, []byte, error) {
 	b := strconv.AppendInt([]byte(`{"code":`), int64(r.code), 10)
 	b = model.AppendString(append(b, `,"message":`...), r.message)
-	return http.StatusBadRequest, append(b, '}'), nil
+	return 400, append(b, '}'), nil
 }
 
 func integer(q Query, name string) (int64, error) {
