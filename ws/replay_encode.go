@@ -14,10 +14,9 @@ type replayEncoder struct {
 	seqs  map[string]uint64 // format live: frames sent per channel
 	names map[model.MarketID]*liveNames
 
-	// Format native: the venue's encoders, and their working memory.
-	native     *Native
+	native     *Native // the venue's encoders, for format native
 	batch      model.TradeBatch
-	bids, asks []model.Level
+	bids, asks []model.Level // working memory: the levels of a whole book
 }
 
 // liveNames are a market's channel names in format live.
@@ -224,8 +223,13 @@ func (e *replayEncoder) appendSnapshot(b []byte, ev *replay.Event) []byte {
 	case ev.Resync:
 		mark, depth = `"resync":true,`, 0
 	}
-	v := ev.View
-	ps, ss := ev.Market.ScaleAt(v.Epoch)
+	top := ev.Top
+	if top == nil {
+		v := ev.View
+		e.bids, e.asks = v.Append(e.bids[:0], model.Bid, depth), v.Append(e.asks[:0], model.Ask, depth)
+		top = &replay.Top{Bids: e.bids, Asks: e.asks, Seq: v.Seq, Epoch: v.Epoch}
+	}
+	ps, ss := ev.Market.ScaleAt(top.Epoch)
 	b = append(b, `{"type":"replay_event","event_type":"orderbook_snapshot",`...)
 	b = append(b, mark...)
 	b = append(b, `"data":{"market_id":`...)
@@ -233,32 +237,28 @@ func (e *replayEncoder) appendSnapshot(b []byte, ev *replay.Event) []byte {
 	b = append(b, ',')
 	b = append(b, mark...)
 	b = append(b, `"bids":[`...)
-	b = appendViewPairs(b, ev, model.Bid, depth, ps, ss)
+	b = appendPairs(b, top.Bids, ps, ss)
 	b = append(b, `],"asks":[`...)
-	b = appendViewPairs(b, ev, model.Ask, depth, ps, ss)
+	b = appendPairs(b, top.Asks, ps, ss)
 	b = append(b, `],"best_bid":`...)
-	bid, hasBid := v.Best(model.Bid)
+	bid, hasBid := first(top.Bids)
 	b = appendPrice(b, bid.Price, ps, hasBid)
 	b = append(b, `,"best_ask":`...)
-	ask, hasAsk := v.Best(model.Ask)
+	ask, hasAsk := first(top.Asks)
 	b = appendPrice(b, ask.Price, ps, hasAsk)
 	b = append(b, `,"spread":`...)
 	b = appendPrice(b, ask.Price-bid.Price, ps, hasBid && hasAsk)
 	b = append(b, `,"nonce":`...)
-	b = strconv.AppendUint(b, v.Seq, 10)
+	b = strconv.AppendUint(b, top.Seq, 10)
 	return append(b, '}')
 }
 
-func appendViewPairs(b []byte, ev *replay.Event, s model.Side, n int, ps, ss uint8) []byte {
-	first := true
-	for l := range ev.View.Levels(s, n) {
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = l.AppendPair(b, ps, ss)
+// first returns the best of a side's levels.
+func first(levels []model.Level) (model.Level, bool) {
+	if len(levels) == 0 {
+		return model.Level{}, false
 	}
-	return b
+	return levels[0], true
 }
 
 func appendPrice(b []byte, p num.Price, ps uint8, known bool) []byte {

@@ -65,6 +65,7 @@ func (s *Server) parseReplay(m *message, plan *access.Plan) (*replayRequest, err
 	if most := s.o.SnapshotDepth; most > 0 {
 		r.depth = min(r.depth, most)
 	}
+	r.source.Depth = r.depth
 	r.speed = 1
 	if m.Speed != nil {
 		speed, err := parseSpeed(m.Speed, plan)

@@ -26,8 +26,10 @@ type bookLane struct {
 	rows    cursor[*record.BookRow]
 	row     *record.BookRow // head of rows, not yet given
 	rowsEnd bool
-	last    model.Micros // receive time of the row that rows gave last
-	same    int          // how many rows of that receive time it gave: where to go on after a release
+	quiet   bool         // no row is an event of its own
+	until   model.Micros // where quiet, rows received before it are applied as they are read
+	last    model.Micros // receive time of the row that was read last
+	same    int          // how many rows of that receive time were read: where to go on after a release
 	copy    record.BookRow
 	given   bool // the event handed out points to a row of the iterator
 
@@ -50,6 +52,7 @@ func newBookLane(s *MergedSource, m *model.Market, gaps []model.Gap) *bookLane {
 	if !s.req.Include.Has(Snapshot) {
 		l.timesEnd = true
 	}
+	l.quiet = !s.req.Include.Has(BookUpdate) && !s.req.StartBooks
 	return l
 }
 
@@ -78,11 +81,18 @@ func (l *bookLane) advance(ctx context.Context) (place, error) {
 		}
 	}
 	for {
-		row, err := l.peekRow(ctx)
+		sec, err := l.peekSecond(ctx)
 		if err != nil {
 			return place{}, err
 		}
-		sec, err := l.peekSecond(ctx)
+		if l.quiet && sec == math.MaxInt64 && len(l.gaps) == 0 {
+			return place{}, io.EOF // the rows that are left lead to nothing
+		}
+		l.until = sec
+		if len(l.gaps) > 0 {
+			l.until = min(sec, l.gaps[0].From+1)
+		}
+		row, err := l.peekRow(ctx)
 		if err != nil {
 			return place{}, err
 		}
@@ -198,35 +208,50 @@ func (l *bookLane) peekRow(ctx context.Context) (*record.BookRow, error) {
 	if l.row != nil || l.rowsEnd {
 		return l.row, nil
 	}
-	skip := 0
 	if !l.rows.isOpen() {
-		from := l.from
-		if l.same > 0 {
-			from, skip = l.last, l.same
-		}
-		l.rows.open(l.h.Updates(ctx, l.m.ID, from, l.to))
+		l.rows.open(l.stored(ctx))
 	}
-	for {
-		row, ok, err := l.rows.step()
-		if err != nil {
-			return nil, err
+	row, ok, err := l.rows.step()
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		l.rowsEnd = true
+		l.rows.release()
+		return nil, nil
+	}
+	l.row = row
+	return row, nil
+}
+
+// stored reads on behind the last row given. Rows that are no events are applied here, because a step of a cursor takes
+// longer than following a row.
+func (l *bookLane) stored(ctx context.Context) iter.Seq2[*record.BookRow, error] {
+	from, skip := l.from, 0
+	if l.same > 0 {
+		from, skip = l.last, l.same
+	}
+	return func(yield func(*record.BookRow, error) bool) {
+		for row, err := range l.h.Updates(ctx, l.m.ID, from, l.to) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if skip > 0 {
+				skip--
+				continue
+			}
+			if row.Recv == l.last {
+				l.same++
+			} else {
+				l.last, l.same = row.Recv, 1
+			}
+			if l.quiet && row.Recv < l.until {
+				l.book.apply(row)
+			} else if !yield(row, nil) {
+				return
+			}
 		}
-		if !ok {
-			l.rowsEnd = true
-			l.rows.release()
-			return nil, nil
-		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		if row.Recv == l.last {
-			l.same++
-		} else {
-			l.last, l.same = row.Recv, 1
-		}
-		l.row = row
-		return row, nil
 	}
 }
 
