@@ -161,7 +161,7 @@ func TestPastSubscriptionsComeAndGo(t *testing.T) {
 	h := servePast(t, Options{})
 	c := h.past(tapeQuery("20"), nil)
 	id := c.pastNext("connected").SessionID
-	if at, n := h.s.ReplayClock("local", id); n != 1 || at != tapeStart.Micros() {
+	if at, n := h.s.ReplayClock("enterprise", id); n != 1 || at != tapeStart.Micros() {
 		t.Errorf("before the first subscription the clock stands at %d, %d sessions", at, n)
 	}
 	c.say(`{"type":"subscribe","channel":"trade/0"}`)
@@ -172,7 +172,7 @@ func TestPastSubscriptionsComeAndGo(t *testing.T) {
 	for range 20 {
 		c.pastNext("update/trade")
 	}
-	at, n := h.s.ReplayClock("local", "")
+	at, n := h.s.ReplayClock("enterprise", "")
 	if n != 1 || at <= tapeStart.Micros()+4_000_000 || at > tapeStart.Micros()+30_000_000 {
 		t.Errorf("after twenty trades the clock stands at %d", at-tapeStart.Micros())
 	}
@@ -222,13 +222,13 @@ func TestPastPacing(t *testing.T) {
 	if took := time.Since(begin); took < 900*time.Millisecond || took > 1900*time.Millisecond {
 		t.Errorf("40 s of record at speed 50 took %v", took)
 	}
-	eventually(t, func() bool { _, n := h.s.ReplayClock("local", ""); return n == 0 })
+	eventually(t, func() bool { _, n := h.s.ReplayClock("enterprise", ""); return n == 0 })
 }
 
 // What a plan does not allow, or nobody can mean, is refused in the venue's form before the socket closes.
 func TestPastRefusals(t *testing.T) {
 	free, starter := http.Header{"X-Api-Key": {"hlt_free"}}, http.Header{"X-Api-Key": {"hlt_starter"}}
-	h := servePast(t, Options{Now: func() time.Time { return time.UnixMilli(int64(tapeEnd) + 3_600_000) }})
+	h := servePast(t, Options{})
 	for name, tt := range map[string]struct {
 		query  string
 		header http.Header
