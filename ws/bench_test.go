@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-
 	"hyperlight/bench"
 	"hyperlight/engine/model"
 )
