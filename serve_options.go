@@ -12,6 +12,8 @@ import (
 	"hyperlight/config"
 	"hyperlight/engine"
 	"hyperlight/engine/feed/lighter"
+	"hyperlight/engine/model"
+	"hyperlight/engine/past"
 	api "hyperlight/http"
 	"hyperlight/kv"
 	"hyperlight/ws"
@@ -37,8 +39,10 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 		Status:       func() api.Status { return apiStatus(eng.Status()) },
 		FundingRates: eng.FundingRates,
 		WebSocket: map[string]api.Handler{
-			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay,
+			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay, "/replay/stream": sockets.Past,
 		},
+		Past:           func(at model.Micros) api.Past { return past.At(eng.History(), eng.Registry(), at) },
+		ReplayClock:    sockets.ReplayClock,
 		AllowAnonymous: cfg.Proxy.AllowAnonymous, PublicURL: publicURL, TLS: tls, TrustedProxies: trustedProxies(cfg),
 		CursorKey: keys.derive("cursor"), MetricsToken: string(cfg.Metrics.Token), SnapshotDepth: cfg.Snapshots.Depth,
 		Logger: log, AccessLog: accessLog(cfg, stderr),

@@ -19,13 +19,13 @@ const (
 // listed returns the markets that a list asks for, by their ids.
 func (v *View) listed(q Query) ([]*model.Market, error) {
 	id, filter := int64(allMarkets), "all"
-	if _, given := q.Get("market_id"); given {
+	if _, given := q("market_id"); given {
 		var err error
 		if id, err = integer(q, "market_id"); err != nil {
 			return nil, err
 		}
 	}
-	if f, given := q.Get("filter"); given {
+	if f, given := q("filter"); given {
 		filter = f
 	}
 	if filter != "all" && filter != typePerp && filter != typeSpot {

@@ -14,10 +14,8 @@ import (
 	"hyperlight/engine/record"
 )
 
-// Query is the query of a native call; Get returns the decoded value of a member.
-type Query interface {
-	Get(name string) (value string, ok bool)
-}
+// Query returns the decoded value of a member of a native call's query.
+type Query = func(name string) (value string, ok bool)
 
 // venueLighter is the venue's number in a model.MarketID.
 const venueLighter = 0
@@ -50,10 +48,7 @@ var natives = map[string]func(*View, context.Context, Query) ([]byte, error){
 	"exchangeStats": (*View).exchangeStats, "currentHeight": (*View).currentHeight, "orderBookOrders": (*View).orderBookOrders,
 }
 
-// IsNative tells whether the venue's call of that name, which follows /api/v1/, is answered.
-func IsNative(name string) bool { return natives[name] != nil }
-
-// Native answers a call of the venue's own in its form, refusals too, as it would have been answered at the clock. An
+// Native answers a call of the venue's own, named by what follows /api/v1/, in its form, refusals too, as it would have been answered at the clock. An
 // error is one of the store or of ctx.
 func (v *View) Native(ctx context.Context, name string, q Query) (status int, body []byte, err error) {
 	answer := natives[name]
@@ -74,7 +69,7 @@ func refused(r *refusal) (int, []byte, error) {
 }
 
 func integer(q Query, name string) (int64, error) {
-	text, ok := q.Get(name)
+	text, ok := q(name)
 	n, err := strconv.ParseInt(text, 10, 64)
 	if !ok || err != nil {
 		return 0, invalid(name)
@@ -166,12 +161,12 @@ func (v *View) nativeCandles(ctx context.Context, q Query) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	word, _ := q.Get("resolution")
+	word, _ := q("resolution")
 	length := lengths[word]
 	if length == 0 {
 		return nil, invalid("resolution")
 	}
-	if shifted, given := q.Get("set_timestamp_to_end"); given && shifted != "false" {
+	if shifted, given := q("set_timestamp_to_end"); given && shifted != "false" {
 		return nil, invalid("set_timestamp_to_end is not answered from the record")
 	}
 	from, to, err := v.span(q)
@@ -196,7 +191,7 @@ func (v *View) nativeFundings(ctx context.Context, q Query) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	word, _ := q.Get("resolution")
+	word, _ := q("resolution")
 	if word != "1h" {
 		return nil, invalid("resolution: only 1h is recorded")
 	}
