@@ -14,6 +14,7 @@ import (
 	"hyperlight/engine/feed/lighter"
 	"hyperlight/engine/model"
 	"hyperlight/engine/past"
+	"hyperlight/engine/replay"
 	api "hyperlight/http"
 	"hyperlight/kv"
 	"hyperlight/ws"
@@ -63,6 +64,9 @@ func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, cli
 			AllStats: lighter.AppendMarketStatsAllFrame, Height: lighter.AppendHeightFrame, Connected: lighter.AppendConnectedFrame,
 			Unsubscribed: lighter.AppendUnsubscribedFrame, Error: lighter.AppendErrorFrame, Pong: lighter.AppendPongFrame,
 		},
+	}
+	if cfg.Replay.FinePacing {
+		o.Pacer = new(replay.Pacer)
 	}
 	if o.PrivateSockets == 0 {
 		o.PrivateSockets = -1 // the sockets take 0 as their default

@@ -18,6 +18,7 @@ var (
 	privateSockets = metrics.NewGauge(`hyperlight_ws_private_sockets`, nil)
 	replaysActive  = metrics.NewGauge(`hyperlight_replays_active`, nil)
 	replayEvents   = metrics.NewCounter(`hyperlight_replay_events_total`)
+	replayLateness = metrics.NewHistogram(`hyperlight_replay_lateness_seconds`) // of paced events, at their encoding
 	queuedBytes    = newSum(`hyperlight_ws_queue_bytes`)
 	ringBytes      = newSum(`hyperlight_ws_ring_bytes`)
 	// fanOut is from an event's receive time to its frame in every subscriber's queue.

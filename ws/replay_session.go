@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -93,7 +94,8 @@ func (r *replaySession) start(m *message) error {
 	}
 	p := &playing{s: r, id: uuid.NewString(), req: req, owner: owner, speed: req.speed, enc: newReplayEncoder(req, &c.server.o.Native)}
 	p.src = replay.NewSource(c.server.o.History, req.source)
-	p.player = replay.NewPlayer(p.src, replay.PlayerOptions{Speed: req.speed, Now: c.server.o.Now, Applied: p.applied})
+	p.player = replay.NewPlayer(p.src, replay.PlayerOptions{Speed: req.speed, Now: c.server.o.Now, Applied: p.applied,
+		Pacer: c.server.o.Pacer, Late: func(d time.Duration) { replayLateness.Update(max(d, 0).Seconds()) }})
 	p.ctx, p.cancel = context.WithCancel(c.server.ctx)
 	r.mu.Lock()
 	r.active = p

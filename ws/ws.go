@@ -53,6 +53,8 @@ type Options struct {
 	// SnapshotDepth is the most levels a side that the one-second books of a replay have; 0 means as many as are asked
 	// for. The whole book that updates follow upon is never cut by it.
 	SnapshotDepth int
+	// Pacer, if not nil, makes paced replays exact to a tenth of a millisecond.
+	Pacer *replay.Pacer
 	// Native writes the venue's own frames. Without it replays in format native, and /stream, are refused.
 	Native Native
 	// Upstream is where /stream takes what we do not follow ourselves; without a URL that is refused as an unknown channel.
