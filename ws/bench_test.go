@@ -19,18 +19,23 @@ import (
 const burst = 100
 
 // BenchmarkFanOut delivers bursts of trades to subscribers on loopback sockets. The baseline writes the same bytes to as
-// many sockets, one goroutine and one write per socket and burst, which is the best that any hub could do. The clients
-// read in the same process.
+// many sockets, one goroutine and one write per socket and burst, which is the best that any hub could do. The peer
+// "channels" is the usual hub (channelHub), over our own sockets. The clients read in the same process.
 func BenchmarkFanOut(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			ours, closeOurs := hubTurn(b, n)
+			ours, _, closeOurs := hubTurn(b, n)
 			defer closeOurs()
 			bare, closeBare := bareTurn(b, n)
 			defer closeBare()
 			bench.Compare(b, "deliveries", bare, ours)
 		})
 	}
+	b.Run("1000/channels", func(b *testing.B) {
+		ours, channels, done := hubTurn(b, 1000)
+		defer done()
+		bench.Compare(b, "deliveries", channels, ours)
+	})
 }
 
 // drains counts the bytes that clients have read and tells when enough have come.
@@ -55,8 +60,8 @@ func (d *drains) read(conn net.Conn) {
 	})
 }
 
-// hubTurn publishes a burst to n subscribers and waits until all have read it.
-func hubTurn(b *testing.B, n int) (turn func() int, done func()) {
+// hubTurn publishes a burst to n subscribers and waits until all have read it; peer does so through a channelHub.
+func hubTurn(b *testing.B, n int) (turn, peer func() int, done func()) {
 	h := serve(b, Options{Limits: Limits{QueueFrames: 1 << 14}})
 	k := newMaker(h.s.Hub(), 0)
 	d := &drains{reached: make(chan struct{}, 1)}
@@ -90,7 +95,18 @@ func hubTurn(b *testing.B, n int) (turn func() int, done func()) {
 		<-d.reached
 		return n * burst
 	}
-	return turn, func() {
+	channels := newChannelHub(h.s)
+	peer = func() int {
+		d.got.Store(0)
+		d.want.Store(int64(n * burst * len(newFrame([]byte(first.raw)))))
+		for range burst {
+			channels.publish([]byte(first.raw))
+		}
+		<-d.reached
+		return n * burst
+	}
+	return turn, peer, func() {
+		channels.close()
 		for _, c := range conns {
 			c.conn.Close()
 		}
@@ -162,32 +178,25 @@ func bareBytes(b *testing.B, n int, piece []byte) (turn func() int, done func())
 func BenchmarkClientMemory(b *testing.B) {
 	const n = 500
 	h := serve(b, Options{})
-	memory := func() float64 {
-		runtime.GC()
-		runtime.GC() // what pools held until now
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return float64(m.HeapInuse + m.StackInuse)
-	}
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer ln.Close()
-	h.plain(b).Close() // what the first connection starts stays
+	h.plain(b, "trade/0").Close() // what the first connection starts stays
 	idle := runtime.NumGoroutine()
 	for b.Loop() {
 		var took [2]float64
 		for i, open := range []func() net.Conn{
 			func() net.Conn { return bareClient(b, ln) },
-			func() net.Conn { return h.plain(b) },
+			func() net.Conn { return h.plain(b, "trade/0") },
 		} {
 			var conns []net.Conn
-			before := memory()
+			before := memoryNow()
 			for range n {
 				conns = append(conns, open())
 			}
-			took[i] = (memory() - before) / n
+			took[i] = (memoryNow() - before) / n
 			for _, c := range conns {
 				c.Close()
 			}
@@ -220,17 +229,20 @@ func bareClient(b *testing.B, ln net.Listener) net.Conn {
 }
 
 // plain subscribes over a socket without a library, whose memory would be counted too.
-func (h *harness) plain(b *testing.B) net.Conn {
+func (h *harness) plain(b testing.TB, channels ...string) net.Conn {
 	c, err := net.Dial("tcp4", h.addr)
 	if err != nil {
 		b.Fatal(err)
 	}
-	fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", h.addr)
-	msg := `{"type":"subscribe","channel":"trade/0"}`
-	c.Write(append([]byte{0x81, 0x80 | byte(len(msg)), 0, 0, 0, 0}, msg...)) // masked with zeros
+	hello := fmt.Appendf(nil, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", h.addr)
+	for _, name := range channels {
+		msg := `{"type":"subscribe","channel":"` + name + `"}`
+		hello = append(append(hello, 0x81, 0x80|byte(len(msg)), 0, 0, 0, 0), msg...) // masked with zeros
+	}
+	c.Write(hello)
 	var got []byte
 	buf := make([]byte, 1024)
-	for !bytes.Contains(got, []byte(`"subscribed"`)) {
+	for bytes.Count(got, []byte(`"subscribed"`)) < len(channels) {
 		n, err := c.Read(buf)
 		if err != nil {
 			b.Fatal(err)

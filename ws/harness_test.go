@@ -63,6 +63,9 @@ func (t testMarkets) ByNative(_ uint8, native int64) (*model.Market, bool) {
 	return t.Get(model.MarketID(min(max(native, 0), 1<<20)))
 }
 
+// testPlans are shared by all callers, as package access does it.
+var testPlans = access.DefaultPlans()
+
 // testAccess knows the keys hlt_<plan>; local names the plan of callers without a key.
 type testAccess struct{ local string }
 
@@ -75,9 +78,9 @@ func (a testAccess) Authenticate(r access.Request) (*access.Principal, error) {
 	if !shown {
 		slug = a.local
 	}
-	for _, p := range access.DefaultPlans() {
-		if p.Slug == slug {
-			return &access.Principal{Plan: &p, Account: slug, Local: !shown}, nil
+	for i := range testPlans {
+		if p := &testPlans[i]; p.Slug == slug {
+			return &access.Principal{Plan: p, Account: slug, Local: !shown}, nil
 		}
 	}
 	return nil, &model.Error{Code: model.CodeUnauthorized, Message: "missing or invalid API key"}
@@ -94,8 +97,8 @@ func (testAccess) TakeIP(netip.Addr, access.IPClass, model.Millis) access.Decisi
 
 func (testAccess) Plans() []*access.Plan {
 	var out []*access.Plan
-	for _, p := range access.DefaultPlans() {
-		out = append(out, &p)
+	for i := range testPlans {
+		out = append(out, &testPlans[i])
 	}
 	return out
 }
@@ -109,6 +112,15 @@ type harness struct {
 
 func serve(t testing.TB, o Options) *harness {
 	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, ln, o)
+}
+
+func serveOn(t testing.TB, ln net.Listener, o Options) *harness {
+	t.Helper()
 	if o.Markets == nil {
 		o.Markets = testMarkets{}
 	}
@@ -116,10 +128,6 @@ func serve(t testing.TB, o Options) *harness {
 		o.Access = testAccess{local: "enterprise"}
 	}
 	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
