@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -60,6 +62,13 @@ func pastRoutes(table []*route) (twins map[*route]*route, native *route) {
 	return twins, &route{method: "GET", pattern: "/replay/api/v1/{call}", auth: authData, credits: creditStandard, raw: answerPastNative}
 }
 
+// pastOnly returns the routes of a server that plays the past and nothing else.
+func pastOnly(table []*route) []*route {
+	return slices.DeleteFunc(slices.Clone(table), func(r *route) bool {
+		return !strings.HasPrefix(r.pattern, pastRoot) && !slices.Contains([]string{"/health", "/healthz", "/ws/replay"}, r.pattern)
+	})
+}
+
 // matchPast finds the route of a path below /replay.
 func (s *Server) matchPast(c *call, method, path []byte) (*route, error) {
 	switch string(method) {
@@ -73,7 +82,7 @@ func (s *Server) matchPast(c *call, method, path []byte) (*route, error) {
 		return s.unmatched, errPastGet
 	}
 	inner := path[len(pastRoot):]
-	if end := s.mux.find(inner, &c.pathParams); end != nil {
+	if end := s.everything.find(inner, &c.pathParams); end != nil {
 		r := end.route(method)
 		switch twin := s.pasts[r]; {
 		case twin == nil:

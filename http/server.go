@@ -120,6 +120,8 @@ type Options struct {
 	// Past returns the record as everything received before a moment makes it, which calls below /replay are answered
 	// from; nil: not found.
 	Past func(at model.Micros) Past
+	// PastOnly leaves nothing but what is below /replay, /ws/replay and the paths of health.
+	PastOnly bool
 	// ReplayClock returns where a running session of /replay/stream stands (ws.Server.ReplayClock); nil: there are none.
 	ReplayClock func(account, id string) (at model.Micros, running int)
 	// AllowAnonymous lets native calls in without a credential, under the lowest plan's limit per address.
@@ -181,6 +183,7 @@ type Server struct {
 
 	routes      []*route
 	mux         *router
+	everything  *router // mux, or with PastOnly what the paths below /replay are looked up in
 	socketMux   *router // the paths of a listener for sockets only
 	unmatched   *route  // of requests that no route took
 	natives     []*route
@@ -244,7 +247,11 @@ func New(o Options) (*Server, error) {
 		s.pasts, s.pastNative = pastRoutes(s.routes)
 		s.routes = append(s.routes, s.pastNative)
 	}
-	s.mux, s.socketMux = newRouter(s.routes), newRouter(socketRoutes(s.routes))
+	s.everything, s.socketMux = newRouter(s.routes), newRouter(socketRoutes(s.routes))
+	s.mux = s.everything
+	if o.PastOnly {
+		s.mux = newRouter(pastOnly(s.routes))
+	}
 	s.unmatched, s.natives = &route{pattern: "unmatched", auth: authOptional}, nativeRoutes()
 	for _, r := range slices.Concat(s.routes, slices.Collect(maps.Values(s.pasts)), s.natives, []*route{s.unmatched}) {
 		s.metrics.register(r)
