@@ -285,6 +285,7 @@ func TestSubscribeRateOfAPlan(t *testing.T) {
 	limited := anyPlan()
 	limited.SubscribeOpsPerSecond, limited.Connections, limited.Subscriptions = 10, -1, -1
 	keys := newKeyring(nil)
+	keys.changed = nil // nothing changes, and a channel from outside would keep the bubble's clock from going on
 	keys.plans["hlt_x"] = &access.Plan{Plan: limited}
 	inBubble(t, Options{Access: keys}, func(t *testing.T, b *bubble) {
 		p := b.dial("/ws", http.Header{"X-Api-Key": {"hlt_x"}})
