@@ -263,3 +263,12 @@ func (s *Server) seqOf(subscribe string) uint64 {
 	o, _ := s.hub.optionsOf(f, mk, &m, &plan)
 	return feed.desk.find(f, o).seq
 }
+
+// channel finds a channel without options by its name.
+func (h *Hub) channel(name string) (*channel, bool) {
+	f, m, ok := h.find(name)
+	if !ok || f.own() >= 0 {
+		return nil, false
+	}
+	return h.feed(m).channels[f.index], true
+}
