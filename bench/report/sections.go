@@ -30,6 +30,11 @@ func rate(what, against, name, unit, aim string) row {
 	return row{what, against, name, unit + "/s", "bare-" + unit + "/s", "ratio", "/s", aim}
 }
 
+// pace is a row of processor time per delivery; its baseline is a rival rather than a bound.
+func pace(what, name, aim string) row {
+	return row{what, "a hub of goroutines and channels", "LivePace/" + name, "cpu-ns/delivery", "peer-cpu-ns/delivery", "cpu-ratio", "ns", aim}
+}
+
 var sections = []section{
 	{
 		title: "Frames and books (one core)",
@@ -84,12 +89,27 @@ var sections = []section{
 		},
 	},
 	{
-		title:  "Fan-out (clients in the same process)",
-		groups: []group{{"./ws", "^BenchmarkFanOut$", time.Second}},
+		title: "Fan-out (clients in the same process)",
+		groups: []group{
+			{"./ws", "^BenchmarkFanOut$", 500 * time.Millisecond},
+			{"./ws", "^BenchmarkLivePace$", 200 * time.Millisecond},
+			{"./bench", "^BenchmarkLiveLatency$", time.Second},
+		},
 		rows: []row{
-			rate("to 1 client", "bare socket writer, one write per burst of 100 frames", "FanOut/1", "deliveries", ""),
+			rate("bursts of 100 frames to 1 client", "bare socket writer, one write per burst", "FanOut/1", "deliveries", ""),
 			rate("to 100 clients", "the same", "FanOut/100", "deliveries", ""),
-			rate("to 1,000 clients", "the same", "FanOut/1000", "deliveries", ""),
+			rate("to 1,000 clients", "the same", "FanOut/1000", "deliveries", "3 M/s"),
+			rate("to 1,000 clients", "a hub of goroutines and channels", "FanOut/1000/channels", "deliveries", ""),
+			pace("at a market's pace, ten markets, 1 client: processor time per delivery", "1/10", ""),
+			pace("100 clients", "100/10", ""),
+			pace("1,000 clients", "1000/10", ""),
+			pace("5,000 clients", "5000/10", "1.18"),
+			pace("5,000 clients, one market", "5000/1", ""),
+			{what: "memory of a client with ten subscriptions, of 100", name: "LivePace/100/10", ours: "B/client", unit: "B"},
+			{what: "of 1,000 clients", name: "LivePace/1000/10", ours: "B/client", unit: "B"},
+			{what: "of 5,000 clients", name: "LivePace/5000/10", ours: "B/client", unit: "B"},
+			{"venue frame to client frame, 20,000 levels a second, 50 markets: p50", "the venue's frames sent on as they are", "LiveLatency", "p50-ns", "bare-p50-ns", "p50-ratio", "ns", ""},
+			{"p99", "the same", "LiveLatency", "p99-ns", "bare-p99-ns", "p99-ratio", "ns", "2 ms more"},
 		},
 	},
 	{
