@@ -249,7 +249,7 @@ func (a *accounts) lock(pattern, plan string) *route {
 
 // example returns a request that the route answers well where it lets the caller in, and that answer.
 func (a *accounts) example(t *testing.T, r *route, s *credential) (path, body string, ok verdict) {
-	path, ok = strings.NewReplacer("{market_id}", "0", "{file}", setupStyle.name, "{call}", listsOfMarkets[0]).Replace(r.pattern), verdict{status: 200}
+	path, ok = strings.NewReplacer("{market_id}", "0", "{file}", setupStyle.name, "{call}", firstCalls[0]).Replace(r.pattern), verdict{status: 200}
 	switch r.method + " " + r.pattern {
 	case "GET /api/v1/candles", "GET /api/v1/data-quality/coverage", "GET /api/v1/data-quality/gaps":
 		path += "?market_id=0"

@@ -39,9 +39,9 @@ var (
 	errSession = &model.Error{Code: model.CodeNotFound, Message: "no such session of /replay/stream runs", Details: map[string]any{"field": "session"}}
 )
 
-// listsOfMarkets are the venue's calls that clients make before they connect. Without a clock they are answered without
-// the figures that depend on it.
-var listsOfMarkets = []string{"orderBooks", "orderBookDetails"}
+// firstCalls are the venue's calls that clients make before they connect. Without a clock they are answered without the
+// figures that depend on it.
+var firstCalls = []string{"orderBooks", "orderBookDetails", "assetDetails"}
 
 // pastRoutes returns the twins of the routes that have a past, and the route of the venue's own calls. A twin only sets
 // the clock before the route's own handler runs.
@@ -206,7 +206,7 @@ func (c *call) atIsClock(p *params) bool {
 func answerPastNative(c *call) {
 	name := bytes.TrimPrefix(requestPath(c.ctx), pastPrefix)
 	if err := c.enterPast(); err != nil {
-		if err != errClock || string(name) != listsOfMarkets[0] && string(name) != listsOfMarkets[1] {
+		if err != errClock || !slices.Contains(firstCalls, string(name)) {
 			c.fail(err)
 			return
 		}

@@ -46,6 +46,7 @@ var natives = map[string]func(*View, context.Context, Query) ([]byte, error){
 	"orderBooks": (*View).orderBooks, "orderBookDetails": (*View).orderBookDetails, "recentTrades": (*View).recentTrades,
 	"candles": (*View).nativeCandles, "fundings": (*View).nativeFundings, "funding-rates": (*View).fundingRates,
 	"exchangeStats": (*View).exchangeStats, "currentHeight": (*View).currentHeight, "orderBookOrders": (*View).orderBookOrders,
+	"assetDetails": (*View).assetDetails,
 }
 
 // Native answers a call of the venue's own, named by what follows /api/v1/, in its form, refusals too, as it would have been answered at the clock. An
@@ -135,8 +136,9 @@ func (v *View) lastTrades(ctx context.Context, m *model.Market, most int, pass f
 	return rows, nil
 }
 
-// span reads what candles and fundings ask for: both ends belong to it.
-func (v *View) span(q Query) (from, to model.Millis, err error) {
+// span reads what candles and fundings ask for: both ends belong to it. A client asks for the latest rows by its own clock,
+// which is far ahead of this one: it gets the count_back latest of the clock.
+func (v *View) span(q Query, length model.Millis) (from, to model.Millis, err error) {
 	if from, err = moment(q, "start_timestamp"); err != nil {
 		return 0, 0, err
 	}
@@ -145,6 +147,13 @@ func (v *View) span(q Query) (from, to model.Millis, err error) {
 	}
 	if to < from {
 		return 0, 0, invalid("end_timestamp")
+	}
+	if from > v.now() {
+		back, err := integer(q, "count_back")
+		if err != nil || back < 1 || back > candlesMost {
+			back = candlesMost
+		}
+		from = max(v.now()-model.Millis(back)*length, 0)
 	}
 	return from, min(to, v.now()), nil
 }
@@ -169,7 +178,7 @@ func (v *View) nativeCandles(ctx context.Context, q Query) ([]byte, error) {
 	if shifted, given := q("set_timestamp_to_end"); given && shifted != "false" {
 		return nil, invalid("set_timestamp_to_end is not answered from the record")
 	}
-	from, to, err := v.span(q)
+	from, to, err := v.span(q, model.Millis(length.Milliseconds()))
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +204,7 @@ func (v *View) nativeFundings(ctx context.Context, q Query) ([]byte, error) {
 	if word != "1h" {
 		return nil, invalid("resolution: only 1h is recorded")
 	}
-	from, to, err := v.span(q)
+	from, to, err := v.span(q, hour)
 	if err != nil {
 		return nil, err
 	}
@@ -239,6 +248,11 @@ func (v *View) Height(ctx context.Context) (height uint64, err error) {
 		}
 	}
 	return height, nil
+}
+
+// assetDetails answers with no asset: they are not recorded, and clients only look names up in the list.
+func (v *View) assetDetails(context.Context, Query) ([]byte, error) {
+	return []byte(`{"code":200,"asset_details":[]}`), nil
 }
 
 func (v *View) orderBookOrders(context.Context, Query) ([]byte, error) {

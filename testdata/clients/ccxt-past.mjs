@@ -53,7 +53,7 @@ const watching = async (one) => {
   return rounds;
 };
 const asking = async () => {
-  const rest = { rounds: 0, behind: 0, ahead: 0, closes: 0, before: 0, tickers: 0 };
+  const rest = { rounds: 0, behind: 0, ahead: 0, closes: 0, tickers: 0 };
   while (!over) {
     await exchange.sleep(100);
     if (over || seen.newest === 0) continue;
@@ -63,8 +63,8 @@ const asking = async () => {
       const newest = Number(recent.trades[0].trade_id);
       if (newest < told) rest.behind++;
       const bars = await exchange.fetchOHLCV(symbol, '1m', undefined, 3);
-      // The running candle goes on from what was told before it, and is not that of the whole minute.
-      rest.closes += bars.length > 0 ? 1 : 0;
+      // The running bar ends with a trade that had been told by then, not with the last one of its minute.
+      rest.closes += bars.length > 0 && bars.at(-1)[0] <= Number(recent.trades[0].timestamp) ? 1 : 0;
       const ticker = await exchange.fetchTicker(symbol);
       rest.tickers += ticker.last > 0 ? 1 : 0;
       if (Number(recent.trades[0].timestamp) >= Number(end)) rest.ahead++;
