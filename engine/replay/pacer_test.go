@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand"
 	"slices"
@@ -80,4 +82,53 @@ func bareLateness(n int) []time.Duration {
 	}
 	wg.Wait()
 	return all
+}
+
+// Every event of a replay with a pacer comes, none of them early, while others end in the middle of a wait.
+func TestPacer(t *testing.T) {
+	pacer := new(Pacer)
+	var given sync.WaitGroup
+	for range 20 {
+		given.Go(func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Duration(rand.Int63n(int64(100*time.Millisecond))), cancel)
+			p := NewPlayer(&ticks{step: 900, end: 10 * sec}, PlayerOptions{Speed: 1, Pacer: pacer})
+			if err := p.Run(ctx, func(*Event) error { return nil }); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+	}
+	late := lateness(t, 20, 100_000, 1_000, 1, pacer)
+	given.Wait()
+	if len(late) != 20*99 {
+		t.Errorf("%d events", len(late))
+	}
+	if first := slices.Min(late); first < -early {
+		t.Errorf("an event came %v early", -first)
+	}
+	p := NewPlayer(&ticks{step: 5_000, end: sec}, PlayerOptions{Speed: 1, Pacer: pacer})
+	time.AfterFunc(20*time.Millisecond, func() { _ = p.Pause(); _ = p.Stop() })
+	if err := p.Run(t.Context(), func(*Event) error { return nil }); !errors.Is(err, ErrStopped) {
+		t.Errorf("ended with %v", err)
+	}
+	pacer.mu.Lock()
+	defer pacer.mu.Unlock()
+	if len(pacer.waits) != 0 {
+		t.Errorf("%d waits are left", len(pacer.waits))
+	}
+}
+
+// A wait whose time has come in the very moment in which it is given up leaves nothing behind for the next one.
+func TestPacerForgetsAnEndedWait(t *testing.T) {
+	pacer := new(Pacer)
+	w := newFineWait()
+	for range 200 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.Int63n(int64(200*time.Microsecond))))
+		_, _ = pacer.sleep(ctx, w, 100*time.Microsecond, nil)
+		cancel()
+		began := time.Now()
+		if _, err := pacer.sleep(t.Context(), w, 200*time.Microsecond, nil); err != nil || time.Since(began) < 150*time.Microsecond {
+			t.Fatalf("slept %v, %v", time.Since(began), err)
+		}
+	}
 }

@@ -82,7 +82,7 @@ type Player struct {
 	baseTS  model.Micros
 	skipped model.Micros
 	timer   *time.Timer
-	fine    *fineWait // nil without a pacer
+	fine    *fineWait    // nil without a pacer
 	sent    model.Micros // time of the last event sent: the position is never behind it
 }
 
