@@ -174,6 +174,10 @@ func (c *Conn) readLoop() {
 			c.shut(closeTooBig, false)
 			continue
 		}
+		if brokenDeflate(err) {
+			c.shutFor(closeNotUTF8, "compressed data is broken", false)
+			continue
+		}
 		if err != nil {
 			return
 		}

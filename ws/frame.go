@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"hyperlight/engine/book"
 	"hyperlight/engine/model"
@@ -31,6 +32,8 @@ type format uint8
 const (
 	typed   format = iota // trade_update, order_book_update
 	wrapped               // {"type":"data",...}, asked for with "format":"data"
+	// deflated is added to either where the connection takes compressed messages.
+	deflated format = 2
 )
 
 // putHeader writes the header of an unmasked final frame so that it ends at b[end] and returns where it begins.
@@ -84,6 +87,7 @@ type Frame struct {
 
 	wrapOnce sync.Once
 	wrapped  []byte
+	packs    atomic.Pointer[packs] // compressed, nil until a connection needs it
 
 	lazy   encoder        // encodes what is ours; nil for what is encoded already and for whole books
 	view   *book.View     // lazy: the book to encode
@@ -114,11 +118,15 @@ func (f *Frame) bytes(as format) []byte {
 	case f.view != nil:
 		f.once.Do(f.encodeBook)
 	}
-	if as == typed || f.shared == 0 {
-		return f.typed
+	b := f.typed
+	if as&wrapped != 0 && f.shared != 0 {
+		f.wrapOnce.Do(f.wrap)
+		b = f.wrapped
 	}
-	f.wrapOnce.Do(f.wrap)
-	return f.wrapped
+	if as&deflated != 0 && len(b) >= deflateFrom {
+		return f.packed(as&^deflated, b)
+	}
+	return b
 }
 
 // bytesAfter is bytes without the messages up to seq.

@@ -74,7 +74,7 @@ type Options struct {
 	Owners Owners
 	// Heatmaps serves liquidation_heatmap; nil: the channel is refused.
 	Heatmaps Heatmaps
-	// Compression offers permessage-deflate. It is reserved: no build offers it yet, and true is refused by New.
+	// Compression accepts permessage-deflate on the live paths. Clients' messages stay within Limits.MessageBytes inflated.
 	Compression bool
 }
 
@@ -166,9 +166,6 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	if o.Markets == nil || o.Access == nil {
 		return nil, errors.New("ws needs Markets and Access")
-	}
-	if o.Compression {
-		return nil, errors.New("ws.compression: permessage-deflate is not offered yet")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
