@@ -20,13 +20,15 @@ const (
 )
 
 // settled returns the full minute before which no trade was received after the clock: what the record has summed up until
-// then is what had been seen. A minute is left, or what a gap of that time has lost, which may have come later.
+// then is what had been seen. That is a minute ago. Where the record was not whole then, what it misses may have come
+// later, and where nothing was held, so may all that lies before: the venue tells its latest trades to who subscribes.
 func (v *View) settled(ctx context.Context, m model.MarketID) (model.Millis, error) {
 	at := v.at - settleTime
 	if at <= 0 {
 		return 0, nil
 	}
-	gaps, err := v.h.Gaps(ctx, []model.Kind{model.KindTrades}, []model.MarketID{m}, history.Span{From: at.Millis(), To: v.now() + 1})
+	sp := history.Span{From: at.Millis(), To: v.now() + 1}
+	gaps, err := v.h.Gaps(ctx, []model.Kind{model.KindTrades}, []model.MarketID{m}, sp)
 	if err != nil {
 		return 0, fmt.Errorf("read gaps of trades: %w", err)
 	}
@@ -36,7 +38,17 @@ func (v *View) settled(ctx context.Context, m model.MarketID) (model.Millis, err
 			at = min(at, g.From)
 		}
 	}
-	return history.CandleStart(max(at.Millis(), 0), time.Minute), nil
+	held, err := v.h.Coverage(ctx, model.KindTrades, m, history.Span{To: v.now() + 1})
+	if err != nil {
+		return 0, fmt.Errorf("read coverage of trades: %w", err)
+	}
+	last := model.Micros(0)
+	for _, iv := range held {
+		if iv.From <= at {
+			last = min(iv.To, at)
+		}
+	}
+	return history.CandleStart(max(last.Millis(), 0), time.Minute), nil
 }
 
 // Candles goes through the candles of one market whose opening lies in the span, each made of the trades that had been
