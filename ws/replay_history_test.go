@@ -199,3 +199,24 @@ func (h *taped) Gaps(_ context.Context, kinds []model.Kind, ids []model.MarketID
 
 // sharedTape is a long tape that tests share: they only read it.
 var sharedTape = sync.OnceValue(longTape)
+
+// longTape is a record of 400,000 updates and 100,000 trades of market 0 in memory.
+func longTape() *taped {
+	h := &taped{}
+	for i := range 400_000 {
+		at := tapeStart.Micros() + model.Micros(i)*20_000
+		u := model.BookUpdate{Snapshot: i == 0, Prev: uint64(i), Seq: uint64(i + 1)}
+		for j := range 3 {
+			u.Bids = append(u.Bids, model.Level{Price: num.Price(9_999 - (i+j)%60), Size: num.Size(1 + i%1000)})
+			u.Asks = append(u.Asks, model.Level{Price: num.Price(10_001 + (i+j)%60), Size: num.Size(1 + i%1000)})
+		}
+		h.rows = append(h.rows, record.BookRow{Update: u, Time: at.Millis(), Recv: at})
+		if i%4 == 0 {
+			h.trades = append(h.trades, model.Trade{ID: uint64(i + 1), Time: at.Millis(), Recv: at + 9, Price: 10_000, Size: 5, USD: 12345, AskAccount: 5, BidAccount: 77})
+		}
+	}
+	last := h.rows[len(h.rows)-1].Recv + 1
+	h.held = []history.Interval{{From: tapeStart.Micros() - 1, To: last}}
+	h.gap = model.Gap{From: -2, To: -1}
+	return h
+}

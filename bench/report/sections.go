@@ -35,6 +35,11 @@ func pace(what, name, aim string) row {
 	return row{what, "a hub of goroutines and channels", "LivePace/" + name, "cpu-ns/delivery", "peer-cpu-ns/delivery", "cpu-ratio", "ns", aim}
 }
 
+// wait is a row of a benchmark that reports a time in milliseconds, shorter being better.
+func wait(what, against, name, quantile, aim string) row {
+	return row{what: what, against: against, name: name, ours: quantile, bare: "bare-" + quantile, unit: " ms", aim: aim}
+}
+
 var sections = []section{
 	{
 		title: "Frames and books (one core)",
@@ -116,7 +121,9 @@ var sections = []section{
 		title: "Replay at \"max\"",
 		groups: []group{
 			{"./engine/replay", "^BenchmarkReplayStore$", 500 * time.Millisecond},
-			{"./ws", "^BenchmarkReplaySocket$", time.Second},
+			{"./bench", "^BenchmarkReplay$", time.Second},
+			{"./bench", "^BenchmarkReplayFirst$", 500 * time.Millisecond},
+			{"./engine/replay", "^BenchmarkLateness$", time.Second},
 		},
 		rows: []row{
 			rate("in process, warm store: trades (hot)", "bare Pebble iterator, a row per event, decoded", "ReplayStore/hot/trades", "events", "2 M/s"),
@@ -125,9 +132,21 @@ var sections = []section{
 			rate("trades (sealed)", "a row per event", "ReplayStore/sealed/trades", "events", "2 M/s"),
 			rate("trades and updates (sealed)", "the same", "ReplayStore/sealed/ticks", "events", "2 M/s"),
 			rate("trades and one-second books (sealed)", "the same, a whole book per second", "ReplayStore/sealed/seconds", "events", ""),
-			rate("over one socket: trades", "bare socket writer, as many bytes", "ReplaySocket/event/trades", "events", "500 k/s"),
-			rate("over one socket: trades and updates", "the same", "ReplaySocket/event/ticks", "events", "500 k/s"),
-			rate("over one socket: live frames", "the same", "ReplaySocket/live", "events", "500 k/s"),
+			rate("over one socket: trades", "bare socket, as many bytes", "Replay/socket/trades", "events", "500 k/s"),
+			rate("over one socket: trades and one-second books of 20 levels", "the same", "Replay/socket/seconds", "events", "1.0 M/s"),
+			rate("over one socket: trades and updates", "the same", "Replay/socket/ticks", "events", "500 k/s"),
+			rate("over one socket: live frames", "the same", "Replay/socket/live", "events", "500 k/s"),
+			rate("over one socket: native frames", "the same", "Replay/socket/native", "events", "1.2 M/s"),
+			rate("four at once: trades and one-second books", "four bare sockets", "Replay/four/seconds", "events", ""),
+			rate("four at once: native frames", "the same", "Replay/four/native", "events", ""),
+			rate("into a file: trades and one-second books", "as many bytes into a file", "Replay/file/seconds", "events", ""),
+			rate("into a file: native frames", "the same", "Replay/file/native", "events", ""),
+			wait("first event of trades and one-second books, p50", "a refused message", "ReplayFirst/seconds", "p50-ms", ""),
+			wait("the same, p99", "the same", "ReplayFirst/seconds", "p99-ms", "5 ms"),
+			wait("first event with tick books, p99", "the same", "ReplayFirst/ticks", "p99-ms", "5 ms"),
+			wait("first native frame, p99", "the same", "ReplayFirst/native", "p99-ms", "5 ms"),
+			wait("lateness of 1,000 paced replays, p99", "as many goroutines with timers", "Lateness/timers", "p99-ms", "1.5 ms"),
+			wait("the same with `replay.fine_pacing`, p99", "the same", "Lateness/pacer", "p99-ms", "0.25 ms"),
 		},
 	},
 	{
