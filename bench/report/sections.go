@@ -37,7 +37,7 @@ func pace(what, name, aim string) row {
 
 // wait is a row of a benchmark that reports a time in milliseconds, shorter being better.
 func wait(what, against, name, quantile, aim string) row {
-	return row{what: what, against: against, name: name, ours: quantile, bare: "bare-" + quantile, unit: " ms", aim: aim}
+	return row{what: what, against: against, name: name, ours: quantile, bare: "bare-" + quantile, unit: "ms", aim: aim}
 }
 
 var sections = []section{
