@@ -238,6 +238,7 @@ func socketPair(b *testing.B) (server, client net.Conn) {
 // lateMarkets is a registry that is made after who needs it.
 type lateMarkets struct{ registry *market.Registry }
 
+func (l *lateMarkets) All() []*model.Market                        { return l.registry.All() }
 func (l *lateMarkets) Get(id model.MarketID) (*model.Market, bool) { return l.registry.Get(id) }
 func (l *lateMarkets) ByNative(venue uint8, native int64) (*model.Market, bool) {
 	return l.registry.ByNative(venue, native)
