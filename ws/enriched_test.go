@@ -170,7 +170,10 @@ func TestEnrichedBookShape(t *testing.T) {
 		}
 		show(paid, "")
 		time.Sleep(2 * time.Second) // the owners are read once a second
-		if owners.watched == 0 {
+		owners.mu.Lock()
+		watched := owners.watched
+		owners.mu.Unlock()
+		if watched == 0 {
 			t.Fatal("nobody asked for owners")
 		}
 		e := show(paid, "")
