@@ -74,10 +74,10 @@ func (r *ring) add(f *Frame, now time.Time) {
 	r.prune(now)
 }
 
-// prune drops what is too old or too many.
+// prune drops what is too old, and what is not needed to keep so many messages.
 func (r *ring) prune(now time.Time) {
 	i := 0
-	for i < len(r.entries) && (r.messages > r.maxFrames || now.Sub(r.entries[i].at) > r.maxAge) {
+	for i < len(r.entries) && (r.messages-r.entries[i].messages >= r.maxFrames || now.Sub(r.entries[i].at) > r.maxAge) {
 		r.messages -= r.entries[i].messages
 		r.budget.drop(r.entries[i])
 		r.entries[i] = nil
