@@ -76,7 +76,7 @@ func livePace(b *testing.B, n, markets int) {
 			}
 		}
 	}
-	const ticks = 10
+	const ticks = 3
 	turns := [2]func() int{
 		func() int {
 			before := bytesOut.Get()
