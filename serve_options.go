@@ -66,7 +66,7 @@ func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, cli
 		},
 	}
 	if cfg.Replay.FinePacing {
-		o.Pacer = new(replay.Pacer)
+		o.Pacer = replay.NewPacer(nil)
 	}
 	if o.PrivateSockets == 0 {
 		o.PrivateSockets = -1 // the sockets take 0 as their default

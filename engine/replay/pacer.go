@@ -22,12 +22,22 @@ const (
 
 // Pacer ends waits within about a tenth of a millisecond of their time, where the runtime's timers are up to a
 // millisecond late. One thread sleeps for all players that share a pacer, and only while one of them is due within
-// fineFrom; that costs a few per cent of a core. The zero value is ready; any goroutine may use it.
+// fineFrom; that costs a few per cent of a core. Any goroutine may use it.
 type Pacer struct {
+	now func() time.Time
+
 	mu      sync.Mutex
 	waits   waitHeap
 	running bool
 	woken   chan struct{} // capacity 1: a wait came while there was none
+}
+
+// NewPacer returns a pacer; its thread starts with the first wait. A nil clock means time.Now.
+func NewPacer(now func() time.Time) *Pacer {
+	if now == nil {
+		now = time.Now
+	}
+	return &Pacer{now: now}
 }
 
 // fineWait is one player's wait. It is used again by the same player.
@@ -75,7 +85,7 @@ func (p *Pacer) run(woken <-chan struct{}) {
 	idle := time.NewTimer(pacerIdle)
 	defer idle.Stop()
 	for {
-		next, ended := p.end(time.Now())
+		next, ended := p.end(p.now())
 		if ended {
 			// Those who were woken run on this thread's processor before it blocks, or nobody may run them for long.
 			runtime.Gosched()
@@ -122,7 +132,7 @@ func (p *Pacer) stop() bool {
 
 // sleep waits for d, or until wake gives something; woken tells which.
 func (p *Pacer) sleep(ctx context.Context, w *fineWait, d time.Duration, wake <-chan struct{}) (woken bool, err error) {
-	w.due = time.Now().Add(d)
+	w.due = p.now().Add(d)
 	p.add(w)
 	select {
 	case <-w.done:

@@ -21,7 +21,7 @@ func BenchmarkLateness(b *testing.B) {
 			for b.Loop() {
 				var pacer *Pacer
 				if fine {
-					pacer = new(Pacer)
+					pacer = NewPacer(nil)
 				}
 				reportLateness(b, "bare-", bareLateness(1000))
 				reportLateness(b, "", lateness(b, 1000, 2*sec, 100_000, 1, pacer))
@@ -86,7 +86,7 @@ func bareLateness(n int) []time.Duration {
 
 // Every event of a replay with a pacer comes, none of them early, while others end in the middle of a wait.
 func TestPacer(t *testing.T) {
-	pacer := new(Pacer)
+	pacer := NewPacer(nil)
 	var given sync.WaitGroup
 	for range 20 {
 		given.Go(func() {
@@ -120,7 +120,7 @@ func TestPacer(t *testing.T) {
 
 // A wait whose time has come in the very moment in which it is given up leaves nothing behind for the next one.
 func TestPacerForgetsAnEndedWait(t *testing.T) {
-	pacer := new(Pacer)
+	pacer := NewPacer(nil)
 	w := newFineWait()
 	for range 200 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.Int63n(int64(200*time.Microsecond))))
