@@ -71,6 +71,7 @@ func TestLevelAlerts(t *testing.T) {
 	k.update(level(97_00, 11_000_0000))                                              // 194,000 USD more
 	k.event(&model.Gap{Kind: model.KindBook, From: 1, Cause: model.CauseStale}, nil) // open: the next book is whole
 	k.snapshot(level(96_00, 9_500_0000))
+	k.snapshot(level(96_00, 99_500_0000)) // sent again while nothing was missing
 	first := paid.expect("data").alert(t)
 	if first.Price != "98.00" || first.ID == a.ID {
 		t.Errorf("got %+v", first)
@@ -102,6 +103,7 @@ func TestTradeAlerts(t *testing.T) {
 	}
 	k.event(&model.TradeBatch{Rows: rows, History: true}, nil) // history raises nothing
 	k.event(&model.TradeBatch{Rows: rows}, nil)
+	var first uuid.UUID
 	for _, want := range []struct {
 		trade      uint64
 		kind, side string
@@ -114,6 +116,9 @@ func TestTradeAlerts(t *testing.T) {
 			a.Notional != "2500.000000" || a.Price != "2500.00" || a.Size != "1.0000" || a.TS != 1700000000123 || a.Threshold != "2500" {
 			t.Errorf("got %+v, want %+v", a, want)
 		}
+		if want.trade == 10 {
+			first = a.ID
+		}
 		if f.ID != a.ID || f.Account != nil {
 			t.Errorf("free got %+v", f)
 		}
@@ -121,6 +126,8 @@ func TestTradeAlerts(t *testing.T) {
 	k.event(&model.TradeBatch{Rows: rows[:1], History: true, Recovered: true}, nil)
 	if f := paid.expect("data"); f.Recovered == nil || !*f.Recovered {
 		t.Errorf("a recovered one comes as %s", f.raw)
+	} else if a := f.alert(t); a.ID != first {
+		t.Errorf("one trade has the ids %s and %s", first, a.ID)
 	}
 }
 
