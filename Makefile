@@ -1,6 +1,6 @@
 # `make run` starts the demo, `make test` runs every check. Both set up all they
 # need; a machine needs Go 1.26, make, for the race detector a C compiler, and
-# Node 20 for the clients of other people that the tests run.
+# for the clients that the tests run Node 20 and Python 3 with websockets.
 
 SHELL     := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -46,6 +46,8 @@ unit: clients
 
 ## clients: the clients of other people that the tests run, as their lock file pins them; needs Node 20
 clients:
+	@python3 -c 'import websockets' 2>/dev/null || /usr/bin/python3 -c 'import websockets' 2>/dev/null || \
+		echo "clients: no Python 3 has the package websockets (Debian: python3-websockets); the Python examples do not run"
 	@command -v npm >/dev/null || { echo "clients: npm is not installed; their tests do not run"; [ -z "$${CI:-}" ]; exit; }; \
 	lock=$$(sha256sum < $(CLIENTS)/package-lock.json | cut -d' ' -f1); \
 	if [ "$$(cat $(CLIENTS)/node_modules/.lock 2>/dev/null)" = "$$lock" ]; then exit 0; fi; \

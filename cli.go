@@ -74,6 +74,7 @@ func (a *app) newRootCommand() *cobra.Command {
 	root.AddCommand(
 		a.newServeCommand(),
 		a.newImportCommand(),
+		a.newReplayCommand(),
 		newSimCommand(),
 		a.newUserCommand(),
 		a.newKeyCommand(),

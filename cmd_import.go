@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/jedib0t/go-pretty/v6/progress"
 	"github.com/spf13/cobra"
 
 	"hyperlight/engine"
@@ -72,7 +73,7 @@ func (a *app) newImportCommand() *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 
-			bar := a.newProgressBar()
+			bar := a.newProgressBar(progress.UnitsBytes)
 			report, err := runImport(ctx, cfg, log, files, options, bar.update)
 			bar.finish(err == nil)
 			if err != nil {

@@ -20,15 +20,15 @@ type progressBar struct {
 }
 
 // newProgressBar returns a bar on standard error, or one that shows nothing.
-func (a *app) newProgressBar() *progressBar {
+func (a *app) newProgressBar(units progress.Units) *progressBar {
 	if a.quiet || !isTerminal(a.stderr) {
 		return &progressBar{}
 	}
-	return startProgressBar(a.stderr, !a.noColor)
+	return startProgressBar(a.stderr, units, !a.noColor)
 }
 
-func startProgressBar(w io.Writer, colors bool) *progressBar {
-	b := &progressBar{writer: progress.NewWriter(), tracker: &progress.Tracker{Units: progress.UnitsBytes}}
+func startProgressBar(w io.Writer, units progress.Units, colors bool) *progressBar {
+	b := &progressBar{writer: progress.NewWriter(), tracker: &progress.Tracker{Units: units}}
 	b.writer.SetOutputWriter(w)
 	b.writer.SetUpdateFrequency(200 * time.Millisecond)
 	b.writer.SetTrackerLength(30)

@@ -13,6 +13,8 @@ import (
 	"hyperlight/engine"
 	"hyperlight/engine/feed/lighter"
 	"hyperlight/engine/model"
+	"hyperlight/engine/past"
+	"hyperlight/engine/replay"
 	api "hyperlight/http"
 	"hyperlight/kv"
 	"hyperlight/ws"
@@ -38,8 +40,10 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 		Status:       func() api.Status { return apiStatus(eng.Status()) },
 		FundingRates: eng.FundingRates,
 		WebSocket: map[string]api.Handler{
-			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay,
+			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay, "/replay/stream": sockets.Past,
 		},
+		Past:           func(at model.Micros) api.Past { return past.At(eng.History(), eng.Registry(), at) },
+		ReplayClock:    sockets.ReplayClock,
 		AllowAnonymous: cfg.Proxy.AllowAnonymous, PublicURL: publicURL, TLS: tls, TrustedProxies: trustedProxies(cfg),
 		CursorKey: keys.derive("cursor"), MetricsToken: string(cfg.Metrics.Token), SnapshotDepth: cfg.Snapshots.Depth,
 		Logger: log, AccessLog: accessLog(cfg, stderr),
@@ -60,6 +64,9 @@ func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, cli
 			AllStats: lighter.AppendMarketStatsAllFrame, Height: lighter.AppendHeightFrame, Connected: lighter.AppendConnectedFrame,
 			Unsubscribed: lighter.AppendUnsubscribedFrame, Error: lighter.AppendErrorFrame, Pong: lighter.AppendPongFrame,
 		},
+	}
+	if cfg.Replay.FinePacing {
+		o.Pacer = replay.NewPacer(nil)
 	}
 	if o.PrivateSockets == 0 {
 		o.PrivateSockets = -1 // the sockets take 0 as their default

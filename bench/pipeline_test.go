@@ -14,7 +14,8 @@ import (
 	"hyperlight/kv"
 )
 
-// pipeline is what stands behind a feed's sockets: decoder, shards and history writer over a real directory, all running.
+// pipeline is what stands behind a feed's sockets: decoder, shards and history writer over a real directory, all running,
+// and whoever else listens to the shards.
 type pipeline struct {
 	b        *testing.B
 	store    *kv.Store
@@ -34,7 +35,7 @@ type counter struct{ n atomic.Int64 }
 func (c *counter) OnEvent(*model.Event, *book.View)   { c.n.Add(1) }
 func (c *counter) OnTick(model.Micros, []market.Held) {}
 
-func newPipeline(b *testing.B, markets []*model.Market) *pipeline {
+func newPipeline(b *testing.B, markets []*model.Market, listeners ...market.Listener) *pipeline {
 	p := &pipeline{b: b}
 	var err error
 	if p.store, err = kv.Open(kv.Options{Dir: b.TempDir(), MinFree: -1}); err != nil {
@@ -45,7 +46,7 @@ func newPipeline(b *testing.B, markets []*model.Market) *pipeline {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p.registry = market.NewRegistry(market.Options{Listeners: []market.Listener{p.writer, &p.passed}})
+	p.registry = market.NewRegistry(market.Options{Listeners: append([]market.Listener{p.writer, &p.passed}, listeners...)})
 	for _, m := range markets {
 		p.registry.Restore(m, market.Start{})
 	}

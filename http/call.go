@@ -31,9 +31,11 @@ type call struct {
 	principal  *access.Principal // nil where nobody is known behind the call
 	credits    access.Credits
 	metered    bool
-	kept       []byte // set by the handler of a route that replays: the data to answer a repeated call with
-	shared     []byte // set by a handler whose answer is shared with other requests: head and data of the envelope
-	shard      int    // of the journal, where it was last free
+	kept       []byte       // set by the handler of a route that replays: the data to answer a repeated call with
+	past       Past         // the record at the call's clock; nil: now
+	pastAt     model.Micros // that clock
+	shared     []byte       // set by a handler whose answer is shared with other requests: head and data of the envelope
+	shard      int          // of the journal, where it was last free
 	scratch    [64]byte
 }
 

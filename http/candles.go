@@ -78,7 +78,7 @@ func parseCandles(c *call) (candlesQuery, error) {
 		}
 	}
 	q.fill = p.boolean("fill")
-	q.span = p.history(c.nowMillis())
+	q.span = p.history(c.clock())
 	q.page = p.page(500, 5000, "asc")
 	if p.err != nil {
 		return q, p.err
@@ -102,14 +102,14 @@ func answerCandles(c *call, dst []byte, q candlesQuery) ([]byte, meta, error) {
 	}
 	defer leave()
 	sp := history.Span{From: q.span.From, To: q.span.To}
-	w := candleWriter{q: &q, dst: append(appendMarket(dst, q.market), `,"resolution":"`+q.resolution+`","candles":[`...), now: c.nowMillis()}
+	w := candleWriter{q: &q, dst: append(appendMarket(dst, q.market), `,"resolution":"`+q.resolution+`","candles":[`...), now: c.clock()}
 	if q.fill {
-		if w.held, err = c.server.history.Coverage(ctx, model.KindTrades, q.market.ID, sp); err != nil {
+		if w.held, err = c.history().Coverage(ctx, model.KindTrades, q.market.ID, sp); err != nil {
 			return dst, meta{}, err
 		}
 	}
 	w.begin()
-	for k, err := range c.server.history.Candles(ctx, q.market.ID, time.Duration(q.length)*time.Millisecond, sp, q.page.Descending) {
+	for k, err := range c.history().Candles(ctx, q.market.ID, time.Duration(q.length)*time.Millisecond, sp, q.page.Descending) {
 		if err != nil {
 			return dst, meta{}, err
 		}

@@ -14,7 +14,7 @@ func (c *call) appendCoverage(ctx context.Context, dst []byte, kind model.Kind, 
 	var from, to model.Millis
 	held, whole := false, len(ids) > 0
 	for _, id := range ids {
-		start, end, complete, some, err := c.server.history.Covered(ctx, kind, id, sp)
+		start, end, complete, some, err := c.history().Covered(ctx, kind, id, sp)
 		if err != nil {
 			return dst, err
 		}

@@ -36,7 +36,7 @@ func parseDepth(c *call) (depthQuery, error) {
 		return q, p.err
 	}
 	// The view comes first: a tick is a multiple of the price tick that the book has.
-	if q.view, err = c.server.engine.Book(c.waiting(), q.market); err != nil {
+	if q.view, err = c.book(q.market); err != nil {
 		return q, err
 	}
 	ps, _ := q.market.ScaleAt(q.view.Epoch)

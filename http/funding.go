@@ -50,10 +50,7 @@ func isNativeFunding(c *call) bool {
 
 // answerFunding answers with a superset (contract 7.3): beside our data stand the members of the venue's own answer.
 func answerFunding(c *call, dst []byte, q fundingQuery) ([]byte, meta, error) {
-	if c.server.funding == nil {
-		return dst, meta{}, errNoFunding
-	}
-	rates, err := c.server.funding(c.waiting())
+	rates, err := c.fundingRates()
 	if err != nil {
 		return dst, meta{}, err
 	}
@@ -65,7 +62,7 @@ func answerFunding(c *call, dst []byte, q fundingQuery) ([]byte, meta, error) {
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b *model.FundingRate) int { return cmp.Compare(a.Native, b.Native) })
-	next := (c.nowMillis()/hour + 1) * hour
+	next := (c.clock()/hour + 1) * hour
 	dst = append(dst, `{"rates":[`...)
 	for i, r := range rows {
 		if i > 0 {

@@ -211,6 +211,9 @@ func TestAuthorizationMatrix(t *testing.T) {
 			if r == locked && want == ok && s.low {
 				want = verdict{403, "forbidden", "this endpoint requires the growth tier or above"}
 			}
+			if r.pattern == "/replay/api/v1/{call}" && want == ok && s.low {
+				want = verdict{403, "forbidden", "replay is not part of the free tier"}
+			}
 			if got.Status != want.status {
 				t.Errorf("%s: %s %s: got %d, want %d: %s", s.name, r.method, r.pattern, got.Status, want.status, got.Body)
 				continue
@@ -247,7 +250,7 @@ func (a *accounts) lock(pattern, plan string) *route {
 
 // example returns a request that the route answers well where it lets the caller in, and that answer.
 func (a *accounts) example(t *testing.T, r *route, s *credential) (path, body string, ok verdict) {
-	path, ok = strings.NewReplacer("{market_id}", "0", "{file}", setupStyle.name).Replace(r.pattern), verdict{status: 200}
+	path, ok = strings.NewReplacer("{market_id}", "0", "{file}", setupStyle.name, "{call}", firstCalls[0]).Replace(r.pattern), verdict{status: 200}
 	switch r.method + " " + r.pattern {
 	case "GET /api/v1/candles", "GET /api/v1/data-quality/coverage", "GET /api/v1/data-quality/gaps":
 		path += "?market_id=0"

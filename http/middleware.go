@@ -106,6 +106,9 @@ func (s *Server) match(c *call) (*route, error) {
 	if !plainTarget(c.ctx.Request.Header.RequestURI()) && !honestPath(c.ctx.URI().PathOriginal()) {
 		return s.unmatched, errTarget
 	}
+	if s.past != nil && c.mux == s.mux && bytes.HasPrefix(path, pastPrefix) {
+		return s.matchPast(c, method, path)
+	}
 	end := c.mux.find(path, &c.pathParams)
 	if end == nil {
 		if s.relay != nil && c.mux == s.mux && forwardable(path) {
@@ -207,6 +210,7 @@ func (s *Server) finish(c *call) {
 	}
 	s.journal.note(c, status, took, size)
 	c.ctx, c.principal, c.shared, c.head = nil, nil, nil, head{}
+	c.past, c.pastAt = nil, 0
 	c.metered, c.credits, c.kept = false, access.Credits{}, nil
 	s.calls.Put(c)
 }

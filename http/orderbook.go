@@ -29,11 +29,11 @@ func getBook(c *call, dst []byte) ([]byte, meta, error) {
 	if p.err != nil {
 		return dst, meta{}, p.err
 	}
-	v, err := c.server.engine.Book(c.waiting(), m)
+	v, err := c.book(m)
 	if err != nil {
 		return dst, meta{}, err
 	}
-	if depth > maxCachedDepth {
+	if depth > maxCachedDepth || c.past != nil {
 		return appendBook(dst, m, v, depth, c.attribution(), c.server.whaleThreshold(m.ID)), meta{}, nil
 	}
 	slot := c.server.books.slot(m.ID, depth, c.attribution())

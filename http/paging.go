@@ -30,7 +30,7 @@ func (p *params) history(now model.Millis) span {
 	if most := p.c.principal.Plan.MaxRangeDays; most != access.Unlimited && s.To-s.From > model.Millis(most)*day {
 		p.forbid("start", "the plan allows ranges of "+strconv.Itoa(most)+" days, ask for a shorter one", most)
 	}
-	p.reach("start", s.From, now)
+	p.reach("start", s.From, p.c.nowMillis())
 	return s
 }
 
@@ -57,6 +57,8 @@ func (p *params) span(now model.Millis) span {
 	s.To, s.GivenTo = p.moment("end")
 	if !s.GivenTo {
 		s.To = now
+	} else if p.c.past != nil {
+		s.To = min(s.To, now) // the rest is the future
 	}
 	if !s.GivenFrom {
 		s.From = max(0, s.To-day)

@@ -25,7 +25,7 @@ func parseCoverage(c *call) (coverageQuery, error) {
 	if _, given := p.get("market_id"); !given {
 		p.fault("market_id", "market_id is required")
 	}
-	q := coverageQuery{market: p.market("market_id"), span: p.history(c.nowMillis())}
+	q := coverageQuery{market: p.market("market_id"), span: p.history(c.clock())}
 	return q, p.err
 }
 
@@ -35,7 +35,7 @@ func answerCoverage(c *call, dst []byte, q coverageQuery) ([]byte, meta, error) 
 		return dst, meta{}, err
 	}
 	defer leave()
-	h, sp := c.server.history, history.Span{From: q.span.From, To: q.span.To}
+	h, sp := c.history(), history.Span{From: q.span.From, To: q.span.To}
 	dst = appendMarket(dst, q.market)
 	dst = append(dst, `,"start":`...)
 	dst = strconv.AppendInt(dst, int64(sp.From), 10)
@@ -126,7 +126,7 @@ func (c *call) rhythm(ctx context.Context, kind model.Kind, m model.MarketID, sp
 
 // recordTimes goes through the times of a kind's records, in microseconds.
 func (c *call) recordTimes(ctx context.Context, kind model.Kind, m model.MarketID, sp history.Span, add func(int64) bool) error {
-	h := c.server.history
+	h := c.history()
 	switch kind {
 	case model.KindBook:
 		for row, err := range h.Updates(ctx, m, sp.From.Micros(), sp.To.Micros()) {
@@ -225,7 +225,7 @@ func parseGaps(c *call) (gapsQuery, error) {
 			q.kinds = []model.Kind{k}
 		}
 	}
-	q.span = p.history(c.nowMillis())
+	q.span = p.history(c.clock())
 	q.page = p.page(50, 1000, "asc")
 	q.page.bind(&p, f.add(kind).span(q.span), &q.span)
 	return q, p.err
@@ -237,7 +237,7 @@ func answerGaps(c *call, dst []byte, q gapsQuery) ([]byte, meta, error) {
 		return dst, meta{}, err
 	}
 	defer leave()
-	rows, err := c.server.history.Gaps(ctx, q.kinds, q.ids, history.Span{From: q.span.From, To: q.span.To})
+	rows, err := c.history().Gaps(ctx, q.kinds, q.ids, history.Span{From: q.span.From, To: q.span.To})
 	if err != nil {
 		return dst, meta{}, err
 	}

@@ -44,6 +44,7 @@ type route struct {
 	answer  handler
 	raw     func(c *call)
 	relay   bool // answered by the relay
+	past    bool // also answered below /replay, as of a moment
 	// native, where set, tells whether a call is in the venue's own form and belongs to the relay.
 	native func(c *call) bool
 
@@ -92,20 +93,20 @@ func routeTable(sockets map[string]Handler) []*route {
 		{method: "GET", pattern: "/metrics", raw: getMetrics},
 		{method: "GET", pattern: "/openapi.yaml", raw: getOpenAPI},
 		{method: "GET", pattern: "/openapi-3.0.yaml", raw: getOpenAPI30},
-		{method: "GET", pattern: "/api/v1/orderbook/{market_id}", auth: authData, credits: creditStandard, answer: getBook},
-		{method: "GET", pattern: "/api/v1/orderbook/{market_id}/depth", auth: authData, credits: creditStandard,
+		{method: "GET", pattern: "/api/v1/orderbook/{market_id}", auth: authData, credits: creditStandard, past: true, answer: getBook},
+		{method: "GET", pattern: "/api/v1/orderbook/{market_id}/depth", auth: authData, credits: creditStandard, past: true,
 			answer: typed(parseDepth, answerDepth)},
-		{method: "GET", pattern: "/api/v1/orderbook/{market_id}/snapshots", auth: authData, credits: creditStandard,
+		{method: "GET", pattern: "/api/v1/orderbook/{market_id}/snapshots", auth: authData, credits: creditStandard, past: true,
 			answer: typed(parseSnapshots, answerSnapshots)},
-		{method: "GET", pattern: "/api/v1/trades/by-time", auth: authData, credits: creditStandard,
+		{method: "GET", pattern: "/api/v1/trades/by-time", auth: authData, credits: creditStandard, past: true,
 			answer: typed(parseTrades, answerTrades)},
-		{method: "GET", pattern: "/api/v1/candles", auth: authData, credits: creditStandard,
+		{method: "GET", pattern: "/api/v1/candles", auth: authData, credits: creditStandard, past: true,
 			native: isNativeCandles, answer: typed(parseCandles, answerCandles)},
-		{method: "GET", pattern: "/api/v1/funding-rates", auth: authData, credits: creditStandard,
+		{method: "GET", pattern: "/api/v1/funding-rates", auth: authData, credits: creditStandard, past: true,
 			native: isNativeFunding, answer: typed(parseFunding, answerFunding)},
-		{method: "GET", pattern: "/api/v1/data-quality/coverage", auth: authData, credits: creditStandard,
+		{method: "GET", pattern: "/api/v1/data-quality/coverage", auth: authData, credits: creditStandard, past: true,
 			answer: typed(parseCoverage, answerCoverage)},
-		{method: "GET", pattern: "/api/v1/data-quality/gaps", auth: authData, credits: creditStandard,
+		{method: "GET", pattern: "/api/v1/data-quality/gaps", auth: authData, credits: creditStandard, past: true,
 			answer: typed(parseGaps, answerGaps)},
 		{method: "POST", pattern: "/api/v1/keys", auth: authUser, status: 201, replays: true, answer: typed(parseNewKey, answerNewKey)},
 		{method: "GET", pattern: "/api/v1/keys", auth: authUser, answer: typed(parseKeys, answerKeys)},
@@ -121,7 +122,7 @@ func routeTable(sockets map[string]Handler) []*route {
 		{method: "POST", pattern: "/setup", window: access.IPSignIn, raw: postSetup},
 		{method: "GET", pattern: "/assets/{file}", raw: getAsset},
 	}
-	for _, path := range []string{"/ws", "/ws/replay", "/stream"} {
+	for _, path := range []string{"/ws", "/ws/replay", "/stream", "/replay/stream"} {
 		if h := sockets[path]; h != nil {
 			table = append(table, &route{method: "GET", pattern: path, auth: authSocket, raw: func(c *call) { c.openSocket(h) }})
 		}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -116,6 +117,13 @@ type Options struct {
 	Relay Relay
 	// FundingRates returns the current funding rates, asking the venue where it has to; nil: upstream_error.
 	FundingRates func(ctx context.Context) (*model.FundingRates, error)
+	// Past returns the record as everything received before a moment makes it, which calls below /replay are answered
+	// from; nil: not found.
+	Past func(at model.Micros) Past
+	// PastOnly leaves nothing but what is below /replay, /ws/replay and the paths of health.
+	PastOnly bool
+	// ReplayClock returns where a running session of /replay/stream stands (ws.Server.ReplayClock); nil: there are none.
+	ReplayClock func(account, id string) (at model.Micros, running int)
 	// AllowAnonymous lets native calls in without a credential, under the lowest plan's limit per address.
 	AllowAnonymous bool
 
@@ -156,6 +164,8 @@ type Server struct {
 	status  func() Status
 	relay   Relay
 	funding func(ctx context.Context) (*model.FundingRates, error)
+	past    func(at model.Micros) Past
+	clocks  func(account, id string) (at model.Micros, running int)
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -173,9 +183,12 @@ type Server struct {
 
 	routes      []*route
 	mux         *router
+	everything  *router // mux, or with PastOnly what the paths below /replay are looked up in
 	socketMux   *router // the paths of a listener for sockets only
 	unmatched   *route  // of requests that no route took
 	natives     []*route
+	pasts       map[*route]*route // what answers a route's path below /replay
+	pastNative  *route            // what answers the venue's own calls there
 	books       bookCache
 	openapi     documents
 	metrics     *serverMetrics
@@ -199,6 +212,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay, funding: o.FundingRates,
+		past: o.Past, clocks: o.ReplayClock,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
 		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS, anonymous: o.AllowAnonymous,
 		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,
@@ -233,15 +247,26 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.routes = routeTable(o.WebSocket)
-	s.mux, s.socketMux = newRouter(s.routes), newRouter(socketRoutes(s.routes))
+	if s.past != nil {
+		s.pasts, s.pastNative = pastRoutes(s.routes)
+		s.routes = append(s.routes, s.pastNative)
+	}
+	s.everything, s.socketMux = newRouter(s.routes), newRouter(socketRoutes(s.routes))
+	s.mux = s.everything
+	if o.PastOnly {
+		s.mux = newRouter(pastOnly(s.routes))
+	}
 	s.unmatched, s.natives = &route{pattern: "unmatched", auth: authOptional}, nativeRoutes()
-	for _, r := range slices.Concat(s.routes, s.natives, []*route{s.unmatched}) {
+	for _, r := range slices.Concat(s.routes, slices.Collect(maps.Values(s.pasts)), s.natives, []*route{s.unmatched}) {
 		s.metrics.register(r)
 		r.usage = s.access.Route(r.usageName())
 	}
 	s.journal = newJournal(o.AccessLog, s.log)
 	s.http = s.newHTTP(func(ctx *fasthttp.RequestCtx) { s.serve(ctx, s.mux) })
 	s.socketHTTP = s.newHTTP(func(ctx *fasthttp.RequestCtx) { s.serve(ctx, s.socketMux) })
+	// Its connections become sockets, which would keep the 16 KiB that the handshake was read into for as long as they
+	// live: half of an idle client's memory. Requests pay for it with a read more each, so that s.http has it not.
+	s.socketHTTP.ReduceMemoryUsage = true
 	return s, nil
 }
 

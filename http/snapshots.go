@@ -41,7 +41,10 @@ func parseSnapshots(c *call) (snapshotQuery, error) {
 	if most := c.server.snapshots; most > 0 {
 		q.depth = min(q.depth, most)
 	}
-	if q.at, q.single = p.moment("at"); q.single {
+	if q.at, q.single = p.moment("at"); c.past != nil {
+		q.at, q.single = min(q.at, c.clock()), q.single && !c.atIsClock(&p)
+	}
+	if q.single {
 		p.reach("at", q.at, c.nowMillis())
 		for _, name := range []string{"start", "end", "interval", "cursor"} {
 			if _, given := p.get(name); given {
@@ -50,7 +53,7 @@ func parseSnapshots(c *call) (snapshotQuery, error) {
 		}
 		return q, p.err
 	}
-	q.span = p.history(c.nowMillis())
+	q.span = p.history(c.clock())
 	word := p.word("interval", snapshotIntervals...)
 	q.page = p.page(50, 1000, "asc")
 	if q.interval, err = time.ParseDuration(word); err != nil {
@@ -70,7 +73,7 @@ func answerSnapshots(c *call, dst []byte, q snapshotQuery) ([]byte, meta, error)
 		return dst, meta{}, err
 	}
 	defer leave()
-	h := c.server.history
+	h := c.history()
 	// The times come first: they are arithmetic over the held intervals, so counting and skipping reads no book.
 	sp := history.Span{From: q.span.From, To: q.span.To}
 	m := meta{Paged: true, Limit: q.page.Limit, Offset: q.page.Offset}
@@ -132,7 +135,7 @@ func (c *call) answerSnapshotAt(dst []byte, q snapshotQuery) ([]byte, meta, erro
 		return dst, meta{}, err
 	}
 	defer leave()
-	h := c.server.history
+	h := c.history()
 	sp := history.Span{From: max(0, q.at-snapshotReach), To: q.at + 1}
 	for t, err := range h.BookTimes(ctx, q.market.ID, sp, time.Second, true) {
 		if err != nil {

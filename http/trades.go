@@ -37,7 +37,7 @@ func parseTrades(c *call) (tradesQuery, error) {
 	var q tradesQuery
 	p := c.params()
 	m := p.market("market_id")
-	q.span = p.history(c.nowMillis())
+	q.span = p.history(c.clock())
 	f := newFilterHasher("trades")
 	if m != nil {
 		q.markets = map[model.MarketID]*model.Market{m.ID: m}
@@ -161,7 +161,7 @@ func answerTrades(c *call, dst []byte, q tradesQuery) ([]byte, meta, error) {
 
 // trades reads one market or merges several.
 func (c *call) trades(ctx context.Context, ids []model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[history.MarketTrade, error] {
-	h := c.server.history
+	h := c.history()
 	if len(ids) != 1 {
 		return h.TradesOf(ctx, ids, sp, q)
 	}
@@ -180,7 +180,7 @@ func (c *call) countTrades(ctx context.Context, q tradesQuery, sp history.Span) 
 	var total int64
 	if !q.filter.active {
 		for _, id := range q.ids {
-			n, exact, err := c.server.history.CountTrades(ctx, id, sp)
+			n, exact, err := c.history().CountTrades(ctx, id, sp)
 			if errors.Is(err, context.DeadlineExceeded) || err == nil && !exact {
 				return unknownTotal, nil
 			}

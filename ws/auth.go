@@ -46,7 +46,7 @@ func (c *Conn) auth(m *message) {
 		return
 	}
 	c.mayAuth = false
-	c.as.Store(uint32(as))
+	c.as.Store(uint32(as | format(c.as.Load())&deflated))
 	c.heartbeats.Store(m.Heartbeats)
 	c.accept(p)
 }

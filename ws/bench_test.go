@@ -3,41 +3,39 @@ package ws
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/fasthttp/websocket"
-
 	"hyperlight/bench"
-	"hyperlight/engine/history"
 	"hyperlight/engine/model"
-	"hyperlight/engine/num"
-	"hyperlight/engine/record"
 )
 
 // burst is how many trades are published at once: the frames of a busy moment.
 const burst = 100
 
 // BenchmarkFanOut delivers bursts of trades to subscribers on loopback sockets. The baseline writes the same bytes to as
-// many sockets, one goroutine and one write per socket and burst, which is the best that any hub could do. The clients
-// read in the same process.
+// many sockets, one goroutine and one write per socket and burst, which is the best that any hub could do. The peer
+// "channels" is the usual hub (channelHub), over our own sockets. The clients read in the same process.
 func BenchmarkFanOut(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			ours, closeOurs := hubTurn(b, n)
+			ours, _, closeOurs := hubTurn(b, n)
 			defer closeOurs()
 			bare, closeBare := bareTurn(b, n)
 			defer closeBare()
 			bench.Compare(b, "deliveries", bare, ours)
 		})
 	}
+	b.Run("1000/channels", func(b *testing.B) {
+		ours, channels, done := hubTurn(b, 1000)
+		defer done()
+		bench.Compare(b, "deliveries", channels, ours)
+	})
 }
 
 // drains counts the bytes that clients have read and tells when enough have come.
@@ -62,8 +60,8 @@ func (d *drains) read(conn net.Conn) {
 	})
 }
 
-// hubTurn publishes a burst to n subscribers and waits until all have read it.
-func hubTurn(b *testing.B, n int) (turn func() int, done func()) {
+// hubTurn publishes a burst to n subscribers and waits until all have read it; peer does so through a channelHub.
+func hubTurn(b *testing.B, n int) (turn, peer func() int, done func()) {
 	h := serve(b, Options{Limits: Limits{QueueFrames: 1 << 14}})
 	k := newMaker(h.s.Hub(), 0)
 	d := &drains{reached: make(chan struct{}, 1)}
@@ -97,7 +95,18 @@ func hubTurn(b *testing.B, n int) (turn func() int, done func()) {
 		<-d.reached
 		return n * burst
 	}
-	return turn, func() {
+	channels := newChannelHub(h.s)
+	peer = func() int {
+		d.got.Store(0)
+		d.want.Store(int64(n * burst * len(newFrame([]byte(first.raw)))))
+		for range burst {
+			channels.publish([]byte(first.raw))
+		}
+		<-d.reached
+		return n * burst
+	}
+	return turn, peer, func() {
+		channels.close()
 		for _, c := range conns {
 			c.conn.Close()
 		}
@@ -165,36 +174,31 @@ func bareBytes(b *testing.B, n int, piece []byte) (turn func() int, done func())
 }
 
 // BenchmarkClientMemory measures what an idle subscriber costs: heap and stacks, the client's own socket included. The
-// baseline is a bare socket with a goroutine that reads from it; ratio is its bytes by ours.
+// baseline is a bare socket with a goroutine that reads from it; ratio is its bytes by ours. Nearly half are the buffer
+// that the handshake was read into: an upgraded connection keeps it. A listener for sockets alone gives it back
+// (ReduceMemoryUsage), which takes 17 kB off; on the listener of all paths that would cost each request a read more.
 func BenchmarkClientMemory(b *testing.B) {
 	const n = 500
 	h := serve(b, Options{})
-	memory := func() float64 {
-		runtime.GC()
-		runtime.GC() // what pools held until now
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return float64(m.HeapInuse + m.StackInuse)
-	}
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer ln.Close()
-	h.plain(b).Close() // what the first connection starts stays
+	h.plain(b, "trade/0").Close() // what the first connection starts stays
 	idle := runtime.NumGoroutine()
 	for b.Loop() {
 		var took [2]float64
 		for i, open := range []func() net.Conn{
 			func() net.Conn { return bareClient(b, ln) },
-			func() net.Conn { return h.plain(b) },
+			func() net.Conn { return h.plain(b, "trade/0") },
 		} {
 			var conns []net.Conn
-			before := memory()
+			before := memoryNow()
 			for range n {
 				conns = append(conns, open())
 			}
-			took[i] = (memory() - before) / n
+			took[i] = (memoryNow() - before) / n
 			for _, c := range conns {
 				c.Close()
 			}
@@ -227,135 +231,28 @@ func bareClient(b *testing.B, ln net.Listener) net.Conn {
 }
 
 // plain subscribes over a socket without a library, whose memory would be counted too.
-func (h *harness) plain(b *testing.B) net.Conn {
+func (h *harness) plain(b testing.TB, channels ...string) net.Conn {
 	c, err := net.Dial("tcp4", h.addr)
 	if err != nil {
 		b.Fatal(err)
 	}
-	fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", h.addr)
-	msg := `{"type":"subscribe","channel":"trade/0"}`
-	c.Write(append([]byte{0x81, 0x80 | byte(len(msg)), 0, 0, 0, 0}, msg...)) // masked with zeros
 	var got []byte
 	buf := make([]byte, 1024)
-	for !bytes.Contains(got, []byte(`"subscribed"`)) {
-		n, err := c.Read(buf)
-		if err != nil {
-			b.Fatal(err)
-		}
-		got = append(got, buf[:n]...)
-	}
-	return c
-}
-
-// longTape is a record of 400,000 updates and 100,000 trades of market 0 in memory.
-func longTape() *taped {
-	h := &taped{}
-	for i := range 400_000 {
-		at := tapeStart.Micros() + model.Micros(i)*20_000
-		u := model.BookUpdate{Snapshot: i == 0, Prev: uint64(i), Seq: uint64(i + 1)}
-		for j := range 3 {
-			u.Bids = append(u.Bids, model.Level{Price: num.Price(9_999 - (i+j)%60), Size: num.Size(1 + i%1000)})
-			u.Asks = append(u.Asks, model.Level{Price: num.Price(10_001 + (i+j)%60), Size: num.Size(1 + i%1000)})
-		}
-		h.rows = append(h.rows, record.BookRow{Update: u, Time: at.Millis(), Recv: at})
-		if i%4 == 0 {
-			h.trades = append(h.trades, model.Trade{ID: uint64(i + 1), Time: at.Millis(), Recv: at + 9, Price: 10_000, Size: 5, USD: 12345, AskAccount: 5, BidAccount: 77})
-		}
-	}
-	last := h.rows[len(h.rows)-1].Recv + 1
-	h.held = []history.Interval{{From: tapeStart.Micros() - 1, To: last}}
-	h.gap = model.Gap{From: -2, To: -1}
-	return h
-}
-
-// BenchmarkReplaySocket replays at "max" over one loopback socket from a record in memory; the client only counts. The
-// baseline writes as many bytes to a bare socket, 16 KiB at a time.
-func BenchmarkReplaySocket(b *testing.B) {
-	h := serve(b, Options{History: longTape()})
-	for _, x := range []struct{ name, members string }{
-		{"event/trades", `"include":["trade"]`},
-		{"event/ticks", `"include":["trade","order_book"]`},
-		{"live", `"format":"live"`},
-	} {
-		b.Run(x.name, func(b *testing.B) {
-			sent, size := h.replayToEnd(b, x.members)
-			bench.Compare(b, "events", func() int {
-				pour(b, size)
-				return int(sent)
-			}, func() int {
-				sent, _ := h.replayToEnd(b, x.members)
-				return int(sent)
-			})
-			b.ReportMetric(float64(size)/float64(sent), "B/event")
-		})
-	}
-}
-
-// replayToEnd runs a replay over a socket of its own.
-func (h *harness) replayToEnd(b *testing.B, members string) (sent uint64, size int) {
-	d := websocket.Dialer{}
-	conn, _, err := d.Dial("ws://"+h.addr+"/ws/replay", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close()
-	start := fmt.Appendf(nil, `{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":"max",%s}`, tapeStart, int64(tapeStart)+400_000*20, members)
-	if err := conn.WriteMessage(websocket.TextMessage, start); err != nil {
-		b.Fatal(err)
-	}
-	return countToEnd(b, conn.NetConn())
-}
-
-// pour sends size bytes over a socket of its own and reads them.
-func pour(b *testing.B, size int) {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer ln.Close()
-	go func() {
-		c, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		piece := make([]byte, 16<<10)
-		for left := size; left > 0; left -= len(piece) {
-			if _, err := c.Write(piece[:min(left, len(piece))]); err != nil {
-				return
+	await := func(words string, times int) {
+		for bytes.Count(got, []byte(words)) < times {
+			n, err := c.Read(buf)
+			if err != nil {
+				b.Fatal(err)
 			}
-		}
-	}()
-	c, err := net.Dial("tcp4", ln.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close()
-	buf := make([]byte, 256<<10)
-	for got := 0; got < size; {
-		n, err := c.Read(buf)
-		if err != nil {
-			b.Fatal(err)
-		}
-		got += n
-	}
-}
-
-// countToEnd reads until replay_complete and returns its count.
-func countToEnd(b *testing.B, r io.Reader) (events uint64, size int) {
-	buf := make([]byte, 256<<10)
-	tail := ""
-	for {
-		n, err := r.Read(buf)
-		if err != nil {
-			b.Fatalf("socket ended: %v", err)
-		}
-		size += n
-		tail = (tail + string(buf[max(0, n-128):n]))
-		tail = tail[max(0, len(tail)-128):]
-		if i := strings.Index(tail, `"events_sent":`); i >= 0 && strings.HasSuffix(tail, "}") {
-			fmt.Sscan(strings.TrimSuffix(tail[i+14:], "}"), &events)
-			return events, size
+			got = append(got, buf[:n]...)
 		}
 	}
+	fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", h.addr)
+	await(`"authenticated"`, 1)
+	for _, name := range channels {
+		msg := `{"type":"subscribe","channel":"` + name + `"}`
+		c.Write(append([]byte{0x81, 0x80 | byte(len(msg)), 0, 0, 0, 0}, msg...)) // masked with zeros
+	}
+	await(`"subscribed"`, len(channels))
+	return c
 }

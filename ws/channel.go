@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"sync"
@@ -21,6 +22,7 @@ type channel struct {
 	family *family
 	name   string
 	market atomic.Pointer[model.Market] // of the last event: names and scales
+	set    *variant                     // of a family with options; nil of the others
 
 	mu     sync.Mutex
 	active bool   // somebody listens, or left less than the ring's age ago
@@ -31,11 +33,10 @@ type channel struct {
 	ring   ring
 
 	view    *book.View   // published last; nil while the book is out of sync
-	whole   *Frame       // the view as a frame of the present seq, nil until somebody needs it
+	whole   *Frame       // the view as a frame of the present seq, nil until somebody needs it; with options the last frame
 	recv    model.Micros // receive time of the last event
 	quiet   time.Time    // the last frame or heartbeat
 	scratch []byte
-	batch   []*Frame
 }
 
 // subscription is one connection's hold of a channel. The channel's lock guards it.
@@ -66,6 +67,54 @@ func (c *channel) activate() {
 	c.active, c.epoch, c.seq = true, newEpoch(), 1
 	c.ring.reset()
 	c.whole, c.quiet = nil, c.hub.now()
+	if c.set != nil {
+		c.begin(c.quiet)
+	}
+}
+
+// begin makes what is known the state of the first seq, in the families that have one.
+func (c *channel) begin(now time.Time) {
+	switch c.family {
+	case enrichedBookFamily:
+		if c.set.latest.view != nil {
+			c.show(now)
+		}
+	case heatmapFamily:
+		if data := c.hub.own.heatmaps.Heatmap(c.market.Load().ID); data != nil {
+			c.showHeatmap(data, now)
+		}
+	}
+}
+
+// state is what a new subscriber starts with, as a frame of the present seq; nil where there is none.
+func (c *channel) state() *Frame {
+	if c.set == nil && c.view != nil {
+		return c.wholeBook()
+	}
+	return c.whole
+}
+
+// idle tells whether nobody listens.
+func (c *channel) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.subs) == 0
+}
+
+// retire ends the epoch.
+func (c *channel) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rest()
+}
+
+// rest lets go of what only subscribers need. The lock is held.
+func (c *channel) rest() {
+	c.active, c.whole, c.scratch = false, nil, nil
+	c.ring.reset()
+	if c.set != nil && c.set.timer != nil {
+		c.set.timer.Stop()
+	}
 }
 
 // subscribe puts the acknowledgement, and what the subscriber has missed or the whole book, into the connection's queue
@@ -85,6 +134,7 @@ func (c *channel) subscribe(conn *Conn, old *subscription, s *since) *subscripti
 	var missed []byte
 	var count int
 	recovered := false
+	first := c.state()
 	if s != nil && s.Epoch == c.epoch {
 		missed, count, recovered = c.since(s.Seq, format(conn.as.Load()))
 	}
@@ -94,11 +144,10 @@ func (c *channel) subscribe(conn *Conn, old *subscription, s *since) *subscripti
 		if len(missed) > 0 {
 			conn.push(item{raw: missed, size: len(missed), messages: count})
 		}
-	case c.view != nil:
+	case first != nil:
 		// The whole book is the state after frame seq and carries its number.
-		conn.send(c.acknowledge(c.seq-1, s, false))
-		f := c.wholeBook()
-		conn.push(item{frame: f, sub: sub, size: f.size})
+		conn.send(c.acknowledge(first.seq-1, s, false))
+		conn.push(item{frame: first, sub: sub, size: first.size})
 	default:
 		conn.send(c.acknowledge(c.seq, s, false))
 	}
@@ -130,9 +179,12 @@ func (c *channel) since(seq uint64, as format) (out []byte, messages int, ok boo
 		return nil, 0, false
 	}
 	for _, f := range frames {
-		out = append(out, f.bytes(as)...)
+		out = append(out, f.bytesAfter(seq, as)...)
 		if !f.lasting {
-			messages++
+			messages += f.messages()
+			if f.seq <= seq {
+				messages -= int(seq - f.seq + 1)
+			}
 		}
 		if len(out) > c.hub.limits.QueueBytes/2 {
 			return nil, 0, false
@@ -163,32 +215,28 @@ func (c *channel) remove(sub *subscription) {
 	sub.dead, sub.missed = true, nil
 }
 
-// publish gives the frames of one event to the ring and to every subscriber.
-func (c *channel) publish(now time.Time, frames ...*Frame) {
-	framesEncoded.Add(len(frames))
+// publish gives a frame to the ring and to every subscriber.
+func (c *channel) publish(now time.Time, f *Frame) {
+	framesEncoded.Add(f.messages())
 	c.quiet = now
-	for _, f := range frames {
-		c.ring.add(f, f.seq, now)
-	}
+	c.ring.add(f, now)
 	for _, sub := range c.subs {
-		c.deliver(sub, frames)
+		c.deliver(sub, f)
 	}
 }
 
-func (c *channel) deliver(sub *subscription, frames []*Frame) {
+func (c *channel) deliver(sub *subscription, f *Frame) {
 	if sub.conflated {
-		for _, f := range frames {
-			if f.lasting {
-				sub.missed = append(sub.missed, f)
-			}
+		if f.lasting {
+			sub.missed = append(sub.missed, f)
 		}
 		if n := len(sub.missed); n > maxMissed {
 			sub.missed = sub.missed[n-maxMissed:]
 		}
 		return
 	}
-	n := sub.conn.pushFrames(frames, sub)
-	if c.family.book && !frames[0].lasting && n >= c.hub.limits.ConflateAt {
+	n := sub.conn.push(item{frame: f, sub: sub, size: f.size})
+	if c.family.book && !f.lasting && n >= c.hub.limits.ConflateAt {
 		sub.conflated = true
 		conflations.Inc()
 		sub.conn.queue.conflate(sub)
@@ -205,8 +253,8 @@ func (c *channel) catchUp(sub *subscription) []*Frame {
 	}
 	frames := sub.missed
 	sub.conflated, sub.missed = false, nil
-	if c.view != nil {
-		frames = append(frames, c.wholeBook())
+	if f := c.state(); f != nil {
+		frames = append(frames, f)
 	}
 	return frames
 }
@@ -241,7 +289,10 @@ func (c *channel) book(e *model.Event, u *model.BookUpdate, v *book.View, m *mod
 	c.publish(now, c.frame(shared, false))
 }
 
-// trades publishes one frame per trade.
+// batchBytes is from where on a batch of trades is published in several frames: a piece that a socket takes at once.
+const batchBytes = joinBytes
+
+// trades publishes one message per trade, joined to a frame.
 func (c *channel) trades(e *model.Event, b *model.TradeBatch, m *model.Market, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -250,17 +301,22 @@ func (c *channel) trades(e *model.Event, b *model.TradeBatch, m *model.Market, n
 	if !c.active {
 		return
 	}
+	c.scratch = c.scratch[:0]
+	f := &Frame{channel: c, seq: c.seq + 1}
 	for i := range b.Rows {
 		c.seq++
-		f := tradeFrame{trade: &b.Rows[i], seq: c.seq, at: model.Millis(now.UnixMilli()), recovered: b.Recovered}
-		var shared int
-		c.scratch, shared = appendTradeFrame(c.scratch[:0], c.name, m, f)
-		c.batch = append(c.batch, c.frame(shared, false))
-	}
-	if len(c.batch) > 0 {
-		c.publish(now, c.batch...)
-		clear(c.batch)
-		c.batch = c.batch[:0]
+		t := tradeFrame{trade: &b.Rows[i], seq: c.seq, at: model.Millis(now.UnixMilli()), recovered: b.Recovered}
+		var start, shared int
+		c.scratch, start = beginFrame(c.scratch)
+		c.scratch, shared = appendTradeFrame(c.scratch, c.name, m, t)
+		f.shared = shared - start - frameHead
+		c.scratch = endFrame(c.scratch, start)
+		if i == len(b.Rows)-1 || len(c.scratch) >= batchBytes {
+			f.typed, f.size, f.more = bytes.Clone(c.scratch), len(c.scratch), int(c.seq-f.seq)
+			c.publish(now, f)
+			c.scratch = c.scratch[:0]
+			f = &Frame{channel: c, seq: c.seq + 1}
+		}
 	}
 }
 
@@ -270,6 +326,9 @@ func (c *channel) gap(g *model.Gap, now time.Time) {
 	defer c.mu.Unlock()
 	if c.family.book {
 		c.view, c.whole = nil, nil
+		if c.set != nil {
+			c.set.latest.view, c.set.shown = nil, enrichedBook{}
+		}
 	}
 	if g.To == 0 || g.Filled || !c.active {
 		return

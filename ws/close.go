@@ -14,6 +14,7 @@ const (
 	closeLost     closeCode = 1006 // counted, never sent: the peer went without a word
 	closeNotUTF8  closeCode = 1007
 	closeTooBig   closeCode = 1009
+	closePolicy   closeCode = 1008 // a handshake that asks for what there is not
 	closeInternal closeCode = 1011
 	closeAuth     closeCode = 4001
 	closeNoAuth   closeCode = 4002
@@ -33,6 +34,7 @@ var closeReasons = map[closeCode]string{
 	closeLost:     "",
 	closeNotUTF8:  "text must be UTF-8",
 	closeTooBig:   "message too big",
+	closePolicy:   "refused",
 	closeInternal: "internal error",
 	closeAuth:     "missing or invalid credential",
 	closeNoAuth:   "no auth message in time",

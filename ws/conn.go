@@ -29,6 +29,15 @@ type session interface {
 	end()
 }
 
+// nativeSpeaker is a session in the venue's protocol, which decides itself what the first messages mean.
+type nativeSpeaker interface {
+	session
+	// open greets the client.
+	open()
+	// message handles a client message; false where the connection speaks our protocol from it on.
+	message(text []byte) bool
+}
+
 // Conn is one client connection. Two goroutines serve it: one reads and handles messages, one writes. Everybody else
 // only puts frames into its queue.
 type Conn struct {
@@ -47,6 +56,7 @@ type Conn struct {
 	code      closeCode // set before closing
 	reason    string
 	written   chan struct{} // closed when the writer has ended
+	deadlined time.Time     // on the writer: when the socket's write deadline was set
 
 	authTimer *time.Timer
 	pingTimer *time.Timer
@@ -133,7 +143,7 @@ func (c *Conn) run() {
 			c.server.quota.give(c.owner.Load(), slotConnection)
 		}
 	}()
-	if n, ok := c.session.(*nativeSession); ok {
+	if n, ok := c.session.(nativeSpeaker); ok {
 		n.open()
 	} else {
 		c.greet()
@@ -164,6 +174,10 @@ func (c *Conn) readLoop() {
 			c.shut(closeTooBig, false)
 			continue
 		}
+		if brokenDeflate(err) {
+			c.shutFor(closeNotUTF8, "compressed data is broken", false)
+			continue
+		}
 		if err != nil {
 			return
 		}
@@ -173,7 +187,7 @@ func (c *Conn) readLoop() {
 		}
 		messagesIn.Inc()
 		c.idle.hear(c.server.o.Now())
-		if n, ok := c.session.(*nativeSession); ok && n.message(msg) {
+		if n, ok := c.session.(nativeSpeaker); ok && n.message(msg) {
 			continue
 		}
 		c.message(msg)
@@ -242,18 +256,9 @@ var pongFrame = typeFrame("pong")
 // send queues a finished frame that belongs to no channel.
 func (c *Conn) send(frame []byte) { c.push(item{raw: frame, size: len(frame)}) }
 
-// push queues an item; a full queue closes the connection. It returns how many items wait.
+// push queues an item; a full queue closes the connection. It returns how many frames wait.
 func (c *Conn) push(it item) int {
 	result, n := c.queue.push(it)
-	if result == pushFull {
-		c.shut(closeSlow, true)
-	}
-	return n
-}
-
-// pushFrames queues the frames of one event; a full queue closes the connection. It returns how many items wait.
-func (c *Conn) pushFrames(frames []*Frame, sub *subscription) int {
-	result, n := c.queue.pushFrames(frames, sub)
 	if result == pushFull {
 		c.shut(closeSlow, true)
 	}

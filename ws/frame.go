@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"hyperlight/engine/book"
 	"hyperlight/engine/model"
@@ -31,6 +32,8 @@ type format uint8
 const (
 	typed   format = iota // trade_update, order_book_update
 	wrapped               // {"type":"data",...}, asked for with "format":"data"
+	// deflated is added to either where the connection takes compressed messages.
+	deflated format = 2
 )
 
 // putHeader writes the header of an unmasked final frame so that it ends at b[end] and returns where it begins.
@@ -72,51 +75,86 @@ func closeFrame(code closeCode, reason string) []byte {
 	return controlFrame(opClose, append(p, reason[:min(len(reason), maxCloseWords)]...))
 }
 
-// Frame is one message of a channel as finished server frames, shared by all its receivers. The typed form is encoded
-// when the frame is made; the wrapped form, and a whole book, when the first receiver's writer needs them.
+// Frame is what one event says on a channel as finished server frames, shared by all its receivers: one message, or the
+// messages of a batch one behind the other, which then cost a queue and a socket no more than one. The typed form is
+// encoded when the frame is made; the wrapped form, and a whole book, when the first receiver's writer needs them.
 type Frame struct {
-	typed   []byte // header and payload; of a lazy frame set by once
-	shared  int    // offset in the typed payload from which both forms are the same; 0: there is one form only
+	typed   []byte // header and payload of each message; of a lazy frame set by once
+	shared  int    // offset in each typed payload from which both forms are the same; 0: there is one form only
+	more    int    // messages after the first
 	channel *channel
 	once    sync.Once
 
 	wrapOnce sync.Once
 	wrapped  []byte
+	packs    atomic.Pointer[packs] // compressed, nil until a connection needs it
 
+	lazy   encoder        // encodes what is ours; nil for what is encoded already and for whole books
 	view   *book.View     // lazy: the book to encode
 	native *nativeChannel // encodes the view in the venue's form; nil for ours
-	seq    uint64
+	seq    uint64         // of the first message; the others follow without a hole
 	at     model.Millis
 	size   int // bytes, an estimate while the frame is lazy
 	// lasting frames survive conflation: gaps are told in any case.
 	lasting bool
 }
 
-// bytes returns the finished frame of a format. It may be called from any goroutine.
+// encoder encodes a frame of a channel of ours, headers included. It is called once and may forget what it encodes.
+type encoder interface{ encode(f *Frame) []byte }
+
+func (f *Frame) encodeLazy() { f.typed = f.lazy.encode(f) }
+
+// messages is how many messages the frame holds.
+func (f *Frame) messages() int { return 1 + f.more }
+
+// last is the seq of the last message.
+func (f *Frame) last() uint64 { return f.seq + uint64(f.more) }
+
+// bytes returns the finished messages in a format. It may be called from any goroutine.
 func (f *Frame) bytes(as format) []byte {
-	if f.view != nil {
+	switch {
+	case f.lazy != nil:
+		f.once.Do(f.encodeLazy)
+	case f.view != nil:
 		f.once.Do(f.encodeBook)
 	}
-	if as == typed || f.shared == 0 {
-		return f.typed
+	b := f.typed
+	if as&wrapped != 0 && f.shared != 0 {
+		f.wrapOnce.Do(f.wrap)
+		b = f.wrapped
 	}
-	f.wrapOnce.Do(f.wrap)
-	return f.wrapped
+	if as&deflated != 0 && len(b) >= deflateFrom {
+		return f.packed(as&^deflated, b)
+	}
+	return b
 }
 
-// wrap makes the "data" form: only the words before the shared part differ.
+// bytesAfter is bytes without the messages up to seq.
+func (f *Frame) bytesAfter(seq uint64, as format) []byte {
+	b := f.bytes(as)
+	for i := f.seq; i <= seq; i++ {
+		b = b[frameLen(b):]
+	}
+	return b
+}
+
+// wrap makes the "data" form: only the words before the shared part of each message differ.
 func (f *Frame) wrap() {
-	head := len(f.typed) - payloadLen(f.typed)
-	rest := f.typed[head+f.shared:]
-	b := make([]byte, maxHeader, maxHeader+len(rest)+64)
-	b = append(b, `{"type":"data","channel":"`...)
-	b = append(b, f.channel.name...)
-	b = append(b, `","data":`...)
-	b = append(b, rest...)
-	f.wrapped = b[putHeader(b, maxHeader, opText, len(b)-maxHeader):]
+	begin := `{"type":"data","channel":"` + f.channel.name + `","data":`
+	out := make([]byte, 0, len(f.typed)+f.messages()*len(begin))
+	for rest := f.typed; len(rest) > 0; {
+		n := frameLen(rest)
+		payload := rest[n-payloadLen(rest) : n]
+		var start int
+		out, start = beginFrame(out)
+		out = append(append(out, begin...), payload[f.shared:]...)
+		out = endFrame(out, start)
+		rest = rest[n:]
+	}
+	f.wrapped = out
 }
 
-// payloadLen reads the payload's length from a frame's header.
+// payloadLen reads the length of the first message's payload from its header.
 func payloadLen(frame []byte) int {
 	switch n := frame[1]; n {
 	case payload16:
@@ -125,6 +163,19 @@ func payloadLen(frame []byte) int {
 		return int(binary.BigEndian.Uint64(frame[2:]))
 	default:
 		return int(n)
+	}
+}
+
+// frameLen is the length of the first message with its header.
+func frameLen(frame []byte) int {
+	n := payloadLen(frame)
+	switch frame[1] {
+	case payload16:
+		return 4 + n
+	case payload64:
+		return maxHeader + n
+	default:
+		return 2 + n
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	pathLive   = "/ws"
 	pathStream = "/stream"
 	pathReplay = "/ws/replay"
+	pathPast   = "/replay/stream"
 )
 
 const notAHandshake = "this path takes a WebSocket handshake"
@@ -43,6 +44,15 @@ func (s *Server) Stream(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	s.upgrade(ctx, pathStream, newNativeSession)
+}
+
+// Past serves a connection that speaks the venue's own protocol on the recorded past.
+func (s *Server) Past(ctx *fasthttp.RequestCtx) {
+	if !s.o.Native.streams() || s.o.History == nil {
+		s.refuseHandshake(ctx, fasthttp.StatusServiceUnavailable, model.CodeServiceUnavailable, "nothing is recorded that could be replayed")
+		return
+	}
+	s.upgrade(ctx, pathPast, newPastSession)
 }
 
 func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn) session) {
@@ -83,13 +93,23 @@ func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn)
 			s.refuseHandshake(ctx, status, model.CodeBadRequest, notAHandshake)
 		},
 	}
+	var extension string
+	if s.o.Compression && (path == pathLive || path == pathStream) {
+		extension = acceptDeflate(string(ctx.Request.Header.Peek("Sec-WebSocket-Extensions")))
+		u.EnableCompression = extension != "" // the library then inflates what it reads; its own reading of offers is laxer
+	}
 	query := upstreamQuery(string(ctx.URI().QueryString()))
-	_ = u.Upgrade(ctx, func(conn *websocket.Conn) { // an error was answered by Error
+	err := u.Upgrade(ctx, func(conn *websocket.Conn) { // an error was answered by Error
 		c := &Conn{
 			server: s, path: path, ws: conn, raw: realConn(conn), shown: shown, query: query,
 			queue:   newQueue(s.limits.QueueFrames, s.limits.QueueBytes),
 			written: make(chan struct{}),
 			rate:    bucket{perSecond: s.limits.MessageRate, burst: s.limits.MessageBurst},
+		}
+		if extension != "" {
+			c.as.Store(uint32(deflated))
+			// What a message inflates to is counted as it is read; this bounds what inflates to nothing.
+			conn.SetReadLimit(2 * s.limits.MessageBytes)
 		}
 		c.session = open(c)
 		if s.remember(c) {
@@ -97,6 +117,9 @@ func (s *Server) upgrade(ctx *fasthttp.RequestCtx, path string, open func(*Conn)
 			c.serve()
 		}
 	})
+	if err == nil && extension != "" {
+		ctx.Response.Header.Set("Sec-WebSocket-Extensions", extension)
+	}
 }
 
 // realConn returns the socket itself: the wrapper that the server hands over would write each buffer by itself.

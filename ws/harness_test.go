@@ -50,6 +50,8 @@ var testMarketList = func() []*model.Market {
 	return ms
 }()
 
+func (testMarkets) All() []*model.Market { return testMarketList }
+
 func (testMarkets) Get(id model.MarketID) (*model.Market, bool) {
 	if int(id) < len(testMarketList) {
 		return testMarketList[id], true
@@ -60,6 +62,9 @@ func (testMarkets) Get(id model.MarketID) (*model.Market, bool) {
 func (t testMarkets) ByNative(_ uint8, native int64) (*model.Market, bool) {
 	return t.Get(model.MarketID(min(max(native, 0), 1<<20)))
 }
+
+// testPlans are shared by all callers, as package access does it.
+var testPlans = access.DefaultPlans()
 
 // testAccess knows the keys hlt_<plan>; local names the plan of callers without a key.
 type testAccess struct{ local string }
@@ -73,9 +78,9 @@ func (a testAccess) Authenticate(r access.Request) (*access.Principal, error) {
 	if !shown {
 		slug = a.local
 	}
-	for _, p := range access.DefaultPlans() {
-		if p.Slug == slug {
-			return &access.Principal{Plan: &p, Account: slug, Local: !shown}, nil
+	for i := range testPlans {
+		if p := &testPlans[i]; p.Slug == slug {
+			return &access.Principal{Plan: p, Account: slug, Local: !shown}, nil
 		}
 	}
 	return nil, &model.Error{Code: model.CodeUnauthorized, Message: "missing or invalid API key"}
@@ -92,8 +97,8 @@ func (testAccess) TakeIP(netip.Addr, access.IPClass, model.Millis) access.Decisi
 
 func (testAccess) Plans() []*access.Plan {
 	var out []*access.Plan
-	for _, p := range access.DefaultPlans() {
-		out = append(out, &p)
+	for i := range testPlans {
+		out = append(out, &testPlans[i])
 	}
 	return out
 }
@@ -107,6 +112,15 @@ type harness struct {
 
 func serve(t testing.TB, o Options) *harness {
 	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, ln, o)
+}
+
+func serveOn(t testing.TB, ln net.Listener, o Options) *harness {
+	t.Helper()
 	if o.Markets == nil {
 		o.Markets = testMarkets{}
 	}
@@ -117,15 +131,13 @@ func serve(t testing.TB, o Options) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	// The buffer is as large as that of package http's server: each upgraded connection keeps its own.
 	srv := &fasthttp.Server{ReadBufferSize: 16 << 10, Handler: func(ctx *fasthttp.RequestCtx) {
 		switch string(ctx.Path()) {
 		case pathReplay:
 			s.Replay(ctx)
+		case pathPast:
+			s.Past(ctx)
 		case pathStream:
 			s.Stream(ctx)
 		default:

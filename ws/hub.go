@@ -20,6 +20,7 @@ type Hub struct {
 	now     func() time.Time
 	limits  Limits
 	budget  *ringBudget
+	own     ownOptions
 
 	mu    sync.Mutex // guards adding; taken before any channel's lock
 	feeds atomic.Pointer[map[model.MarketID]*feed]
@@ -27,9 +28,10 @@ type Hub struct {
 	allStats, height *nativeChannel
 }
 
-// feed is the channels of one market: our own, and those in the venue's form.
+// feed is the channels of one market: our own, those of ours with options, and those in the venue's form.
 type feed struct {
 	channels [hubFamilies]*channel
+	desk     desk
 	native   [nativeFamilies]*nativeChannel
 }
 
@@ -66,10 +68,12 @@ func (h *Hub) OnEvent(e *model.Event, v *book.View) {
 	case *model.BookUpdate:
 		f.channels[bookFamily.index].book(e, p, v, m, now)
 		f.native[nativeBook].onBook(e, p, v, m)
+		f.desk.book(e, p, v, m, now)
 		h.lag(e, now)
 	case *model.TradeBatch:
 		if !p.History || p.Recovered {
 			f.channels[tradeFamily.index].trades(e, p, m, now)
+			f.desk.trades(e, p, m, now)
 			h.lag(e, now)
 		}
 		f.native[nativeTrade].onTrades(p, m)
@@ -86,8 +90,10 @@ func (h *Hub) OnEvent(e *model.Event, v *book.View) {
 		switch p.Kind {
 		case model.KindBook:
 			f.channels[bookFamily.index].gap(p, now)
+			f.desk.gap(p, now)
 		case model.KindTrades:
 			f.channels[tradeFamily.index].gap(p, now)
+			f.desk.gap(p, now)
 		}
 	}
 }
@@ -120,11 +126,9 @@ func (h *Hub) feed(m *model.Market) *feed {
 		return f
 	}
 	f := &feed{}
+	f.desk.hub, f.desk.market = h, m
 	for _, fam := range families[:hubFamilies] {
-		c := &channel{hub: h, family: fam, name: fam.name + "/" + strconv.FormatInt(m.Native, 10)}
-		c.ring = ring{budget: h.budget, maxFrames: h.limits.RingFrames, maxAge: h.limits.RingAge}
-		c.market.Store(m)
-		f.channels[fam.index] = c
+		f.channels[fam.index] = h.newChannel(fam, m)
 	}
 	for fam := range nativeFamilies {
 		f.native[fam] = &nativeChannel{hub: h, family: fam, key: fam.String() + ":" + strconv.FormatInt(m.Native, 10)}
@@ -136,17 +140,21 @@ func (h *Hub) feed(m *model.Market) *feed {
 	return f
 }
 
-// channel finds a channel by its name.
-func (h *Hub) channel(name string) (*channel, bool) {
+func (h *Hub) newChannel(f *family, m *model.Market) *channel {
+	c := &channel{hub: h, family: f, name: f.channelName(m.Native)}
+	c.ring = ring{budget: h.budget, maxFrames: h.limits.RingFrames, maxAge: h.limits.RingAge}
+	c.market.Store(m)
+	return c
+}
+
+// find reads the name of a channel.
+func (h *Hub) find(name string) (*family, *model.Market, bool) {
 	fam, native, ok := parseChannel(name)
 	if !ok {
-		return nil, false
+		return nil, nil, false
 	}
 	m, ok := h.markets.ByNative(venueLighter, native)
-	if !ok {
-		return nil, false
-	}
-	return h.feed(m).channels[fam.index], true
+	return fam, m, ok
 }
 
 // venueLighter is the venue whose native ids the channel names hold.
@@ -158,25 +166,27 @@ func (h *Hub) sweep(now time.Time) {
 		for _, c := range f.channels {
 			c.sweep(now)
 		}
+		f.desk.sweep(now)
 	}
 }
 
-func (c *channel) sweep(now time.Time) {
+// sweep tells whether the channel goes on.
+func (c *channel) sweep(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.active {
-		return
+		return false
 	}
 	if len(c.subs) == 0 && now.Sub(c.left) > c.hub.limits.RingAge {
-		c.active, c.whole, c.scratch = false, nil, nil
-		c.ring.reset()
-		return
+		c.rest()
+		return false
 	}
 	c.ring.prune(now)
 	if now.Sub(c.quiet) >= c.hub.limits.HeartbeatTime {
 		c.quiet = now
 		c.beat(now)
 	}
+	return true
 }
 
 // beat sends a heartbeat to those who asked for one. It repeats the last seq.

@@ -272,7 +272,7 @@ func TestHeartbeatsOnlyWhenAsked(t *testing.T) {
 func TestSubscriptionErrors(t *testing.T) {
 	h := serve(t, Options{Access: testAccess{local: "free"}})
 	c := h.local("/ws")
-	for _, ch := range []string{"trade/99", "trade/-1", "trade/x", "trade", "trade/01", "trade/1/2", "other/1", "enriched_trade/0", ""} {
+	for _, ch := range []string{"trade/99", "trade/-1", "trade/x", "trade", "trade/01", "trade/1/2", "other/1", "liquidation_heatmap/0", ""} {
 		c.say(`{"type":"subscribe","channel":%q}`, ch)
 		c.expectError(codeInvalidChannel)
 	}

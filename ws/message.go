@@ -17,8 +17,10 @@ type message struct {
 	Format     string `json:"format"` // also of replay
 	Heartbeats bool   `json:"heartbeats"`
 
-	// subscribe
-	Since *since `json:"since"`
+	// subscribe; depth is below
+	Since          *since          `json:"since"`
+	TickSize       json.RawMessage `json:"tick_size"`       // a number, or one in a string
+	WhaleThreshold json.RawMessage `json:"whale_threshold"` // as well
 
 	// replay and its controls; their forms vary and are parsed by the replay session
 	MarketID  *int64          `json:"market_id"`
@@ -28,7 +30,7 @@ type message struct {
 	To        json.RawMessage `json:"to"`
 	Speed     json.RawMessage `json:"speed"`
 	Include   []string        `json:"include"`
-	Depth     *int            `json:"depth"`
+	Depth     *int            `json:"depth"` // also of subscribe
 }
 
 // since names the last frame of a channel that a client has.
@@ -53,7 +55,7 @@ func parseMessage(text []byte) (*message, error) {
 		return nil, errNotJSON
 	}
 	// A member that is null is one that was left out.
-	for _, raw := range []*json.RawMessage{&m.Start, &m.End, &m.To, &m.Speed} {
+	for _, raw := range []*json.RawMessage{&m.Start, &m.End, &m.To, &m.Speed, &m.TickSize, &m.WhaleThreshold} {
 		if string(*raw) == "null" {
 			*raw = nil
 		}

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -17,17 +18,19 @@ var (
 	privateSockets = metrics.NewGauge(`hyperlight_ws_private_sockets`, nil)
 	replaysActive  = metrics.NewGauge(`hyperlight_replays_active`, nil)
 	replayEvents   = metrics.NewCounter(`hyperlight_replay_events_total`)
-	queuedBytes    = gauge{metrics.NewGauge(`hyperlight_ws_queue_bytes`, nil)}
-	ringBytes      = gauge{metrics.NewGauge(`hyperlight_ws_ring_bytes`, nil)}
+	replayLateness = metrics.NewHistogram(`hyperlight_replay_lateness_seconds`) // of paced events, at their encoding
+	queuedBytes    = newSum(`hyperlight_ws_queue_bytes`)
+	ringBytes      = newSum(`hyperlight_ws_ring_bytes`)
 	// fanOut is from an event's receive time to its frame in every subscriber's queue.
 	fanOut = metrics.NewSummaryExt(`hyperlight_ws_fanout_seconds`, time.Minute, []float64{0.5, 0.9, 0.99, 0.999})
 )
 
-// gauge adds integers to a gauge.
-type gauge struct{ *metrics.Gauge }
-
-// Add adds n, which may be negative.
-func (g gauge) Add(n int64) { g.Gauge.Add(float64(n)) }
+// newSum returns a gauge that counts integers, which each delivery changes: the library's own adds floats, in a loop.
+func newSum(name string) *atomic.Int64 {
+	n := new(atomic.Int64)
+	metrics.NewGauge(name, func() float64 { return float64(n.Load()) })
+	return n
+}
 
 // Why a frame or a message was not delivered.
 const (
@@ -39,10 +42,10 @@ const (
 func showMetrics() {
 	dropped(dropSlow)
 	dropped(dropRate)
-	for _, path := range []string{pathLive, pathStream, pathReplay} {
+	for _, path := range []string{pathLive, pathStream, pathReplay, pathPast} {
 		connections(path)
 	}
-	for _, f := range families[:hubFamilies] {
+	for _, f := range families {
 		subscriptions(f.name)
 	}
 	for f := range nativeHeight + 1 {

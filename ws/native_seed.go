@@ -40,7 +40,7 @@ func (s *Server) seed(c *nativeChannel) {
 		row.TxHash, row.Extra = strings.Clone(t.TxHash), strings.Clone(t.Extra) // t is the reader's
 		stored.insert(&row)
 		rows++
-		if rows == seedRows || len(stored.lists[0]) == tapeRows && len(stored.lists[1]) == tapeRows {
+		if rows == seedRows || len(stored.lists[0]) >= tapeRows && len(stored.lists[1]) >= tapeRows {
 			break
 		}
 	}

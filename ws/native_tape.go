@@ -10,9 +10,9 @@ import (
 // tapeRows is how many trades of each of its two lists the venue sends when somebody subscribes.
 const tapeRows = 50
 
-// tape remembers the latest trades of a market, ordinary ones and forced ones apart, each ascending by id.
+// tape remembers the latest trades of a market, ordinary ones and forced ones apart.
 type tape struct {
-	lists  [2][]model.Trade
+	lists  [2][]model.Trade // ascending by id; up to twice as many as are told, so that most rows are only appended
 	nonce  uint64
 	seeded bool // the store was asked for what came before us
 }
@@ -45,20 +45,20 @@ func (t *tape) insert(r *model.Trade) {
 			return
 		}
 	}
-	if n < tapeRows {
-		*list = slices.Insert(*list, at, *r)
+	if at == 0 && n >= tapeRows {
 		return
 	}
-	if at == 0 {
-		return
+	if n == 2*tapeRows { // the oldest make room
+		at = max(at-tapeRows, 0)
+		*list = slices.Delete(*list, 0, tapeRows)
 	}
-	copy((*list)[:at-1], (*list)[1:at]) // the oldest makes room
-	(*list)[at-1] = *r
+	*list = slices.Insert(*list, at, *r)
 }
 
 // batch returns what is remembered as the venue tells it to a subscriber.
 func (t *tape) batch() *model.TradeBatch {
-	return &model.TradeBatch{Rows: slices.Concat(t.lists[0], t.lists[1]), History: true, Nonce: t.nonce}
+	latest := func(list []model.Trade) []model.Trade { return list[max(len(list)-tapeRows, 0):] }
+	return &model.TradeBatch{Rows: slices.Concat(latest(t.lists[0]), latest(t.lists[1])), History: true, Nonce: t.nonce}
 }
 
 // short tells whether rows from the store could complete the lists. Of forced trades there may never have been as many.

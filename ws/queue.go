@@ -17,9 +17,17 @@ type item struct {
 // data is how many data messages an item is. A gap is told for nothing.
 func (it *item) data() int {
 	if it.frame != nil && !it.frame.lasting {
-		return 1
+		return it.frame.messages()
 	}
 	return it.messages
+}
+
+// frames is how many frames of the contract's bound an item is.
+func (it *item) frames() int {
+	if it.frame != nil {
+		return it.frame.messages()
+	}
+	return 1
 }
 
 // queue holds what waits for a connection's writer. Many goroutines push, one takes. It is bounded in frames and bytes:
@@ -31,6 +39,7 @@ type queue struct {
 	items  []item // ring buffer
 	head   int
 	n      int
+	frames int // that the n items hold
 	bytes  int
 	urgent []byte // the latest pong or ping to send before anything else; nil if none
 	sealed bool   // nothing more is taken in
@@ -55,41 +64,21 @@ const (
 	pushDead            // the queue was sealed before: the connection is closing
 )
 
-// push appends an item and returns how many wait now.
+// push appends an item and returns how many frames wait now. What is larger than a bound by itself is taken by an empty
+// queue: its receiver is not behind.
 func (q *queue) push(it item) (pushResult, int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.sealed {
-		return pushDead, q.n
+		return pushDead, q.frames
 	}
-	if q.n >= q.maxFrames || q.bytes+it.size > q.maxBytes && q.n > 0 {
-		return pushFull, q.n
+	if q.n > 0 && (q.frames+it.frames() > q.maxFrames || q.bytes+it.size > q.maxBytes) {
+		return pushFull, q.frames
 	}
 	q.put(it)
 	queuedBytes.Add(int64(it.size))
 	q.signal()
-	return pushed, q.n
-}
-
-// pushFrames appends the frames of one event under one lock, and wakes the writer once: it then joins them all.
-func (q *queue) pushFrames(frames []*Frame, sub *subscription) (pushResult, int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.sealed {
-		return pushDead, q.n
-	}
-	before := q.bytes
-	result := pushed
-	for _, f := range frames {
-		if q.n >= q.maxFrames || q.bytes+f.size > q.maxBytes && q.n > 0 {
-			result = pushFull
-			break
-		}
-		q.put(item{frame: f, sub: sub, size: f.size})
-	}
-	queuedBytes.Add(int64(q.bytes - before))
-	q.signal()
-	return result, q.n
+	return pushed, q.frames
 }
 
 func (q *queue) put(it item) {
@@ -98,6 +87,7 @@ func (q *queue) put(it item) {
 	}
 	q.items[(q.head+q.n)&(len(q.items)-1)] = it
 	q.n++
+	q.frames += it.frames()
 	q.bytes += it.size
 }
 
@@ -150,7 +140,7 @@ func (q *queue) seal(drop bool) {
 	}
 	if drop {
 		queuedBytes.Add(-int64(q.bytes))
-		q.items, q.head, q.n, q.bytes = nil, 0, 0, 0
+		q.items, q.head, q.n, q.frames, q.bytes = nil, 0, 0, 0, 0
 	}
 	q.signal()
 }
@@ -166,6 +156,7 @@ func (q *queue) conflate(sub *subscription) {
 	for i := range q.n {
 		it := q.items[(q.head+i)&mask]
 		if it.sub == sub && it.frame != nil && !it.frame.lasting {
+			q.frames -= it.frames()
 			q.bytes -= it.size
 			queuedBytes.Add(-int64(it.size))
 			continue
@@ -193,6 +184,7 @@ func (q *queue) take(dst []item, maxBytes int) (items []item, urgent []byte, sea
 		dst = append(dst, *it)
 		maxBytes -= it.size
 		q.bytes -= it.size
+		q.frames -= it.frames()
 		*it = item{}
 		q.head = (q.head + 1) & (len(q.items) - 1)
 		q.n--
@@ -211,11 +203,11 @@ func (q *queue) take(dst []item, maxBytes int) (items []item, urgent []byte, sea
 	return dst, urgent, q.sealed
 }
 
-// waiting returns how many items wait.
+// waiting returns how many frames wait.
 func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.n
+	return q.frames
 }
 
 // await waits until fewer than most items wait, or until done is closed, and tells whether there is room.

@@ -14,20 +14,41 @@ type replayEncoder struct {
 	seqs  map[string]uint64 // format live: frames sent per channel
 	names map[model.MarketID]*liveNames
 
-	// Format native: the venue's encoders, and their working memory.
-	native     *Native
+	native     *Native // the venue's encoders, for format native
 	batch      model.TradeBatch
-	bids, asks []model.Level
+	bids, asks []model.Level // working memory: the levels of a whole book
 }
 
 // liveNames are a market's channel names in format live.
-type liveNames struct{ book, trade string }
+type liveNames struct{ book, trade, stats, funding string }
+
+// of returns the channel of an event. A hole is told on the channel of its record.
+func (n *liveNames) of(ev *replay.Event) string {
+	kind := ev.Kind
+	if kind == replay.Gap {
+		kind = gapKinds[ev.Gap.Kind]
+	}
+	switch kind {
+	case replay.Trade:
+		return n.trade
+	case replay.Stats:
+		return n.stats
+	case replay.Funding:
+		return n.funding
+	default:
+		return n.book
+	}
+}
+
+// gapKinds are the events of a record, by the kind of record.
+var gapKinds = [...]replay.Kind{model.KindBook: replay.BookUpdate, model.KindTrades: replay.Trade, model.KindStats: replay.Stats}
 
 func newReplayEncoder(req *replayRequest, native *Native) *replayEncoder {
 	e := &replayEncoder{req: req, native: native, seqs: map[string]uint64{}, names: map[model.MarketID]*liveNames{}}
 	for _, m := range req.source.Markets {
 		id := strconv.FormatInt(m.Native, 10)
-		e.names[m.ID] = &liveNames{book: bookFamily.name + "/" + id, trade: tradeFamily.name + "/" + id}
+		e.names[m.ID] = &liveNames{book: bookFamily.name + "/" + id, trade: tradeFamily.name + "/" + id,
+			stats: replay.Stats.String() + "/" + id, funding: replay.Funding.String() + "/" + id}
 	}
 	return e
 }
@@ -58,6 +79,12 @@ func (e *replayEncoder) appendEvent(b []byte, ev *replay.Event) []byte {
 	case replay.Liquidation:
 		b = append(b, `{"type":"replay_event","event_type":"liquidation","data":{"liquidation_id":"`...)
 		b = appendLiquidation(b, ev.Market, ev.Trade)
+	case replay.Funding:
+		b = append(b, `{"type":"replay_event","event_type":"funding","data":`...)
+		b = appendFunding(b, ev.Market, ev.Funding)
+	case replay.Stats:
+		b = append(b, `{"type":"replay_event","event_type":"market_stats","data":`...)
+		b = appendStats(b, ev.Market, ev.Stats, ev.TS)
 	case replay.BookUpdate:
 		b = append(b, `{"type":"replay_event","event_type":"order_book","data":{"market_id":`...)
 		b = appendReplayUpdate(b, ev)
@@ -196,8 +223,13 @@ func (e *replayEncoder) appendSnapshot(b []byte, ev *replay.Event) []byte {
 	case ev.Resync:
 		mark, depth = `"resync":true,`, 0
 	}
-	v := ev.View
-	ps, ss := ev.Market.ScaleAt(v.Epoch)
+	top := ev.Top
+	if top == nil {
+		v := ev.View
+		e.bids, e.asks = v.Append(e.bids[:0], model.Bid, depth), v.Append(e.asks[:0], model.Ask, depth)
+		top = &replay.Top{Bids: e.bids, Asks: e.asks, Seq: v.Seq, Epoch: v.Epoch}
+	}
+	ps, ss := ev.Market.ScaleAt(top.Epoch)
 	b = append(b, `{"type":"replay_event","event_type":"orderbook_snapshot",`...)
 	b = append(b, mark...)
 	b = append(b, `"data":{"market_id":`...)
@@ -205,32 +237,28 @@ func (e *replayEncoder) appendSnapshot(b []byte, ev *replay.Event) []byte {
 	b = append(b, ',')
 	b = append(b, mark...)
 	b = append(b, `"bids":[`...)
-	b = appendViewPairs(b, ev, model.Bid, depth, ps, ss)
+	b = appendPairs(b, top.Bids, ps, ss)
 	b = append(b, `],"asks":[`...)
-	b = appendViewPairs(b, ev, model.Ask, depth, ps, ss)
+	b = appendPairs(b, top.Asks, ps, ss)
 	b = append(b, `],"best_bid":`...)
-	bid, hasBid := v.Best(model.Bid)
+	bid, hasBid := first(top.Bids)
 	b = appendPrice(b, bid.Price, ps, hasBid)
 	b = append(b, `,"best_ask":`...)
-	ask, hasAsk := v.Best(model.Ask)
+	ask, hasAsk := first(top.Asks)
 	b = appendPrice(b, ask.Price, ps, hasAsk)
 	b = append(b, `,"spread":`...)
 	b = appendPrice(b, ask.Price-bid.Price, ps, hasBid && hasAsk)
 	b = append(b, `,"nonce":`...)
-	b = strconv.AppendUint(b, v.Seq, 10)
+	b = strconv.AppendUint(b, top.Seq, 10)
 	return append(b, '}')
 }
 
-func appendViewPairs(b []byte, ev *replay.Event, s model.Side, n int, ps, ss uint8) []byte {
-	first := true
-	for l := range ev.View.Levels(s, n) {
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = l.AppendPair(b, ps, ss)
+// first returns the best of a side's levels.
+func first(levels []model.Level) (model.Level, bool) {
+	if len(levels) == 0 {
+		return model.Level{}, false
 	}
-	return b
+	return levels[0], true
 }
 
 func appendPrice(b []byte, p num.Price, ps uint8, known bool) []byte {
@@ -244,11 +272,7 @@ func appendPrice(b []byte, p num.Price, ps uint8, known bool) []byte {
 
 // appendLive writes the frame that /ws sends for the event, without its last brace.
 func (e *replayEncoder) appendLive(b []byte, ev *replay.Event) []byte {
-	names := e.names[ev.Market.ID]
-	name := names.book
-	if ev.Kind == replay.Trade || ev.Kind == replay.Gap && ev.Gap.Kind == model.KindTrades {
-		name = names.trade
-	}
+	name := e.names[ev.Market.ID].of(ev)
 	e.seqs[name]++
 	seq, at := e.seqs[name], ev.TS.Millis()
 	switch ev.Kind {
@@ -258,6 +282,8 @@ func (e *replayEncoder) appendLive(b []byte, ev *replay.Event) []byte {
 		b, _ = appendBookFrame(b, name, ev.Market, bookFrame{update: &ev.Row.Update, epoch: ev.Row.Epoch, seq: seq, at: at})
 	case replay.Snapshot:
 		b, _ = appendBookFrame(b, name, ev.Market, bookFrame{view: ev.View, depth: e.req.fullDepth, seq: seq, at: at})
+	case replay.Stats, replay.Funding:
+		b = appendLiveRow(b, name, ev, seq)
 	case replay.Gap:
 		b = appendGapFrame(b, name, ev.Gap, seq, at)
 	}

@@ -18,6 +18,8 @@ import (
 type taped struct {
 	trades []model.Trade
 	rows   []record.BookRow
+	stats  []history.StatsRow
+	funded []model.Funding
 	held   []history.Interval
 	gap    model.Gap
 }
@@ -58,6 +60,14 @@ func newTape() *taped {
 				USD: 8_001_250_000, MakerAsk: n%2 == 0, AskAccount: 42, BidAccount: 99, TxHash: "ab"})
 		}
 	}
+	for t := tapeStart; t < tapeEnd; t += 10_000 {
+		if t < tapeHole || t >= tapeResync {
+			h.stats = append(h.stats, history.StatsRow{Time: t + 7, Stats: model.Stats{Has: model.HasMark | model.HasFundingRate | model.HasFundingTime,
+				Mark: num.Decimal{Mant: 320_050, Scale: 2}, FundingRate: 12_000_000, FundingTime: tapeStart + 3_600_000}})
+		}
+	}
+	h.funded = []model.Funding{{Time: tapeStart + 5_000, Rate: 12_000_000, Value: num.Decimal{Mant: 384, Scale: 4}, LongPays: true},
+		{Time: tapeStart + 15_000, Rate: -5_000_000, Value: num.Decimal{Mant: 16, Scale: 4}}}
 	last := tapeHole - 100
 	h.held = []history.Interval{{From: tapeStart.Micros(), To: last.Micros()}, {From: tapeResync.Micros(), To: tapeEnd.Micros()}}
 	h.gap = model.Gap{From: last.Micros(), To: tapeResync.Micros(), Cause: model.CauseDisconnect}
@@ -83,6 +93,43 @@ func (h *taped) CountTrades(ctx context.Context, m model.MarketID, sp history.Sp
 		n++
 	}
 	return n, true, nil
+}
+
+func (h *taped) Liquidations(ctx context.Context, sp history.Span, _ bool) iter.Seq2[history.MarketTrade, error] {
+	return func(yield func(history.MarketTrade, error) bool) {
+		for t := range h.Trades(ctx, 0, sp, history.TradeQuery{}) {
+			if t.Kind != model.KindTrade && !yield(history.MarketTrade{Trade: t}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (h *taped) Stats(_ context.Context, m model.MarketID, sp history.Span) iter.Seq2[*history.StatsRow, error] {
+	return func(yield func(*history.StatsRow, error) bool) {
+		for i := range h.stats {
+			if r := h.stats[i]; m == 0 && r.Time >= sp.From && r.Time < sp.To && !yield(&r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (h *taped) Fundings(_ context.Context, m model.MarketID, sp history.Span) iter.Seq2[history.FundingRow, error] {
+	return func(yield func(history.FundingRow, error) bool) {
+		for _, r := range h.funded {
+			if m == 0 && r.Time >= sp.From && r.Time < sp.To && !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (h *taped) CountUpdates(ctx context.Context, m model.MarketID, from, to model.Micros, blocks int) (n uint64, left int, err error) {
+	for range h.Updates(ctx, m, from, to) {
+		n++
+	}
+	return n, blocks, nil
 }
 
 func (h *taped) Updates(_ context.Context, m model.MarketID, from, to model.Micros) iter.Seq2[*record.BookRow, error] {
@@ -152,3 +199,24 @@ func (h *taped) Gaps(_ context.Context, kinds []model.Kind, ids []model.MarketID
 
 // sharedTape is a long tape that tests share: they only read it.
 var sharedTape = sync.OnceValue(longTape)
+
+// longTape is a record of 400,000 updates and 100,000 trades of market 0 in memory.
+func longTape() *taped {
+	h := &taped{}
+	for i := range 400_000 {
+		at := tapeStart.Micros() + model.Micros(i)*20_000
+		u := model.BookUpdate{Snapshot: i == 0, Prev: uint64(i), Seq: uint64(i + 1)}
+		for j := range 3 {
+			u.Bids = append(u.Bids, model.Level{Price: num.Price(9_999 - (i+j)%60), Size: num.Size(1 + i%1000)})
+			u.Asks = append(u.Asks, model.Level{Price: num.Price(10_001 + (i+j)%60), Size: num.Size(1 + i%1000)})
+		}
+		h.rows = append(h.rows, record.BookRow{Update: u, Time: at.Millis(), Recv: at})
+		if i%4 == 0 {
+			h.trades = append(h.trades, model.Trade{ID: uint64(i + 1), Time: at.Millis(), Recv: at + 9, Price: 10_000, Size: 5, USD: 12345, AskAccount: 5, BidAccount: 77})
+		}
+	}
+	last := h.rows[len(h.rows)-1].Recv + 1
+	h.held = []history.Interval{{From: tapeStart.Micros() - 1, To: last}}
+	h.gap = model.Gap{From: -2, To: -1}
+	return h
+}

@@ -34,15 +34,23 @@ func (n *Native) streams() bool {
 }
 
 // setStream makes the source one of channels, in the order in which their frames came: a book is its updates, whichever
-// of its two names asks for it.
+// of its two names asks for it, and a forced trade comes as the trade that it is.
 func (r *replayRequest) setStream(include replay.KindSet, columns record.Columns) {
 	r.source.Order, r.source.Columns = replay.ReceiveOrder, columns
 	if include.Has(replay.Trade) || include.Has(replay.Liquidation) {
 		r.source.Include |= replay.Kinds(replay.Trade)
 	}
+	r.source.Include |= include & replay.Kinds(replay.Funding, replay.Stats)
 	if include.Has(replay.BookUpdate) || include.Has(replay.Snapshot) {
 		r.source.Include |= replay.Kinds(replay.BookUpdate)
 		r.source.StartBooks = true
+	}
+}
+
+// fundingInStats makes funding come as the venue's stream tells it, inside the statistics.
+func (r *replayRequest) fundingInStats() {
+	if r.source.Include.Has(replay.Funding) {
+		r.source.Include = r.source.Include&^replay.Kinds(replay.Funding) | replay.Kinds(replay.Stats)
 	}
 }
 
@@ -53,6 +61,8 @@ func (e *replayEncoder) appendNative(b []byte, ev *replay.Event) []byte {
 	case replay.Trade:
 		e.batch.Rows = append(e.batch.Rows[:0], *ev.Trade)
 		return e.native.Trades(b, ev.Market, &e.batch)
+	case replay.Stats:
+		return e.native.Stats(b, ev.Market, ev.Stats, ev.TS.Millis(), false)
 	case replay.BookUpdate:
 		return e.native.Book(b, ev.Market, ev.Row.Epoch, &ev.Row.Update, ev.Row.Time)
 	case replay.Snapshot:
@@ -63,12 +73,8 @@ func (e *replayEncoder) appendNative(b []byte, ev *replay.Event) []byte {
 			UpdatedAt: v.UpdatedAt, Chained: v.Chained}
 		return e.native.Book(b, ev.Market, v.Epoch, &u, v.Time)
 	default:
-		family := bookFamily
-		if ev.Gap.Kind == model.KindTrades {
-			family = tradeFamily
-		}
 		b = append(b, `{"type":"gap","channel":"`...)
-		b = append(b, family.name...)
+		b = append(b, gapKinds[ev.Gap.Kind].String()...)
 		b = append(b, ':')
 		b = strconv.AppendInt(b, ev.Market.Native, 10)
 		b = append(b, `","from":`...)

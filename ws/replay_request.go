@@ -25,7 +25,7 @@ const (
 	formatEvent   = "event"
 	formatLive    = "live"
 	formatNative  = "native"
-	includeWords  = "trade, orderbook_snapshot, order_book, liquidation"
+	includeWords  = "trade, orderbook_snapshot, order_book, funding, market_stats, liquidation"
 	defaultFormat = formatEvent
 )
 
@@ -65,6 +65,7 @@ func (s *Server) parseReplay(m *message, plan *access.Plan) (*replayRequest, err
 	if most := s.o.SnapshotDepth; most > 0 {
 		r.depth = min(r.depth, most)
 	}
+	r.source.Depth = r.depth
 	r.speed = 1
 	if m.Speed != nil {
 		speed, err := parseSpeed(m.Speed, plan)
@@ -119,9 +120,6 @@ func (s *Server) parseFormat(m *message, r *replayRequest) error {
 			if !ok {
 				return badRequest("include must be a list of " + includeWords)
 			}
-			if !replay.Supported.Has(k) {
-				return badRequest("include: " + name + " cannot be replayed yet")
-			}
 			include |= replay.Kinds(k)
 		}
 		if include == 0 {
@@ -138,6 +136,10 @@ func (s *Server) parseFormat(m *message, r *replayRequest) error {
 			return badRequest(`format "native" cannot be replayed here`)
 		}
 		r.setStream(include, record.All)
+		r.fundingInStats()
+		if r.source.Include.Has(replay.Stats) && s.o.Native.Stats == nil {
+			return badRequest(`market_stats cannot be replayed in format "native" here`)
+		}
 	default:
 		return badRequest(`format must be "event", "live" or "native"`)
 	}

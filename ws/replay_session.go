@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -45,6 +46,9 @@ type playing struct {
 	speed float64
 	sent  uint64
 	now   model.Millis
+	// joined are the frames that the pipe does not have yet. They are written where only this goroutine reads and writes:
+	// bytes that the writer has just read from another core would have to be fetched from there, one by one.
+	joined []byte
 }
 
 func (r *replaySession) greet(b []byte, p *access.Principal) []byte {
@@ -93,7 +97,8 @@ func (r *replaySession) start(m *message) error {
 	}
 	p := &playing{s: r, id: uuid.NewString(), req: req, owner: owner, speed: req.speed, enc: newReplayEncoder(req, &c.server.o.Native)}
 	p.src = replay.NewSource(c.server.o.History, req.source)
-	p.player = replay.NewPlayer(p.src, replay.PlayerOptions{Speed: req.speed, Now: c.server.o.Now, Applied: p.applied})
+	p.player = replay.NewPlayer(p.src, replay.PlayerOptions{Speed: req.speed, Now: c.server.o.Now, Applied: p.applied,
+		Pacer: c.server.o.Pacer, Late: func(d time.Duration) { replayLateness.Update(max(d, 0).Seconds()) }})
 	p.ctx, p.cancel = context.WithCancel(c.server.ctx)
 	r.mu.Lock()
 	r.active = p
@@ -175,6 +180,9 @@ func (p *playing) run() {
 		p.finish(last)
 	}()
 	err := p.play()
+	if p.flush() != nil {
+		return // the connection is closing
+	}
 	var refused *refusal
 	switch {
 	case err == nil:
@@ -270,24 +278,25 @@ const (
 	clockEvery = 64
 	// firstEvents are sent at once even at "max": a client waits for them.
 	firstEvents = 64
+	// togetherBytes is how much a replay at "max" joins before it goes into the pipe.
+	togetherBytes = 16 << 10
 )
 
-// send encodes one event into the pipe and waits while it is full.
+// send encodes one event, and waits while the pipe is full.
 func (p *playing) send(ev *replay.Event) error {
 	if ev.Kind != replay.Gap && !p.s.c.spend(1) {
 		return errSpent
 	}
-	b, err := p.s.c.pipe.open(p.ctx, p.src.Release)
-	if err != nil {
-		return err
-	}
 	if p.speed != 0 || p.sent%clockEvery == 0 {
 		p.now = model.Millis(p.s.c.server.o.Now().UnixMilli())
 	}
-	b, start := beginFrame(b)
-	b = endFrame(p.enc.append(b, ev, p.now), start)
-	p.s.c.pipe.commit(b, p.speed != 0 || p.sent < firstEvents)
-	p.sent++
+	b, start := beginFrame(p.joined)
+	p.joined = endFrame(p.enc.append(b, ev, p.now), start)
+	if p.sent++; p.speed != 0 || p.sent <= firstEvents || len(p.joined) >= togetherBytes {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
 	if p.sent%reportEvery == 0 {
 		replayEvents.Add(reportEvery)
 		messagesOut.Add(reportEvery)
@@ -295,8 +304,27 @@ func (p *playing) send(ev *replay.Event) error {
 	return nil
 }
 
+// flush puts what was joined into the pipe, as soon as that has room.
+func (p *playing) flush() error {
+	if len(p.joined) == 0 {
+		return nil
+	}
+	b, err := p.s.c.pipe.open(p.ctx, p.src.Release)
+	if err != nil {
+		return err
+	}
+	p.s.c.pipe.commit(append(b, p.joined...), p.speed != 0 || p.sent <= firstEvents)
+	if p.joined = p.joined[:0]; cap(p.joined) > keepBytes {
+		p.joined = nil
+	}
+	return nil
+}
+
 // applied acknowledges a control; it is called by the player between two events.
 func (p *playing) applied(c replay.Control, err error) {
+	if p.flush() != nil {
+		return // the connection is closing
+	}
 	var frame []byte
 	switch c.Action {
 	case replay.ActionPause:

@@ -89,7 +89,7 @@ func TestReplayTickBooks(t *testing.T) {
 	c.say(`{"type":"replay","market_ids":[0,1],"start":"%s","end":%d,"speed":"max","include":["order_book","orderbook_snapshot"],"depth":500}`,
 		time.UnixMilli(int64(tapeStart)+5500).UTC().Format(time.RFC3339Nano), tapeEnd)
 	started, events, end := c.replayed()
-	if started.Total != nil || !strings.Contains(started.raw, `"market_ids":[0,1]`) || end.Sent != uint64(len(events)) {
+	if started.Total == nil || *started.Total != uint64(len(events)) || !strings.Contains(started.raw, `"market_ids":[0,1]`) || end.Sent != uint64(len(events)) {
 		t.Errorf("%s ... %s after %d events", started.raw, end.raw, len(events))
 	}
 	bids := map[string]string{}

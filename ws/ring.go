@@ -1,6 +1,8 @@
 package ws
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -8,9 +10,11 @@ import (
 
 // kept is a published frame that a client may still ask for with `since`.
 type kept struct {
-	frame atomic.Pointer[Frame] // nil once the frame had to make room
-	size  int
-	at    time.Time
+	frame    atomic.Pointer[Frame] // nil once the frame had to make room
+	last     uint64                // seq of its last message
+	messages int
+	size     int
+	at       time.Time
 }
 
 // ringBudget bounds the bytes that all rings keep together; the oldest frame makes room, whose ever it is. It is a leaf:
@@ -57,23 +61,24 @@ type ring struct {
 	maxFrames int
 	maxAge    time.Duration
 	entries   []*kept
-	next      uint64 // seq of the frame after the last entry
+	messages  int // of all entries
 }
 
-// add keeps a frame under its seq, which follows the one before.
-func (r *ring) add(f *Frame, seq uint64, now time.Time) {
-	k := &kept{size: f.size, at: now}
+// add keeps a frame, whose first seq follows the last one before.
+func (r *ring) add(f *Frame, now time.Time) {
+	k := &kept{last: f.last(), messages: f.messages(), size: f.size, at: now}
 	k.frame.Store(f)
 	r.entries = append(r.entries, k)
-	r.next = seq + 1
+	r.messages += k.messages
 	r.budget.add(k)
 	r.prune(now)
 }
 
-// prune drops what is too old or too many.
+// prune drops what is too old, and what is not needed to keep so many messages.
 func (r *ring) prune(now time.Time) {
 	i := 0
-	for i < len(r.entries) && (len(r.entries)-i > r.maxFrames || now.Sub(r.entries[i].at) > r.maxAge) {
+	for i < len(r.entries) && (r.messages-r.entries[i].messages >= r.maxFrames || now.Sub(r.entries[i].at) > r.maxAge) {
+		r.messages -= r.entries[i].messages
 		r.budget.drop(r.entries[i])
 		r.entries[i] = nil
 		i++
@@ -89,20 +94,21 @@ func (r *ring) reset() {
 	for _, k := range r.entries {
 		r.budget.drop(k)
 	}
-	r.entries = nil
+	r.entries, r.messages = nil, 0
 }
 
-// after returns every frame after seq, oldest first; false where one of them is gone.
+// after returns the frames that hold every message after seq, oldest first; the first one may hold some up to seq too.
+// last is the seq of the channel's last message. It is false where one of them is gone.
 func (r *ring) after(seq, last uint64) ([]*Frame, bool) {
-	if seq > last {
+	if seq >= last {
+		return nil, seq == last
+	}
+	if n := len(r.entries); n == 0 || r.entries[n-1].last != last || last-seq > uint64(r.messages) {
 		return nil, false
 	}
-	missing := int(last - seq)
-	if missing > len(r.entries) || missing > 0 && r.next != last+1 {
-		return nil, false
-	}
-	frames := make([]*Frame, 0, missing)
-	for _, k := range r.entries[len(r.entries)-missing:] {
+	from, _ := slices.BinarySearchFunc(r.entries, seq+1, func(k *kept, seq uint64) int { return cmp.Compare(k.last, seq) })
+	frames := make([]*Frame, 0, len(r.entries)-from)
+	for _, k := range r.entries[from:] {
 		f := k.frame.Load()
 		if f == nil {
 			return nil, false

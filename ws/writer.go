@@ -58,8 +58,8 @@ func (c *Conn) drained() bool { return c.queue.waiting() == 0 && (c.pipe == nil 
 // writeSome writes one round of what waits; more is false when nothing waited.
 func (c *Conn) writeSome() (more bool, err error) {
 	j := joiners.Get().(*joiner)
-	defer j.put()
 	items, urgent, _ := c.queue.take(j.items[:0], joinBytes)
+	defer j.put(len(items))
 	if len(items) == 0 && urgent == nil {
 		if c.pipe == nil {
 			return false, nil
@@ -68,8 +68,10 @@ func (c *Conn) writeSome() (more bool, err error) {
 	}
 	j.buf = append(j.buf[:0], urgent...)
 	as := format(c.as.Load())
+	messages := 0
 	for i := range items {
 		it := &items[i]
+		messages += it.frames()
 		if it.newest {
 			if paid, err := c.writeNewest(j, it.sub, as); err != nil {
 				return false, err
@@ -89,13 +91,13 @@ func (c *Conn) writeSome() (more bool, err error) {
 			return false, err
 		}
 	}
-	messagesOut.Add(len(items))
+	messagesOut.Add(messages)
 	return true, c.flush(j)
 }
 
-// put returns the memory; items must not keep frames alive.
-func (j *joiner) put() {
-	clear(j.items[:])
+// put returns the memory, of which so many items were used; they must not keep frames alive.
+func (j *joiner) put(used int) {
+	clear(j.items[:used])
 	j.buf = j.buf[:0]
 	joiners.Put(j)
 }
@@ -146,9 +148,15 @@ func (c *Conn) writePipe() (more bool, err error) {
 	return true, c.write(b)
 }
 
+// write gives every write at least the write time-out. The deadline is a timer of the runtime, as dear as a small write:
+// it is moved only where too little of it is left.
 func (c *Conn) write(b []byte) error {
-	if err := c.raw.SetWriteDeadline(c.server.o.Now().Add(c.server.limits.WriteTimeout)); err != nil {
-		return err
+	timeout := c.server.limits.WriteTimeout
+	if now := c.server.o.Now(); now.Sub(c.deadlined) > timeout/8 {
+		if err := c.raw.SetWriteDeadline(now.Add(timeout + timeout/8)); err != nil {
+			return err
+		}
+		c.deadlined = now
 	}
 	_, err := c.raw.Write(b)
 	bytesOut.Add(len(b))

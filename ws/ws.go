@@ -15,6 +15,7 @@ import (
 
 	"hyperlight/engine/access"
 	"hyperlight/engine/model"
+	"hyperlight/engine/num"
 	"hyperlight/engine/replay"
 )
 
@@ -22,6 +23,7 @@ import (
 type Markets interface {
 	Get(id model.MarketID) (*model.Market, bool)
 	ByNative(venue uint8, native int64) (*model.Market, bool)
+	All() []*model.Market // not to be changed
 }
 
 // Access authenticates callers, and tells later whether they still stand; *access.Access is one.
@@ -51,6 +53,8 @@ type Options struct {
 	// SnapshotDepth is the most levels a side that the one-second books of a replay have; 0 means as many as are asked
 	// for. The whole book that updates follow upon is never cut by it.
 	SnapshotDepth int
+	// Pacer, if not nil, makes paced replays exact to a tenth of a millisecond.
+	Pacer *replay.Pacer
 	// Native writes the venue's own frames. Without it replays in format native, and /stream, are refused.
 	Native Native
 	// Upstream is where /stream takes what we do not follow ourselves; without a URL that is refused as an unknown channel.
@@ -65,7 +69,15 @@ type Options struct {
 	// ClientIP tells the caller's address from the peer's and the X-Forwarded-For header; nil means the peer's. It is
 	// called at each handshake and may change its mind about trusted proxies.
 	ClientIP func(peer netip.Addr, forwardedFor string) netip.Addr
-	// Compression offers permessage-deflate. It is reserved: no build offers it yet, and true is refused by New.
+	// WhaleNotional is the value from which something is a whale's or worth an alert, where a subscription does not say;
+	// 0 means 100,000 USD. WhaleByMarket overrides it per market.
+	WhaleNotional num.USD
+	WhaleByMarket map[model.MarketID]num.USD
+	// Owners names the owners of resting orders; nil: none is known.
+	Owners Owners
+	// Heatmaps serves liquidation_heatmap; nil: the channel is refused.
+	Heatmaps Heatmaps
+	// Compression accepts permessage-deflate on the live paths. Clients' messages stay within Limits.MessageBytes inflated.
 	Compression bool
 }
 
@@ -147,6 +159,9 @@ type Server struct {
 	conns  map[*Conn]struct{}
 	closed bool
 	done   sync.WaitGroup // one per connection, the sweeper and the watcher
+
+	pastMu sync.Mutex // before a session's clock
+	pasts  map[*pastSession]struct{}
 }
 
 // New returns a server and starts its sweeper, which Close ends. The server's hub belongs into the listeners of the
@@ -154,9 +169,6 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	if o.Markets == nil || o.Access == nil {
 		return nil, errors.New("ws needs Markets and Access")
-	}
-	if o.Compression {
-		return nil, errors.New("ws.compression: permessage-deflate is not offered yet")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -169,6 +181,7 @@ func New(o Options) (*Server, error) {
 		s.o.PrivateSockets = defaultPrivateSockets
 	}
 	s.hub = newHub(o.Markets, &s.o.Native, o.Now, s.limits)
+	s.hub.own = ownOptions{whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, owners: o.Owners, heatmaps: o.Heatmaps}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	showMetrics()
 	s.done.Go(s.sweep)

@@ -35,6 +35,16 @@ func rate(what, against, name, unit, aim string) row {
 	return row{what, against, name, unit + "/s", "bare-" + unit + "/s", "ratio", "/s", aim}
 }
 
+// pace is a row of processor time per delivery; its baseline is a rival rather than a bound.
+func pace(what, name, aim string) row {
+	return row{what, "a hub of goroutines and channels", "LivePace/" + name, "cpu-ns/delivery", "peer-cpu-ns/delivery", "cpu-ratio", "ns", aim}
+}
+
+// wait is a row of a benchmark that reports a time in milliseconds, shorter being better.
+func wait(what, against, name, quantile, aim string) row {
+	return row{what: what, against: against, name: name, ours: quantile, bare: "bare-" + quantile, unit: "ms", aim: aim}
+}
+
 var sections = []section{
 	{
 		title: "Frames and books (one core)",
@@ -144,22 +154,37 @@ var sections = []section{
 	{
 		title: "Fan-out (clients in the same process)",
 		groups: []group{
-			{"./ws", "^BenchmarkFanOut$", time.Second},
+			{"./ws", "^BenchmarkFanOut$", 500 * time.Millisecond},
 			{"./ws", "^BenchmarkNativeFanOut$", 500 * time.Millisecond},
+			{"./ws", "^BenchmarkLivePace$", 200 * time.Millisecond},
+			{"./bench", "^BenchmarkLiveLatency$", time.Second},
 		},
 		rows: []row{
-			rate("to 1 client", "bare socket writer, one write per burst of 100 frames", "FanOut/1", "deliveries", ""),
+			rate("bursts of 100 frames to 1 client", "bare socket writer, one write per burst", "FanOut/1", "deliveries", ""),
 			rate("to 100 clients", "the same", "FanOut/100", "deliveries", ""),
-			rate("to 1,000 clients", "the same", "FanOut/1000", "deliveries", ""),
-			rate("`/stream`, book updates of 5 levels, to 1 client", "the same", "NativeFanOut/1", "deliveries", ""),
+			rate("to 1,000 clients", "the same", "FanOut/1000", "deliveries", "3 M/s"),
+			rate("to 1,000 clients", "a hub of goroutines and channels", "FanOut/1000/channels", "deliveries", ""),
+			rate("`/stream`, book updates of 5 levels, to 1 client", "a socket writer, one write per burst", "NativeFanOut/1", "deliveries", ""),
 			rate("to 100 clients", "the same", "NativeFanOut/100", "deliveries", ""),
+			pace("at a market's pace, ten markets, 1 client: processor time per delivery", "1/10", ""),
+			pace("100 clients", "100/10", ""),
+			pace("1,000 clients", "1000/10", ""),
+			pace("5,000 clients", "5000/10", "1.18"),
+			pace("5,000 clients, one market", "5000/1", ""),
+			{what: "memory of a client with ten subscriptions, of 100", name: "LivePace/100/10", ours: "B/client", unit: "B"},
+			{what: "of 1,000 clients", name: "LivePace/1000/10", ours: "B/client", unit: "B"},
+			{what: "of 5,000 clients", name: "LivePace/5000/10", ours: "B/client", unit: "B"},
+			{"venue frame to client frame, 20,000 levels a second, 50 markets: p50", "the venue's frames sent on as they are", "LiveLatency", "p50-ns", "bare-p50-ns", "p50-ratio", "ns", ""},
+			{"p99", "the same", "LiveLatency", "p99-ns", "bare-p99-ns", "p99-ratio", "ns", "2 ms more"},
 		},
 	},
 	{
 		title: "Replay at \"max\"",
 		groups: []group{
 			{"./engine/replay", "^BenchmarkReplayStore$", 500 * time.Millisecond},
-			{"./ws", "^BenchmarkReplaySocket$", time.Second},
+			{"./bench", "^BenchmarkReplay$", time.Second},
+			{"./bench", "^BenchmarkReplayFirst$", 500 * time.Millisecond},
+			{"./engine/replay", "^BenchmarkLateness$", time.Second},
 		},
 		rows: []row{
 			rate("in process, warm store: trades (hot)", "bare Pebble iterator, a row per event, decoded", "ReplayStore/hot/trades", "events", "2 M/s"),
@@ -168,9 +193,21 @@ var sections = []section{
 			rate("trades (sealed)", "a row per event", "ReplayStore/sealed/trades", "events", "2 M/s"),
 			rate("trades and updates (sealed)", "the same", "ReplayStore/sealed/ticks", "events", "2 M/s"),
 			rate("trades and one-second books (sealed)", "the same, a whole book per second", "ReplayStore/sealed/seconds", "events", ""),
-			rate("over one socket: trades", "bare socket writer, as many bytes", "ReplaySocket/event/trades", "events", "500 k/s"),
-			rate("over one socket: trades and updates", "the same", "ReplaySocket/event/ticks", "events", "500 k/s"),
-			rate("over one socket: live frames", "the same", "ReplaySocket/live", "events", "500 k/s"),
+			rate("over one socket: trades", "bare socket, as many bytes", "Replay/socket/trades", "events", "500 k/s"),
+			rate("over one socket: trades and one-second books of 20 levels", "the same", "Replay/socket/seconds", "events", "1.0 M/s"),
+			rate("over one socket: trades and updates", "the same", "Replay/socket/ticks", "events", "500 k/s"),
+			rate("over one socket: live frames", "the same", "Replay/socket/live", "events", "500 k/s"),
+			rate("over one socket: native frames", "the same", "Replay/socket/native", "events", "1.2 M/s"),
+			rate("four at once: trades and one-second books", "four bare sockets", "Replay/four/seconds", "events", ""),
+			rate("four at once: native frames", "the same", "Replay/four/native", "events", ""),
+			rate("into a file: trades and one-second books", "as many bytes into a file", "Replay/file/seconds", "events", ""),
+			rate("into a file: native frames", "the same", "Replay/file/native", "events", ""),
+			wait("first event of trades and one-second books, p50", "a refused message", "ReplayFirst/seconds", "p50-ms", ""),
+			wait("the same, p99", "the same", "ReplayFirst/seconds", "p99-ms", "5 ms"),
+			wait("first event with tick books, p99", "the same", "ReplayFirst/ticks", "p99-ms", "5 ms"),
+			wait("first native frame, p99", "the same", "ReplayFirst/native", "p99-ms", "5 ms"),
+			wait("lateness of 1,000 paced replays, p99", "as many goroutines with timers", "Lateness/timers", "p99-ms", "1.5 ms"),
+			wait("the same with `replay.fine_pacing`, p99", "the same", "Lateness/pacer", "p99-ms", "0.25 ms"),
 		},
 	},
 	{

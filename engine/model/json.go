@@ -10,6 +10,15 @@ import (
 // AppendJSON writes the contract's Trade object (section 2.0). Whale flags are computed by whoever knows a threshold:
 // whale is written as given.
 func (t *Trade) AppendJSON(dst []byte, m *Market, whale bool) []byte {
+	return t.appendJSON(dst, m, whale, true)
+}
+
+// AppendAnonymous writes like AppendJSON, with null for the accounts.
+func (t *Trade) AppendAnonymous(dst []byte, m *Market, whale bool) []byte {
+	return t.appendJSON(dst, m, whale, false)
+}
+
+func (t *Trade) appendJSON(dst []byte, m *Market, whale, accounts bool) []byte {
 	ps, ss := m.ScaleAt(t.Epoch)
 	dst = append(dst, `{"trade_id":`...)
 	dst = strconv.AppendUint(dst, t.ID, 10)
@@ -36,7 +45,7 @@ func (t *Trade) AppendJSON(dst []byte, m *Market, whale bool) []byte {
 	} else {
 		dst = append(dst, `","side":"sell",`...)
 	}
-	dst = t.AppendParties(dst)
+	dst = t.appendParties(dst, accounts)
 	dst = append(dst, `,"whale":`...)
 	dst = strconv.AppendBool(dst, whale)
 	dst = append(dst, `,"block_height":`...)
@@ -54,7 +63,9 @@ func (t *Trade) AppendJSON(dst []byte, m *Market, whale bool) []byte {
 
 // AppendParties writes the members from ask_id to is_maker_ask: the orders, with their text twins, and the accounts of
 // both sides.
-func (t *Trade) AppendParties(dst []byte) []byte {
+func (t *Trade) AppendParties(dst []byte) []byte { return t.appendParties(dst, true) }
+
+func (t *Trade) appendParties(dst []byte, accounts bool) []byte {
 	dst = append(dst, `"ask_id":`...)
 	dst = strconv.AppendUint(dst, t.AskOrder, 10)
 	dst = append(dst, `,"ask_id_str":"`...)
@@ -63,11 +74,15 @@ func (t *Trade) AppendParties(dst []byte) []byte {
 	dst = strconv.AppendUint(dst, t.BidOrder, 10)
 	dst = append(dst, `,"bid_id_str":"`...)
 	dst = strconv.AppendUint(dst, t.BidOrder, 10)
-	dst = append(dst, `","ask_account_id":`...)
-	dst = strconv.AppendUint(dst, uint64(t.AskAccount), 10)
-	dst = append(dst, `,"bid_account_id":`...)
-	dst = strconv.AppendUint(dst, uint64(t.BidAccount), 10)
-	dst = append(dst, `,"is_maker_ask":`...)
+	if accounts {
+		dst = append(dst, `","ask_account_id":`...)
+		dst = strconv.AppendUint(dst, uint64(t.AskAccount), 10)
+		dst = append(dst, `,"bid_account_id":`...)
+		dst = strconv.AppendUint(dst, uint64(t.BidAccount), 10)
+		dst = append(dst, `,"is_maker_ask":`...)
+	} else {
+		dst = append(dst, `","ask_account_id":null,"bid_account_id":null,"is_maker_ask":`...)
+	}
 	return strconv.AppendBool(dst, t.MakerAsk)
 }
 

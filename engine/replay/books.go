@@ -8,7 +8,6 @@ import (
 	"iter"
 	"math"
 
-	"hyperlight/engine/book"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -27,8 +26,10 @@ type bookLane struct {
 	rows    cursor[*record.BookRow]
 	row     *record.BookRow // head of rows, not yet given
 	rowsEnd bool
-	last    model.Micros // receive time of the row that rows gave last
-	same    int          // how many rows of that receive time it gave: where to go on after a release
+	quiet   bool         // no row is an event of its own
+	until   model.Micros // where quiet, rows received before it are applied as they are read
+	last    model.Micros // receive time of the row that was read last
+	same    int          // how many rows of that receive time were read: where to go on after a release
 	copy    record.BookRow
 	given   bool // the event handed out points to a row of the iterator
 
@@ -38,18 +39,20 @@ type bookLane struct {
 	timesEnd bool
 
 	gaps []model.Gap
-	book *book.Book // nil where no snapshot is asked for
+	book *walk // nil where no snapshot is asked for
+	top  Top
 	ev   Event
 }
 
 func newBookLane(s *MergedSource, m *model.Market, gaps []model.Gap) *bookLane {
 	l := &bookLane{h: s.h, req: &s.req, m: m, gaps: gaps, from: s.span().From.Micros(), to: s.span().To.Micros()}
 	if s.req.Include.Has(Snapshot) || s.req.StartBooks {
-		l.book = book.New()
+		l.book = newWalk(m)
 	}
 	if !s.req.Include.Has(Snapshot) {
 		l.timesEnd = true
 	}
+	l.quiet = !s.req.Include.Has(BookUpdate) && !s.req.StartBooks
 	return l
 }
 
@@ -78,11 +81,18 @@ func (l *bookLane) advance(ctx context.Context) (place, error) {
 		}
 	}
 	for {
-		row, err := l.peekRow(ctx)
+		sec, err := l.peekSecond(ctx)
 		if err != nil {
 			return place{}, err
 		}
-		sec, err := l.peekSecond(ctx)
+		if l.quiet && sec == math.MaxInt64 && len(l.gaps) == 0 {
+			return place{}, io.EOF // the rows that are left lead to nothing
+		}
+		l.until = sec
+		if len(l.gaps) > 0 {
+			l.until = min(sec, l.gaps[0].From+1)
+		}
+		row, err := l.peekRow(ctx)
 		if err != nil {
 			return place{}, err
 		}
@@ -95,7 +105,7 @@ func (l *bookLane) advance(ctx context.Context) (place, error) {
 			g := &l.gaps[0]
 			l.gaps = l.gaps[1:]
 			if l.book != nil {
-				l.book.Desync()
+				l.book.desync()
 			}
 			l.ev.Gap = g
 			return l.emit(Gap, max(g.From, l.from)), nil
@@ -134,7 +144,7 @@ func (l *bookLane) begin(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("read book at start: %w", err)
 	}
 	if l.walks() {
-		l.book.Reset(v)
+		l.book.reset(v)
 	}
 	l.ev.View = v
 	return l.req.StartBooks, nil
@@ -154,7 +164,7 @@ func (l *bookLane) emitInitial() place {
 // snapshot prepares the event of a full second. Where the walked book is not whole although the record says that it is
 // held (the start lay in no held interval), it is read anew.
 func (l *bookLane) snapshot(ctx context.Context, sec model.Micros) (bool, error) {
-	if !l.book.Synced() {
+	if !l.book.synced() {
 		v, err := l.h.BookAt(ctx, l.m.ID, sec)
 		if errors.Is(err, history.ErrNoData) {
 			return false, nil
@@ -162,19 +172,24 @@ func (l *bookLane) snapshot(ctx context.Context, sec model.Micros) (bool, error)
 		if err != nil {
 			return false, fmt.Errorf("read book of a second: %w", err)
 		}
-		l.book.Reset(v)
+		l.book.reset(v)
 	}
-	l.ev.View = l.book.View()
+	if l.req.Depth > 0 {
+		l.book.top(&l.top, l.req.Depth)
+		l.ev.Top, l.ev.View = &l.top, nil
+	} else {
+		l.ev.View = l.book.view()
+	}
 	return true, nil
 }
 
 // take applies a row to the walked book and makes its event; false where the request does not send it.
 func (l *bookLane) take(row *record.BookRow) (place, bool) {
 	if l.walks() || row.Update.Snapshot && l.book != nil {
-		l.apply(row)
+		l.book.apply(row)
 	}
 	if row.Update.Snapshot && l.req.StartBooks {
-		l.ev.View = l.book.View()
+		l.ev.View, l.ev.Top = l.book.view(), nil
 		p := l.emit(Snapshot, row.Recv)
 		l.ev.Resync = true
 		return p, true
@@ -188,55 +203,55 @@ func (l *bookLane) take(row *record.BookRow) (place, bool) {
 	return p, true
 }
 
-// apply follows a row. A row that does not fit leaves the book waiting; the next second reads it from the record.
-func (l *bookLane) apply(row *record.BookRow) {
-	if row.Epoch != l.book.Epoch() {
-		fromPS, fromSS := l.m.ScaleAt(l.book.Epoch())
-		toPS, toSS := l.m.ScaleAt(row.Epoch)
-		if !row.Update.Snapshot && l.book.Rescale(fromPS, fromSS, toPS, toSS) != nil {
-			l.book.Desync()
-		}
-		l.book.SetEpoch(row.Epoch)
-	}
-	if err := l.book.Apply(&row.Update, row.Time, row.Recv); err != nil && !errors.Is(err, book.ErrStale) {
-		l.book.Desync()
-	}
-}
-
 // peekRow returns the next update that was not yet given, nil at the end.
 func (l *bookLane) peekRow(ctx context.Context) (*record.BookRow, error) {
 	if l.row != nil || l.rowsEnd {
 		return l.row, nil
 	}
-	skip := 0
 	if !l.rows.isOpen() {
-		from := l.from
-		if l.same > 0 {
-			from, skip = l.last, l.same
-		}
-		l.rows.open(l.h.Updates(ctx, l.m.ID, from, l.to))
+		l.rows.open(l.stored(ctx))
 	}
-	for {
-		row, ok, err := l.rows.step()
-		if err != nil {
-			return nil, err
+	row, ok, err := l.rows.step()
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		l.rowsEnd = true
+		l.rows.release()
+		return nil, nil
+	}
+	l.row = row
+	return row, nil
+}
+
+// stored reads on behind the last row given. Rows that are no events are applied here, because a step of a cursor takes
+// longer than following a row.
+func (l *bookLane) stored(ctx context.Context) iter.Seq2[*record.BookRow, error] {
+	from, skip := l.from, 0
+	if l.same > 0 {
+		from, skip = l.last, l.same
+	}
+	return func(yield func(*record.BookRow, error) bool) {
+		for row, err := range l.h.Updates(ctx, l.m.ID, from, l.to) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if skip > 0 {
+				skip--
+				continue
+			}
+			if row.Recv == l.last {
+				l.same++
+			} else {
+				l.last, l.same = row.Recv, 1
+			}
+			if l.quiet && row.Recv < l.until {
+				l.book.apply(row)
+			} else if !yield(row, nil) {
+				return
+			}
 		}
-		if !ok {
-			l.rowsEnd = true
-			l.rows.release()
-			return nil, nil
-		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		if row.Recv == l.last {
-			l.same++
-		} else {
-			l.last, l.same = row.Recv, 1
-		}
-		l.row = row
-		return row, nil
 	}
 }
 

@@ -20,6 +20,8 @@ type fakeHistory struct {
 	rows   map[model.MarketID][]record.BookRow
 	held   map[recordID][]history.Interval
 	gaps   []history.GapRow
+	stats  map[model.MarketID][]history.StatsRow
+	funded map[model.MarketID][]model.Funding
 	open   int
 }
 
@@ -28,6 +30,8 @@ func newFake() *fakeHistory {
 		trades: map[model.MarketID][]model.Trade{},
 		rows:   map[model.MarketID][]record.BookRow{},
 		held:   map[recordID][]history.Interval{},
+		stats:  map[model.MarketID][]history.StatsRow{},
+		funded: map[model.MarketID][]model.Funding{},
 	}
 }
 
@@ -63,6 +67,58 @@ func (f *fakeHistory) CountTrades(ctx context.Context, m model.MarketID, sp hist
 	return n, true, nil
 }
 
+func (f *fakeHistory) Liquidations(_ context.Context, sp history.Span, _ bool) iter.Seq2[history.MarketTrade, error] {
+	return func(yield func(history.MarketTrade, error) bool) {
+		f.open++
+		defer func() { f.open-- }()
+		var rows []history.MarketTrade
+		for m, trades := range f.trades {
+			for _, t := range trades {
+				if t.Kind != model.KindTrade && t.Time >= sp.From && t.Time < sp.To {
+					rows = append(rows, history.MarketTrade{Market: m, Trade: &t})
+				}
+			}
+		}
+		slices.SortFunc(rows, func(a, b history.MarketTrade) int {
+			return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Market, b.Market), cmp.Compare(a.ID, b.ID))
+		})
+		var lent model.Trade
+		for _, t := range rows {
+			lent = *t.Trade
+			if !yield(history.MarketTrade{Market: t.Market, Trade: &lent}, nil) {
+				return
+			}
+		}
+		lent = model.Trade{}
+	}
+}
+
+func (f *fakeHistory) Stats(_ context.Context, m model.MarketID, sp history.Span) iter.Seq2[*history.StatsRow, error] {
+	return func(yield func(*history.StatsRow, error) bool) {
+		f.open++
+		defer func() { f.open-- }()
+		var lent history.StatsRow
+		for _, r := range f.stats[m] {
+			if lent = r; r.Time >= sp.From && r.Time < sp.To && !yield(&lent, nil) {
+				return
+			}
+		}
+		lent = history.StatsRow{}
+	}
+}
+
+func (f *fakeHistory) Fundings(_ context.Context, m model.MarketID, sp history.Span) iter.Seq2[history.FundingRow, error] {
+	return func(yield func(history.FundingRow, error) bool) {
+		f.open++
+		defer func() { f.open-- }()
+		for _, r := range f.funded[m] {
+			if r.Time >= sp.From && r.Time < sp.To && !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
 func (f *fakeHistory) Updates(_ context.Context, m model.MarketID, from, to model.Micros) iter.Seq2[*record.BookRow, error] {
 	return func(yield func(*record.BookRow, error) bool) {
 		f.open++
@@ -83,6 +139,13 @@ func (f *fakeHistory) Updates(_ context.Context, m model.MarketID, from, to mode
 		clear(lent.Update.Bids)
 		lent.Recv = 0
 	}
+}
+
+func (f *fakeHistory) CountUpdates(ctx context.Context, m model.MarketID, from, to model.Micros, blocks int) (n uint64, left int, err error) {
+	for range f.Updates(ctx, m, from, to) {
+		n++
+	}
+	return n, blocks, nil
 }
 
 func (f *fakeHistory) holds(m model.MarketID, t model.Micros) bool {

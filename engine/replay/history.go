@@ -15,12 +15,20 @@ import (
 type TradeReader interface {
 	Trades(ctx context.Context, m model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[*model.Trade, error]
 	CountTrades(ctx context.Context, m model.MarketID, sp history.Span) (n uint64, exact bool, err error)
+	Liquidations(ctx context.Context, sp history.Span, reverse bool) iter.Seq2[history.MarketTrade, error]
+}
+
+// RowReader reads recorded statistics and settled funding; *history.Reader is one.
+type RowReader interface {
+	Stats(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[*history.StatsRow, error]
+	Fundings(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[history.FundingRow, error]
 }
 
 // BookReader reads recorded books; *history.Reader is one.
 type BookReader interface {
 	BookAt(ctx context.Context, m model.MarketID, t model.Micros) (*book.View, error)
 	BookTimes(ctx context.Context, m model.MarketID, sp history.Span, every time.Duration, reverse bool) iter.Seq2[model.Millis, error]
+	CountUpdates(ctx context.Context, m model.MarketID, from, to model.Micros, blocks int) (n uint64, left int, err error)
 	Updates(ctx context.Context, m model.MarketID, from, to model.Micros) iter.Seq2[*record.BookRow, error]
 }
 
@@ -33,6 +41,7 @@ type HoleReader interface {
 // HistoryReader is the record that a MergedSource reads; *history.Reader is one.
 type HistoryReader interface {
 	TradeReader
+	RowReader
 	BookReader
 	HoleReader
 }

@@ -16,7 +16,7 @@ const second = time.Second
 // minHole is the shortest time between two held intervals that is told as a gap although no gap row says so.
 const minHole = model.Micros(1_000_000)
 
-// recordID names one record: the trades or the books of one market.
+// recordID names one record: the trades, the books or the statistics of one market.
 type recordID struct {
 	market model.MarketID
 	kind   model.Kind
@@ -57,6 +57,9 @@ func (s *MergedSource) recordKinds() []model.Kind {
 	var kinds []model.Kind
 	if s.req.Include.Has(Trade) || s.req.Include.Has(Liquidation) {
 		kinds = append(kinds, model.KindTrades)
+	}
+	if s.req.Include.Has(Stats) {
+		kinds = append(kinds, model.KindStats)
 	}
 	if s.wantsBooks() {
 		kinds = append(kinds, model.KindBook)

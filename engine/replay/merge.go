@@ -65,7 +65,8 @@ type MergedSource struct {
 	dead   []history.Interval // nothing at all was recorded inside
 	prev   model.Micros       // time of the event before, for Skip
 	starts int                // events with Initial that are still to come
-	mute   bool               // gaps are left out: the probe of HasData
+	gaps   int                // gaps that the run tells, from its start on
+	mute   bool               // gaps are left out: a probe of HasData
 }
 
 // NewSource returns the timeline of a request; nothing is read before the first Next.
@@ -77,9 +78,16 @@ var _ Source = (*MergedSource)(nil)
 
 // open makes the lanes and moves each to its first event.
 func (s *MergedSource) open(ctx context.Context) error {
+	if s.opened {
+		return nil
+	}
 	holes, err := s.findHoles(ctx)
 	if err != nil {
 		return err
+	}
+	s.gaps = 0
+	for _, g := range holes.gaps {
+		s.gaps += len(g)
 	}
 	s.dead, s.prev, s.starts, s.heads = holes.dead, 0, 0, s.heads[:0]
 	for _, m := range s.req.Markets {
@@ -93,11 +101,19 @@ func (s *MergedSource) open(ctx context.Context) error {
 
 func (s *MergedSource) openMarket(ctx context.Context, m *model.Market, holes *holes) error {
 	var lanes []lane
+	tradeGaps := holes.gaps[recordID{m.ID, model.KindTrades}]
 	if s.req.Include.Has(Trade) {
-		lanes = append(lanes, newTradeLane(s, m, Trade, holes.gaps[recordID{m.ID, model.KindTrades}]))
+		lanes = append(lanes, newTradeLane(s, m, Trade, tradeGaps))
+		tradeGaps = nil // told once
 	}
 	if s.req.Include.Has(Liquidation) {
-		lanes = append(lanes, newTradeLane(s, m, Liquidation, nil))
+		lanes = append(lanes, newTradeLane(s, m, Liquidation, tradeGaps))
+	}
+	if s.req.Include.Has(Funding) {
+		lanes = append(lanes, newFundingLane(s, m))
+	}
+	if s.req.Include.Has(Stats) {
+		lanes = append(lanes, newStatsLane(s, m, holes.gaps[recordID{m.ID, model.KindStats}]))
 	}
 	if s.wantsBooks() {
 		lanes = append(lanes, newBookLane(s, m, holes.gaps[recordID{m.ID, model.KindBook}]))
@@ -127,10 +143,8 @@ func (s *MergedSource) wantsBooks() bool {
 
 // Next returns the next event of the timeline, io.EOF at the end.
 func (s *MergedSource) Next(ctx context.Context) (*Event, error) {
-	if !s.opened {
-		if err := s.open(ctx); err != nil {
-			return nil, err
-		}
+	if err := s.open(ctx); err != nil {
+		return nil, err
 	}
 	if s.taken {
 		if err := s.step(ctx); err != nil {
@@ -239,57 +253,3 @@ func (s *MergedSource) Close() error {
 
 // span is the range from the current start to the request's end.
 func (s *MergedSource) span() history.Span { return history.Span{From: s.from, To: s.req.To} }
-
-// HasData tells whether the range holds anything beside gaps.
-func (s *MergedSource) HasData(ctx context.Context) (bool, error) {
-	probe := &MergedSource{h: s.h, req: s.req, from: s.req.From, mute: true}
-	defer probe.Close()
-	switch _, err := probe.Next(ctx); {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, io.EOF):
-		return false, nil
-	default:
-		return false, err
-	}
-}
-
-// maxCounted is how many one-second books Total counts before it gives up: a day of one market, and a few milliseconds.
-const maxCounted = 100_000
-
-// Total returns how many events the whole range has, and whether that is known at once.
-func (s *MergedSource) Total(ctx context.Context) (n uint64, known bool, err error) {
-	if s.req.Order != EventOrder || s.req.StartBooks || s.req.Include&^Kinds(Trade, Snapshot) != 0 {
-		return 0, false, nil
-	}
-	sp := history.Span{From: s.req.From, To: s.req.To}
-	seconds := 0
-	for _, m := range s.req.Markets {
-		if s.req.Include.Has(Trade) {
-			c, exact, err := s.h.CountTrades(ctx, m.ID, sp)
-			if err != nil || !exact {
-				return 0, false, err
-			}
-			n += c
-		}
-		if s.req.Include.Has(Snapshot) {
-			for _, err := range s.h.BookTimes(ctx, m.ID, sp, second, false) {
-				if err != nil {
-					return 0, false, err
-				}
-				if seconds++; seconds > maxCounted {
-					return 0, false, nil
-				}
-				n++
-			}
-		}
-	}
-	holes, err := s.findHoles(ctx)
-	if err != nil {
-		return 0, false, err
-	}
-	for _, g := range holes.gaps {
-		n += uint64(len(g))
-	}
-	return n, true, nil
-}

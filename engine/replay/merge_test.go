@@ -45,8 +45,26 @@ func madeHistory(seed int64, markets int) *fakeHistory {
 			}
 		}
 		f.held[recordID{m, model.KindTrades}] = []history.Interval{{From: 0, To: 30_000_000}}
+		makeRows(r, f, m)
 	}
 	return f
+}
+
+// makeRows draws statistics each second or so, with a hole, funding each four seconds, and a hole in the trades.
+func makeRows(r *rand.Rand, f *fakeHistory, m model.MarketID) {
+	from := model.Millis(3000 + r.Intn(8000))
+	to := from + 1500 + model.Millis(r.Intn(4000))
+	for t := model.Millis(500); t < 21_000; t += model.Millis(1 + r.Intn(1000)) {
+		if t <= from || t >= to {
+			f.stats[m] = append(f.stats[m], history.StatsRow{Time: t, Stats: model.Stats{Mark: num.Decimal{Mant: int64(t)}}})
+		}
+	}
+	f.held[recordID{m, model.KindStats}] = []history.Interval{{From: 500_000, To: from.Micros()}, {From: to.Micros(), To: 21_000_000}}
+	f.gaps = append(f.gaps, history.GapRow{Market: m, Gap: model.Gap{Kind: model.KindStats, From: from.Micros(), To: to.Micros()}},
+		history.GapRow{Market: m, Gap: model.Gap{Kind: model.KindTrades, From: to.Micros(), To: to.Micros() + 1, Cause: model.CauseStale}})
+	for t := model.Millis(0); t < 21_000; t += 4000 {
+		f.funded[m] = append(f.funded[m], model.Funding{Time: t, Rate: num.Rate(r.Intn(100) - 50)})
+	}
 }
 
 func makeBook(r *rand.Rand, f *fakeHistory, m model.MarketID) {
@@ -88,12 +106,20 @@ func line(e *Event) string {
 	switch e.Kind {
 	case Trade, Liquidation:
 		fmt.Fprintf(&b, " id%d r%d", e.Trade.ID, e.Trade.Recv)
+	case Stats:
+		fmt.Fprintf(&b, " %v", e.Stats.Mark)
+	case Funding:
+		fmt.Fprintf(&b, " %d", e.Funding.Rate)
 	case BookUpdate:
 		fmt.Fprintf(&b, " n%d %v %v", e.Row.Update.Seq, e.Row.Update.Bids, e.Row.Update.Asks)
 	case Snapshot:
+		if e.Top != nil {
+			fmt.Fprintf(&b, " n%d %v %v", e.Top.Seq, e.Top.Bids, e.Top.Asks)
+			break
+		}
 		fmt.Fprintf(&b, " n%d %v i%v r%v", e.View.Seq, e.View.Append(nil, model.Bid, 0), e.Initial, e.Resync)
 	case Gap:
-		fmt.Fprintf(&b, " %d-%d %s", e.Gap.From, e.Gap.To, e.Gap.Cause)
+		fmt.Fprintf(&b, " %s %d-%d %s", e.Gap.Kind, e.Gap.From, e.Gap.To, e.Gap.Cause)
 	}
 	return b.String()
 }
@@ -134,12 +160,12 @@ func naiveTimeline(f *fakeHistory, req Request) []string {
 		}
 		return ts
 	}
-	add := func(lane int, evs []*Event) {
+	add := func(lane int, of Kind, evs []*Event) {
 		class, last := 0, model.Micros(-1)
 		for i, e := range evs {
 			k := int(e.Kind)
 			if e.Kind == Gap {
-				k = int(BookUpdate)
+				k = int(of)
 			}
 			at := unit(e.TS)
 			if e.Initial && req.Order == ReceiveOrder {
@@ -157,12 +183,36 @@ func naiveTimeline(f *fakeHistory, req Request) []string {
 	}
 	for _, m := range req.Markets {
 		if req.Include.Has(Trade) {
-			add(0, naiveTrades(f, req, m, Trade))
+			add(0, Trade, withGaps(f, req, m, model.KindTrades, naiveTrades(f, req, m, Trade)))
 		}
 		if req.Include.Has(Liquidation) {
-			add(1, naiveTrades(f, req, m, Liquidation))
+			evs := naiveTrades(f, req, m, Liquidation)
+			if !req.Include.Has(Trade) {
+				evs = withGaps(f, req, m, model.KindTrades, evs)
+			}
+			add(1, Liquidation, evs)
 		}
-		add(2, naiveBooks(f, req, m))
+		if req.Include.Has(Funding) {
+			var evs []*Event
+			for _, r := range f.funded[m.ID] {
+				if r.Time >= req.From && r.Time < req.To {
+					evs = append(evs, &Event{Kind: Funding, Market: m, TS: r.Time.Micros(), Funding: &r})
+				}
+			}
+			add(2, Funding, evs)
+		}
+		if req.Include.Has(Stats) {
+			var evs []*Event
+			for _, r := range f.stats[m.ID] {
+				if r.Time >= req.From && r.Time < req.To {
+					evs = append(evs, &Event{Kind: Stats, Market: m, TS: r.Time.Micros(), Stats: &r.Stats})
+				}
+			}
+			add(3, Stats, withGaps(f, req, m, model.KindStats, evs))
+		}
+		if req.Include.Has(BookUpdate) || req.Include.Has(Snapshot) || req.StartBooks {
+			add(4, BookUpdate, naiveBooks(f, req, m))
+		}
 	}
 	slices.SortStableFunc(all, func(a, b naive) int {
 		for _, d := range []int{int(a.time - b.time), a.class - b.class, int(a.market) - int(b.market), a.lane - b.lane, a.index - b.index} {
@@ -200,6 +250,22 @@ func naiveTrades(f *fakeHistory, req Request, m *model.Market, k Kind) []*Event 
 	return evs
 }
 
+// withGaps puts the gaps of a record before the first event behind each one's start.
+func withGaps(f *fakeHistory, req Request, m *model.Market, kind model.Kind, evs []*Event) []*Event {
+	from, to := req.From.Micros(), req.To.Micros()
+	for _, g := range f.gaps {
+		if g.Market != m.ID || g.Kind != kind || g.From >= to || g.To <= from {
+			continue
+		}
+		i := slices.IndexFunc(evs, func(e *Event) bool { return e.TS > g.From })
+		if i < 0 {
+			i = len(evs)
+		}
+		evs = slices.Insert(evs, i, &Event{Kind: Gap, Market: m, TS: max(g.From, from), Gap: &g.Gap})
+	}
+	return evs
+}
+
 func naiveBooks(f *fakeHistory, req Request, m *model.Market) []*Event {
 	from, to := req.From.Micros(), req.To.Micros()
 	var evs []*Event
@@ -212,14 +278,18 @@ func naiveBooks(f *fakeHistory, req Request, m *model.Market) []*Event {
 	seconds := func(until model.Micros) {
 		for ; sec <= until && sec < to && req.Include.Has(Snapshot); sec += 1_000_000 {
 			if v, err := f.BookAt(context.Background(), m.ID, sec); err == nil {
-				evs = append(evs, &Event{Kind: Snapshot, Market: m, TS: sec, View: v})
+				e := &Event{Kind: Snapshot, Market: m, TS: sec, View: v}
+				if n := req.Depth; n > 0 {
+					e.Top = &Top{Bids: v.Append(nil, model.Bid, n), Asks: v.Append(nil, model.Ask, n), Seq: v.Seq}
+				}
+				evs = append(evs, e)
 			}
 		}
 	}
 	gaps := slices.Clone(f.gaps)
 	tell := func(before model.Micros) {
 		for len(gaps) > 0 && gaps[0].From < before {
-			if g := gaps[0]; g.Market == m.ID && g.To > from && g.From < to {
+			if g := gaps[0]; g.Market == m.ID && g.Kind == model.KindBook && g.To > from && g.From < to {
 				seconds(g.From)
 				evs = append(evs, &Event{Kind: Gap, Market: m, TS: max(g.From, from), Gap: &g.Gap})
 			}
@@ -260,11 +330,12 @@ func drawRequest(t *rapid.T, markets int) Request {
 	for m := range markets {
 		req.Markets = append(req.Markets, testMarket(model.MarketID(m+1)))
 	}
-	for _, k := range []Kind{Trade, Liquidation, BookUpdate, Snapshot} {
+	for _, k := range []Kind{Trade, Liquidation, Funding, Stats, BookUpdate, Snapshot} {
 		if rapid.Bool().Draw(t, k.String()) {
 			req.Include |= Kinds(k)
 		}
 	}
+	req.Depth = rapid.IntRange(0, 3).Draw(t, "depth")
 	req.StartBooks = req.Include.Has(BookUpdate)
 	if rapid.Bool().Draw(t, "receive order") {
 		req.Order = ReceiveOrder
@@ -277,9 +348,6 @@ func TestTimelineEqualsNaiveSort(t *testing.T) {
 		markets := rapid.IntRange(1, 3).Draw(t, "markets")
 		f := madeHistory(rapid.Int64().Draw(t, "seed"), markets)
 		req := drawRequest(t, markets)
-		if !req.Include.Has(BookUpdate) && !req.Include.Has(Snapshot) {
-			f.gaps, f.rows = nil, map[model.MarketID][]record.BookRow{}
-		}
 		want := naiveTimeline(f, req)
 		releases := rand.New(rand.NewSource(rapid.Int64().Draw(t, "releases")))
 		s := NewSource(f, req)
@@ -355,21 +423,22 @@ func TestTotalIsExact(t *testing.T) {
 		f := madeHistory(rapid.Int64().Draw(t, "seed"), 2)
 		req := drawRequest(t, 2)
 		s := NewSource(f, req)
-		n, known, err := s.Total(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if onlyCounted := req.Order == EventOrder && !req.Include.Has(BookUpdate) && !req.Include.Has(Liquidation); known != onlyCounted {
-			t.Fatalf("known = %v", known)
-		}
-		if got := len(readAll(t, s, nil)); known && uint64(got) != n {
-			t.Fatalf("Total says %d, %d came", n, got)
-		}
 		some, err := s.HasData(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := slices.ContainsFunc(readAll(t, NewSource(f, req), nil), func(s string) bool { return !strings.Contains(s, " gap ") }); some != want {
+		n, known, err := s.Total(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if known != (req.Order == EventOrder) {
+			t.Fatalf("known = %v", known)
+		}
+		events := readAll(t, s, nil)
+		if known && uint64(len(events)) != n {
+			t.Fatalf("Total says %d, %d came", n, len(events))
+		}
+		if want := slices.ContainsFunc(events, func(s string) bool { return !strings.Contains(s, " gap ") }); some != want {
 			t.Fatalf("HasData = %v, want %v", some, want)
 		}
 	})
@@ -410,7 +479,7 @@ func TestHoleWithoutGapRowIsDowntime(t *testing.T) {
 	f.held[recordID{m, model.KindTrades}] = []history.Interval{{From: 1e6, To: 2e6}, {From: 60e6, To: 61e6}}
 	f.trades[m] = []model.Trade{{ID: 1, Time: 1500}, {ID: 2, Time: 60_500}}
 	got := readAll(t, NewSource(f, Request{Markets: []*model.Market{testMarket(m)}, To: 100_000, Include: Kinds(Trade)}), nil)
-	want := []string{"1500000 trade m1 id1 r0", "2000000 gap m1 2000000-60000000 downtime", "60500000 trade m1 id2 r0"}
+	want := []string{"1500000 trade m1 id1 r0", "2000000 gap m1 trade 2000000-60000000 downtime", "60500000 trade m1 id2 r0"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}

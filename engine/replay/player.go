@@ -57,6 +57,11 @@ type PlayerOptions struct {
 	// Applied is called on Run's goroutine, between two events, when a control has taken effect; err is what a seek
 	// outside the range gives. Whatever it sends stands at the right place among the events.
 	Applied func(c Control, err error)
+	// Pacer makes waits exact to a tenth of a millisecond; nil leaves them to the runtime's timers, which are a millisecond
+	// late at times.
+	Pacer *Pacer
+	// Late, if not nil, is told by how much each paced event is sent behind its time; below zero it is early.
+	Late func(time.Duration)
 }
 
 // Player sends a source's events at their pace. Run may be called once; the controls from any goroutine while it runs.
@@ -77,6 +82,7 @@ type Player struct {
 	baseTS  model.Micros
 	skipped model.Micros
 	timer   *time.Timer
+	fine    *fineWait    // nil without a pacer
 	sent    model.Micros // time of the last event sent: the position is never behind it
 }
 
@@ -88,7 +94,11 @@ func NewPlayer(src Source, o PlayerOptions) *Player {
 	if o.Applied == nil {
 		o.Applied = func(Control, error) {}
 	}
-	return &Player{src: src, o: o, speed: o.Speed, wake: make(chan struct{}, 1)}
+	p := &Player{src: src, o: o, speed: o.Speed, wake: make(chan struct{}, 1)}
+	if o.Pacer != nil {
+		p.fine = newFineWait()
+	}
+	return p
 }
 
 // Do queues a control, which takes effect between two events.
@@ -191,6 +201,9 @@ func (p *Player) wait(ctx context.Context, ev *Event) error {
 		}
 		d := p.due(ev.TS).Sub(now)
 		if d <= early {
+			if p.o.Late != nil {
+				p.o.Late(-d)
+			}
 			if d < -maxLate {
 				p.rebase(now, ev.TS)
 			}
@@ -217,6 +230,16 @@ func (p *Player) alive(ctx context.Context) error {
 
 // sleep waits for d, or for ever where d is negative, or until a control was applied.
 func (p *Player) sleep(ctx context.Context, d time.Duration, ev *Event) error {
+	if p.fine != nil && d >= 0 {
+		if d <= fineFrom {
+			woken, err := p.o.Pacer.sleep(ctx, p.fine, d, p.wake)
+			if !woken {
+				return err
+			}
+			return p.apply(ev)
+		}
+		d -= fineFrom
+	}
 	var due <-chan time.Time
 	if d >= 0 {
 		if p.timer == nil {

@@ -21,8 +21,8 @@ type Kind uint8
 const (
 	Trade       Kind = iota // Event.Trade
 	Liquidation             // Event.Trade, a forced one, again beside the trade that it is
-	Funding                 // reserved: no lane reads it yet
-	Stats                   // reserved: no lane reads it yet
+	Funding                 // Event.Funding, at the time of its settlement
+	Stats                   // Event.Stats, at our receive time
 	BookUpdate              // Event.Row
 	Snapshot                // Event.View
 	Gap                     // Event.Gap
@@ -63,9 +63,6 @@ func Kinds(ks ...Kind) KindSet {
 // Has tells whether k is in the set.
 func (s KindSet) Has(k Kind) bool { return s&(1<<k) != 0 }
 
-// Supported is every kind that a MergedSource can read.
-const Supported = KindSet(1<<Trade | 1<<Liquidation | 1<<BookUpdate | 1<<Snapshot)
-
 // Order is the order of the timeline.
 type Order uint8
 
@@ -87,16 +84,26 @@ type Event struct {
 	// jumps over it.
 	Skip model.Micros
 
-	Trade *model.Trade
-	Row   *record.BookRow
-	View  *book.View // immutable, may be kept
-	Gap   *model.Gap // To is 0 while the hole is still open
+	Trade   *model.Trade
+	Funding *model.Funding
+	Stats   *model.Stats
+	Row     *record.BookRow
+	View    *book.View // immutable, may be kept
+	Top     *Top       // of a one-second Snapshot in place of View, where the request has a Depth
+	Gap     *model.Gap // To is 0 while the hole is still open
 
 	// Start says that the event belongs to the state at the start or at the target of a seek, or stands before the last
 	// event that does: such events are sent at once, even while paused.
 	Start   bool
 	Initial bool // Snapshot: the book at the start, or at the target of a seek
 	Resync  bool // Snapshot: a whole book received again on the way
+}
+
+// Top is the best levels of a book, best first.
+type Top struct {
+	Bids, Asks []model.Level
+	Seq        uint64
+	Epoch      uint8
 }
 
 // Request says what to read.
@@ -107,6 +114,9 @@ type Request struct {
 	Order    Order
 	// Columns of the trades; 0 means record.Core.
 	Columns record.Columns
+	// Depth, if not 0, makes one-second snapshots come as the best levels, at most so many a side, in Event.Top: that takes
+	// a fraction of what whole books take.
+	Depth int
 	// StartBooks begins with each market's book as held at From (again after a seek), and sends every book that was
 	// received again as a Snapshot with Resync. Without it a re-received book shows only in the one-second snapshots.
 	StartBooks bool

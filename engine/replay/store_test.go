@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"hyperlight/engine/book"
 	"hyperlight/engine/history"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
@@ -96,14 +97,15 @@ func (s *stored) feed(imp *market.Importer, seconds int, remember bool) {
 	}
 }
 
-// A replay of the stored record gives every trade and every update in the order received, whether sealed or not.
+// A replay of the stored record gives every trade and every update in the order received, and its updates rebuild every
+// book of a full second, whether sealed or not.
 func TestReplayOfARealStore(t *testing.T) {
 	for _, sealed := range []bool{false, true} {
 		s := store(t, 150, sealed, true)
 		src := NewSource(s.reader, Request{Markets: []*model.Market{s.market}, From: s.from, To: s.to,
 			Include: Kinds(Trade, BookUpdate, Snapshot), StartBooks: true})
 		var trades, updates []string
-		snapshots, last := 0, model.Millis(0)
+		snapshots, last, rebuilt := 0, model.Millis(0), book.New()
 		for n := 0; ; n++ {
 			e, err := src.Next(t.Context())
 			if errors.Is(err, io.EOF) {
@@ -124,11 +126,22 @@ func TestReplayOfARealStore(t *testing.T) {
 				trades = append(trades, fmt.Sprint(e.Trade.Time, e.Trade.ID, e.Trade.Price, e.Trade.Size))
 			case e.Kind == BookUpdate:
 				u := e.Row.Update
+				if err := rebuilt.Apply(&u, e.Row.Time, e.Row.Recv); err != nil {
+					t.Fatalf("sealed %v: update of %d does not follow: %v", sealed, e.TS, err)
+				}
 				updates = append(updates, fmt.Sprint(e.TS, u.Snapshot, u.Prev, u.Seq))
+			case e.Initial:
+				rebuilt.Reset(e.View)
 			case e.Resync:
+				rebuilt.Reset(e.View)
 				updates = append(updates, fmt.Sprint(e.TS, true, 0, e.View.Seq))
-			case e.Kind == Snapshot && !e.Initial:
+			case e.Kind == Snapshot:
 				snapshots++
+				for _, side := range []model.Side{model.Bid, model.Ask} {
+					if !slices.Equal(rebuilt.Append(nil, side, 0), e.View.Append(nil, side, 0)) {
+						t.Fatalf("sealed %v: the updates up to %d do not make the book of that second", sealed, e.TS)
+					}
+				}
 				want, err := s.reader.BookAt(t.Context(), 0, e.TS)
 				if err != nil || want.Seq != e.View.Seq || !slices.Equal(want.Append(nil, model.Bid, 0), e.View.Append(nil, model.Bid, 0)) {
 					t.Fatalf("sealed %v: the book of %d is not the one of /snapshots (%v)", sealed, e.TS, err)

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"io"
+	"iter"
 
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
@@ -115,10 +116,7 @@ func (l *tradeLane) take() {
 func (l *tradeLane) read(ctx context.Context) (*model.Trade, error) {
 	for l.row == nil && !l.end {
 		if !l.rows.isOpen() {
-			if l.any {
-				l.q.After = &l.last
-			}
-			l.rows.open(l.h.Trades(ctx, l.m.ID, l.span, l.q))
+			l.rows.open(l.stored(ctx))
 		}
 		t, ok, err := l.rows.step()
 		if err != nil {
@@ -130,12 +128,36 @@ func (l *tradeLane) read(ctx context.Context) (*model.Trade, error) {
 			break
 		}
 		l.last, l.any = history.Position{Time: t.Time, Market: l.m.ID, ID: t.ID}, true
-		if l.kind == Liquidation && t.Kind != model.KindLiquidation && t.Kind != model.KindDeleverage {
-			continue
-		}
 		l.row = t
 	}
 	return l.row, nil
+}
+
+// stored reads on behind the last trade given: in all of the market's, or in the list of the forced ones of every market,
+// which is short.
+func (l *tradeLane) stored(ctx context.Context) iter.Seq2[*model.Trade, error] {
+	if l.kind != Liquidation {
+		if l.any {
+			l.q.After = &l.last
+		}
+		return l.h.Trades(ctx, l.m.ID, l.span, l.q)
+	}
+	sp, after, resumed := l.span, l.last, l.any
+	if resumed {
+		sp.From = after.Time
+	}
+	return func(yield func(*model.Trade, error) bool) {
+		for t, err := range l.h.Liquidations(ctx, sp, false) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			given := resumed && t.Time == after.Time && t.ID <= after.ID
+			if t.Market == l.m.ID && !given && !yield(t.Trade, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (l *tradeLane) release() {

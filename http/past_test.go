@@ -1,0 +1,109 @@
+package http
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"hyperlight/engine/book"
+	"hyperlight/engine/model"
+)
+
+// fakePast is the fixture's record, and a word of the clock that it was asked for.
+type fakePast struct {
+	*fakeHistory
+	at model.Micros
+}
+
+func (p fakePast) Book(ctx context.Context, m *model.Market) (*book.View, error) {
+	return p.BookAt(ctx, m.ID, p.at)
+}
+
+func (p fakePast) FundingRates(ctx context.Context) (*model.FundingRates, error) {
+	return testFunding(ctx)
+}
+
+func (p fakePast) Native(_ context.Context, name string, query func(string) (string, bool)) (int, []byte, error) {
+	if name == "tx" {
+		return 400, []byte(`{"code":29404,"message":"not recorded"}`), nil
+	}
+	id, _ := query("market_id")
+	return 200, []byte(`{"code":200,"` + name + `":"` + id + `"}`), nil
+}
+
+// The clock of a call is at, the session's, or that of the caller's only session; every other call is refused.
+func TestPastClock(t *testing.T) {
+	sessions := map[string]model.Micros{"a": (testNow - 5000).Micros() + 1}
+	f := newFixture(t, testOptions{edit: func(o *Options) {
+		o.ReplayClock = func(account, id string) (at model.Micros, running int) {
+			for name, clock := range sessions {
+				if id == "" || id == name {
+					at = clock
+					running++
+				}
+			}
+			return at, running
+		}
+	}})
+	for _, tt := range []struct {
+		name, target string
+		status       int
+		want         string // in the body, or the clock
+	}{
+		{"at", "/replay/api/v1/currentHeight?at=1706745599000", 200, "1706745599000"},
+		{"a date", "/replay/api/v1/currentHeight?at=2024-01-31", 200, "1706659200000"},
+		{"the session's", "/replay/api/v1/currentHeight?session=a", 200, "1706745595001"},
+		{"the only session's", "/replay/api/v1/currentHeight", 200, "1706745595001"},
+		{"of ours", "/replay/api/v1/trades/by-time?market_id=0&session=a", 200, "1706745595001"},
+		{"no such session", "/replay/api/v1/currentHeight?session=b", 404, "no such session"},
+		{"no time", "/replay/api/v1/currentHeight?at=soon", 400, "at must be"},
+		{"the future", "/replay/api/v1/currentHeight?at=2100-01-01", 400, "future"},
+		{"not recorded", "/replay/api/v1/tx?at=1706745599000", 400, "29404"},
+		{"no past", "/replay/api/v1/keys?at=1706745599000", 404, "no such path"},
+		{"nothing of ours", "/replay/api/v1/accounts/7?at=1706745599000", 404, "no such path"},
+		{"native candles", "/replay/api/v1/candles?market_id=0&start_timestamp=1&at=1706745599000", 200, `"candles":"0"`},
+		{"our candles", "/replay/api/v1/candles?market_id=0&at=1706745599000", 200, `"resolution":"1h"`},
+	} {
+		r := f.do(t, "GET", tt.target)
+		if r.Status != tt.status || !strings.Contains(string(r.Body), tt.want) && r.Header["X-Replay-At"] != tt.want {
+			t.Errorf("%s: %d %.200s, clock %s", tt.name, r.Status, r.Body, r.Header["X-Replay-At"])
+		}
+	}
+	if r := f.do(t, "POST", "/replay/api/v1/currentHeight?at=1706745599000"); r.Status != 405 {
+		t.Errorf("POST: %d", r.Status)
+	}
+	sessions["b"] = sessions["a"]
+	if r := f.do(t, "GET", "/replay/api/v1/currentHeight"); r.Status != 400 || !strings.Contains(string(r.Body), "several sessions") {
+		t.Errorf("two sessions: %d %s", r.Status, r.Body)
+	}
+	clear(sessions)
+	if r := f.do(t, "GET", "/replay/api/v1/currentHeight"); r.Status != 400 || !strings.Contains(string(r.Body), "at is required") {
+		t.Errorf("no session: %d %s", r.Status, r.Body)
+	}
+	if r := f.do(t, "GET", "/replay/api/v1/orderBookDetails"); r.Status != 200 {
+		t.Errorf("a list of markets before a session: %d %s", r.Status, r.Body)
+	}
+}
+
+// A plan without replay has no past, and one that does not reach far has none before that.
+func TestPastPlans(t *testing.T) {
+	f := newFixture(t, testOptions{plan: "free"})
+	if r := f.do(t, "GET", "/replay/api/v1/currentHeight?at=1706745599000"); r.Status != 403 {
+		t.Errorf("free: %d %s", r.Status, r.Body)
+	}
+}
+
+// A range never reaches past the clock.
+func TestPastEndsAtTheClock(t *testing.T) {
+	f := newFixture(t, testOptions{})
+	r := f.do(t, "GET", "/replay/api/v1/data-quality/coverage?market_id=0&end=2024-01-31T23:59:59Z&at=1706745595000")
+	if r.Status != 200 || !strings.Contains(string(r.Body), `"end":1706745595000,"kinds"`) {
+		t.Errorf("%d %.300s", r.Status, r.Body)
+	}
+	r = f.do(t, "GET", "/replay/api/v1/data-quality/coverage?market_id=0&start=1706745596000&at=1706745595000")
+	if r.Status != 400 {
+		t.Errorf("a start after the clock: %d %.300s", r.Status, r.Body)
+	}
+}
+
+var _ History = (*fakeHistory)(nil)
