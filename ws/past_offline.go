@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"strconv"
@@ -43,7 +42,7 @@ func PlayOffline(ctx context.Context, o Options, r Offline, w io.Writer) (events
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &offlinePlayer{w: w, now: o.Now, progress: r.Progress}
+	p := &offlinePlayer{now: o.Now, progress: r.Progress}
 	req, err := r.request(&Server{o: o})
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		return 0, &model.Error{Code: model.CodeBadRequest, Message: refused.message}
@@ -64,15 +63,17 @@ func PlayOffline(ctx context.Context, o Options, r Offline, w io.Writer) (events
 	if err != nil {
 		return 0, err
 	}
+	p.spill = newSpill(w, offlineBytes+offlineBytes/4)
+	defer func() { err = errors.Join(err, p.spill.close(p.buf)) }()
 	opening := (&playing{id: uuid.NewString(), req: req}).started(total, known)
 	p.line(append(p.buf, opening[len(opening)-payloadLen(opening):]...))
 	p.enc = newReplayEncoder(req, &o.Native)
 	player := replay.NewPlayer(src, replay.PlayerOptions{Speed: req.speed, Now: o.Now})
 	if err := player.Run(ctx, p.send); err != nil {
-		return p.sent, errors.Join(err, p.flush())
+		return p.sent, err
 	}
 	p.line(append(strconv.AppendUint(append(p.buf, `{"type":"replay_complete","events_sent":`...), p.sent, 10), '}'))
-	return p.sent, p.flush()
+	return p.sent, nil
 }
 
 // request checks what is asked for by the rules of the socket, under a plan without limits.
@@ -102,7 +103,7 @@ func (r *Offline) request(s *Server) (*replayRequest, error) {
 
 // offlinePlayer joins messages into pieces. It is used by the player's goroutine.
 type offlinePlayer struct {
-	w        io.Writer
+	spill    *spill
 	enc      *replayEncoder
 	now      func() time.Time
 	progress func(from, at, to model.Millis)
@@ -124,16 +125,10 @@ func (p *offlinePlayer) send(ev *replay.Event) error {
 		p.progress(p.from, ev.TS.Millis(), p.to)
 	}
 	if p.paced || len(p.buf) >= offlineBytes {
-		return p.flush()
-	}
-	return nil
-}
-
-func (p *offlinePlayer) flush() error {
-	b := p.buf
-	p.buf = p.buf[:0]
-	if _, err := p.w.Write(b); err != nil {
-		return fmt.Errorf("write replay: %w", err)
+		var err error
+		if p.buf, err = p.spill.write(p.buf); err != nil {
+			return err
+		}
 	}
 	return nil
 }
