@@ -212,12 +212,12 @@ func TestExamples(t *testing.T) {
 	}
 	visit((&app{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}).newRootCommand())
 
-	// A user comes before what is done with it; a check needs the store that the import makes; what takes away comes last.
+	// A user comes before what is done with it; a check and a replay need the store that the import makes; what takes away comes last.
 	stage := func(line string) int {
 		switch {
 		case strings.HasPrefix(line, "hyperlight user create"):
 			return 0
-		case strings.HasPrefix(line, "hyperlight check"), strings.HasPrefix(line, "hyperlight key revoke"):
+		case strings.HasPrefix(line, "hyperlight check"), strings.HasPrefix(line, "hyperlight replay"), strings.HasPrefix(line, "hyperlight key revoke"):
 			return 2
 		case strings.HasPrefix(line, "hyperlight user disable"):
 			return 3

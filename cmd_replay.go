@@ -22,7 +22,7 @@ func (a *app) newReplayCommand() *cobra.Command {
 		Use:     "replay",
 		Short:   "Play the record without a server",
 		Long:    "Replay reads the store by itself. No server may run on it.",
-		Example: "  hyperlight replay run --from 2026-01-01 --to 2026-01-02 --markets 0 >day.ndjson",
+		Example: "  hyperlight replay run --from 2025-10-09 --to 2025-10-10 --markets 0 --out day.ndjson",
 		Args:    cobra.ArbitraryArgs, // so that subcommand refuses an unknown name
 		RunE:    subcommand,
 	}
@@ -41,7 +41,7 @@ func (a *app) newReplayRunCommand() *cobra.Command {
 			"until it gets SIGINT or SIGTERM; clients then choose range and pace themselves.\n\n" +
 			"No server may run on the store. It ends with 1 when nothing is recorded in the range, and with 0 when whoever\n" +
 			"reads standard output has had enough.",
-		Example: "  hyperlight replay run --from 2026-01-01T10:00:00Z --to 2026-01-01T11:00:00Z --markets 0,1 --format live >hour.ndjson",
+		Example: "  hyperlight replay run --from 2025-10-09T08:00:00Z --to 2025-10-09T09:00:00Z --markets 0 --format live --out hour.ndjson",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {

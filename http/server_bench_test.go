@@ -155,7 +155,7 @@ func BenchmarkHandler(b *testing.B) {
 	f := newFixture(b, testOptions{edit: func(o *Options) { o.Now, o.AccessLog = time.Now, io.Discard }})
 	f.bigBook()
 	var req fasthttp.Request
-	req.SetRequestURI("http://localhost/api/v1/orderbook/0")
+	req.SetRequestURI("/api/v1/orderbook/0")
 	req.Header.SetHost("localhost:8080")
 	var ctx fasthttp.RequestCtx
 	ctx.Init(&req, loopback, nil)
