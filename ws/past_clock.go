@@ -12,7 +12,7 @@ import (
 const noFrame = model.Micros(math.MaxInt64)
 
 // pastClock is the moment at which a session of the recorded past stands: everything received before it has happened. The
-// session's timeline moves it, and anybody may read it. It never passes a frame that was not sent yet.
+// session's timeline moves it, and anybody may read it. It never passes a frame that is not on its way.
 type pastClock struct {
 	mu      sync.Mutex
 	speed   float64 // times the original pace; 0: the clock moves from frame to frame
@@ -32,7 +32,8 @@ func (k *pastClock) at(now time.Time) model.Micros {
 	if k.running && k.speed > 0 {
 		pos += model.Micros(float64(now.Sub(k.base)) / float64(time.Microsecond) * k.speed)
 	}
-	return min(max(pos, k.sent), max(k.next, k.sent-1), k.end)
+	// A frame that was told has happened, even where another of the same microsecond is still to come.
+	return min(max(pos, k.sent), max(k.next, k.sent), k.end)
 }
 
 // start lets the clock run from where it stands.
@@ -56,7 +57,7 @@ func (k *pastClock) expect(ts model.Micros) {
 	k.next = ts
 }
 
-// tell moves the clock behind a frame that was sent; next is the time of the frame after it.
+// tell moves the clock behind a frame that is about to be sent.
 func (k *pastClock) tell(ts model.Micros) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

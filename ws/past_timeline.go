@@ -266,8 +266,9 @@ func (t *timeline) send(ctx context.Context, l *heldLane) error {
 	}
 	b, start := beginFrame(b)
 	b = endFrame(l.append(b), start)
-	c.pipe.commit(b, t.speed != 0 || t.sent < firstEvents)
+	// The clock first: who has read the frame and asks over REST must find what it told.
 	t.s.clock.tell(l.next)
+	c.pipe.commit(b, t.speed != 0 || t.sent < firstEvents)
 	if t.sent++; t.sent%reportEvery == 0 {
 		replayEvents.Add(reportEvery)
 		messagesOut.Add(reportEvery)
