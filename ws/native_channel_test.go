@@ -421,6 +421,7 @@ func FuzzNativeMessage(f *testing.F) {
 		n := newNativeSession(c).(*nativeSession)
 		c.session, n.begun = n, true
 		c.owner.Store(p)
+		c.beginIdle() // as a connection does before it reads: a client that was never heard would be silent for too long
 		n.answer(text)
 		if c.queue.waiting() > 1 || c.closing.Load() {
 			t.Errorf("%q: %d frames, closing %v", text, c.queue.waiting(), c.closing.Load())
