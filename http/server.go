@@ -117,6 +117,8 @@ type Options struct {
 	Relay Relay
 	// FundingRates returns the current funding rates, asking the venue where it has to; nil: upstream_error.
 	FundingRates func(ctx context.Context) (*model.FundingRates, error)
+	// Fill asks for a range that is not held; nil without a venue.
+	Fill FillFunc
 	// Past returns the record as everything received before a moment makes it, which calls below /replay are answered
 	// from; nil: not found.
 	Past func(at model.Micros) Past
@@ -164,6 +166,7 @@ type Server struct {
 	status  func() Status
 	relay   Relay
 	funding func(ctx context.Context) (*model.FundingRates, error)
+	fill    FillFunc
 	past    func(at model.Micros) Past
 	clocks  func(account, id string) (at model.Micros, running int)
 	now     func() time.Time
@@ -212,7 +215,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay, funding: o.FundingRates,
-		past: o.Past, clocks: o.ReplayClock,
+		fill: o.Fill, past: o.Past, clocks: o.ReplayClock,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
 		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS, anonymous: o.AllowAnonymous,
 		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,
