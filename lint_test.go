@@ -177,7 +177,7 @@ var mayImport = map[string][]string{
 	"engine/record": {"engine/num", "engine/model", "engine/book"},
 	"engine":        {"config", "kv", "engine"},
 	"http": {"config", "engine", "engine/num", "engine/model", "engine/book", "engine/record", "engine/history",
-		"engine/replay", "engine/access", "engine/market", "engine/relay", "http"},
+		"engine/replay", "engine/access", "engine/market", "engine/relay", "engine/exchange", "http"},
 	"ws": {"config", "engine", "engine/num", "engine/model", "engine/book", "engine/record", "engine/history",
 		"engine/replay", "engine/access", "engine/market", "engine/relay", "engine/feed/lighter", "ws"},
 	"export": {"config", "engine", "export"},
