@@ -101,7 +101,13 @@ func (w *Writer) addTrade(ms *marketState, t *model.Trade) error {
 			return err
 		}
 	}
-	return w.addToCandles(ms, t)
+	if err := w.addToCandles(ms, t); err != nil {
+		return err
+	}
+	if w.o.OnTrade != nil {
+		w.o.OnTrade(model.MarketID(ms.id), t)
+	}
+	return nil
 }
 
 // findTrade returns where a trade is, or belongs, in rows that ascend by id.
