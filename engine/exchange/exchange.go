@@ -21,6 +21,8 @@ import (
 type Record interface {
 	// OwnMinutes goes through the one-minute candles that were built from stored trades, never those that the venue gave.
 	OwnMinutes(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[record.Candle, error]
+	// Candles goes through candles of any length, the venue's among them.
+	Candles(ctx context.Context, m model.MarketID, resolution time.Duration, sp history.Span, reverse bool) iter.Seq2[record.Candle, error]
 	Liquidations(ctx context.Context, sp history.Span, reverse bool) iter.Seq2[history.MarketTrade, error]
 	Coverage(ctx context.Context, kind model.Kind, m model.MarketID, sp history.Span) ([]history.Interval, error)
 }

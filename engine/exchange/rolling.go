@@ -33,9 +33,9 @@ type rolling struct {
 	// the venue's that is hours ahead.
 	lost    model.Millis
 	held    heldSince
-	version uint64
-	last    *Day // the sum that was asked for last
-	lastOf  uint64
+	version uint64 // counts the changes
+	last    *Day   // the sum that was asked for last
+	lastOf  uint64 // its version
 }
 
 // hourBlock holds one hour.
@@ -92,10 +92,15 @@ func (r *rolling) addMinute(m *model.Market, minute model.Millis, c *record.Cand
 		r.before.take(minute, c)
 		return nil, nil
 	}
-	if err := history.MergeCandle(&b.sum, c, m); err != nil {
+	err := history.MergeCandle(&b.minutes[(minute-b.start)/minuteMillis], c, m)
+	if err == nil {
+		err = history.MergeCandle(&b.sum, c, m)
+	}
+	if err != nil {
+		r.lost = max(r.lost, b.start+hourMillis)
 		return nil, err
 	}
-	return b, history.MergeCandle(&b.minutes[(minute-b.start)/minuteMillis], c, m)
+	return b, nil
 }
 
 // block returns the block of an hour, nil where its place belongs to a later one.
