@@ -44,6 +44,7 @@ type lighterVenue struct {
 	live   *relay.Live   // what native calls are answered from, with the record
 	polled *relay.Polled // and the rest of it
 	relay  *relay.Relay
+	counts tradeCounts
 
 	mu     sync.Mutex
 	probed model.Millis // of the last probe, good or bad
