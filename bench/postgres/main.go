@@ -26,6 +26,7 @@ type options struct {
 	trades, connections, rounds  int
 	span                         time.Duration
 	seed                         uint64
+	total                        bool
 }
 
 func main() {
