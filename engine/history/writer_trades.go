@@ -134,8 +134,10 @@ func (w *Writer) tradeBlock(ms *marketState, at int64) (*tradeBlock, error) {
 		}
 	}
 	ms.lastTrade = max(ms.lastTrade, at)
-	if len(ms.trades) >= maxTradeBlocks {
+	if len(ms.trades) >= max(maxTradeBlocks, ms.forgetAt) {
 		w.forgetTrades(ms)
+		// Blocks that wait for a commit stay: looking for others again only pays off once there are twice as many.
+		ms.forgetAt = 2 * len(ms.trades)
 	}
 	ms.trades[at] = b
 	return b, nil
