@@ -55,8 +55,8 @@ type binanceFrame struct {
 	Data   json.RawMessage `json:"data"`
 }
 
-// binanceScales are the decimals of the recorded markets' steps; the venue writes more of them.
-var binanceScales = map[string]*model.Market{
+// binanceMarkets are the recorded markets with the decimals of their steps; the venue writes more of them.
+var binanceMarkets = map[string]*model.Market{
 	"BTCUSDT": newMarket(2, "BTCUSDT", 1, 3),
 	"ETHUSDT": newMarket(3, "ETHUSDT", 2, 3),
 }
@@ -66,7 +66,7 @@ func newBinance(line []byte) (source, *model.Market, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m := binanceScales[d.Symbol]
+	m := binanceMarkets[d.Symbol]
 	if m == nil {
 		return nil, nil, errFormat
 	}
