@@ -162,6 +162,10 @@ func moveAway(o Options, before string) error {
 	if err := lock.Close(); err != nil {
 		return err
 	}
+	// The name may be taken by then: a program that knows no restores may have made a new store after the first rename.
+	if before, err = freeName(o.fs, before); err != nil {
+		return err
+	}
 	return renameSynced(o.fs, o.Dir, before)
 }
 
