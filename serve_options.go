@@ -39,6 +39,7 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 		Health:       func() api.Health { return api.Health(eng.Health()) },
 		Status:       func() api.Status { return apiStatus(eng.Status()) },
 		FundingRates: eng.FundingRates,
+		Exchange:     eng,
 		WebSocket: map[string]api.Handler{
 			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay, "/replay/stream": sockets.Past,
 		},

