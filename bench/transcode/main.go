@@ -17,7 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"hyperlight/bench/recorded"
+	"hyperlight/bench/tape"
 	"hyperlight/engine/model"
 )
 
@@ -42,7 +42,7 @@ func run(out io.Writer, dir string, files []string) error {
 	var markets []*model.Market
 	of := map[model.MarketID][]string{}
 	for _, f := range files {
-		m, err := recorded.Market(f)
+		m, err := tape.Market(f)
 		if err != nil {
 			return err
 		}
@@ -60,10 +60,10 @@ func run(out io.Writer, dir string, files []string) error {
 		fmt.Fprintf(out, "%s: market %d, %d lines, %d frames: %d books, %d updates of %d levels, %d trades, %d breaks\n",
 			name, m.ID, c.Lines, c.Frames, c.Books, c.Updates, c.Levels, c.Trades, c.Breaks)
 	}
-	return os.WriteFile(filepath.Join(dir, "markets.json"), recorded.Markets(markets...), 0o644)
+	return os.WriteFile(filepath.Join(dir, "markets.json"), tape.Markets(markets...), 0o644)
 }
 
-func write(name string, files []string) (c recorded.Counts, err error) {
+func write(name string, files []string) (c tape.Counts, err error) {
 	f, err := os.Create(name)
 	if err != nil {
 		return c, err
@@ -73,7 +73,7 @@ func write(name string, files []string) (c recorded.Counts, err error) {
 	if err != nil {
 		return c, err
 	}
-	if c, err = recorded.Transcode(z, files...); err != nil {
+	if c, err = tape.Transcode(z, files...); err != nil {
 		return c, err
 	}
 	return c, z.Close()

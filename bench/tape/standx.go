@@ -1,4 +1,4 @@
-package recorded
+package tape
 
 import (
 	"encoding/json"

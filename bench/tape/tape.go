@@ -1,7 +1,7 @@
-// Package recorded turns recordings of other venues into frames as Lighter sends them, so that a whole day of a real market
+// Package tape turns recordings of other venues into frames as Lighter sends them, so that a whole day of a real market
 // can go the way of live data. It keeps every price, size, time and hole of a recording and makes up only what Lighter's
 // frames need besides: numbers of the chain, ids where the venue gave none. It knows nothing of stores.
-package recorded
+package tape
 
 import (
 	"bufio"
