@@ -28,7 +28,8 @@ func storeOptions(cfg *config.Config, fail context.CancelCauseFunc) kv.Options {
 	}
 	return kv.Options{
 		Dir: filepath.Join(cfg.Storage.Dir, "store"), CacheBytes: int64(cfg.Storage.Cache), MinFree: minFree,
-		OnFatal: func(err error) { fail(fmt.Errorf("store failed: %w", err)) },
+		BeforeMigration: cfg.BackupsDir(),
+		OnFatal:         func(err error) { fail(fmt.Errorf("store failed: %w", err)) },
 	}
 }
 
@@ -51,6 +52,9 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 	}
 	if r := eng.Relay(); r != nil {
 		o.Relay = r
+	}
+	if cfg.Venues.Lighter.Enabled && cfg.Backfill.Enabled {
+		o.Fill = eng.Fill
 	}
 	return o
 }

@@ -28,6 +28,8 @@ type Options struct {
 	Store   kv.Options
 	Lighter config.Lighter
 	History config.History
+	// Backfill says what is fetched of times that were not recorded; the zero value nothing.
+	Backfill config.Backfill
 	Relay   config.Relay
 	// Access says who may call what; the engine adds store and clock. Without a JWTSecret there are no users, only the
 	// local caller.
@@ -121,6 +123,9 @@ func (e *Engine) wire() error {
 	}
 	if e.lighter != nil {
 		e.lighter.wire(e.registry)
+		if err := e.openBackfill(); err != nil {
+			return err
+		}
 		return e.lighter.openRelay()
 	}
 	return nil
