@@ -38,10 +38,9 @@ func pick(rnd *rand.Rand) int {
 }
 
 var questions = []question{
-	{"1,000 trades from a random moment on, of 1 to 24 hours", func(rnd *rand.Rand, dst []byte) []byte {
-		length := int64(hour) + rnd.Int64N(int64(day-hour))
-		from := int64(start) + rnd.Int64N(int64(end-start)-length)
-		return fmt.Appendf(dst, "/api/v1/trades/by-time?market_id=%d&start=%d&end=%d&limit=1000", pick(rnd), from, from+length)
+	{"1,000 trades of 1 to 24 hours from a random moment on", askForTrades, "trades"},
+	{"the same, and how many there are", func(rnd *rand.Rand, dst []byte) []byte {
+		return append(askForTrades(rnd, dst), "&total=1"...)
 	}, "trades"},
 	{"a day of 1-minute candles", func(rnd *rand.Rand, dst []byte) []byte {
 		from := start + day*model.Millis(1+rnd.IntN(days-1))
@@ -51,6 +50,12 @@ var questions = []question{
 		at := int64(start+day) + 1000 + rnd.Int64N(1000*(bookSeconds-1))
 		return fmt.Appendf(dst, "/api/v1/orderbook/%d/snapshots?at=%d&depth=1000", rnd.IntN(bookMarkets), at)
 	}, "snapshots"},
+}
+
+func askForTrades(rnd *rand.Rand, dst []byte) []byte {
+	length := int64(hour) + rnd.Int64N(int64(day-hour))
+	from := int64(start) + rnd.Int64N(int64(end-start)-length)
+	return fmt.Appendf(dst, "/api/v1/trades/by-time?market_id=%d&start=%d&end=%d&limit=1000", pick(rnd), from, from+length)
 }
 
 // asker is one connection to a server.

@@ -26,7 +26,6 @@ type options struct {
 	trades, connections, rounds  int
 	span                         time.Duration
 	seed                         uint64
-	total                        bool
 }
 
 func main() {
@@ -38,7 +37,6 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "seed of the record and the questions")
 	flag.StringVar(&o.bin, "bin", "", "directory of initdb and postgres")
 	flag.StringVar(&o.dir, "dir", "", "directory for both stores; empty: a temporary one")
-	flag.BoolVar(&o.total, "total", false, "the thin handler counts what matches, as ours always does")
 	flag.StringVar(&o.profile, "profile", "", "file for the processor profile of our server")
 	quick := flag.Bool("quick", false, "a million trades and short turns")
 	flag.StringVar(&o.role, "role", "", "of a child process")
@@ -52,7 +50,7 @@ func main() {
 	case "store":
 		run = func(context.Context, *options) error { return serveStore(o.dir, o.profile) }
 	case "thin":
-		run = func(context.Context, *options) error { return serveThin(o.url, o.connections, o.total) }
+		run = func(context.Context, *options) error { return serveThin(o.url, o.connections) }
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -119,7 +117,7 @@ func compare(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ours.stop()) }()
-	theirs, err := startChild(self, "-role", "thin", "-url", c.url, "-connections", strconv.Itoa(o.connections), "-total="+strconv.FormatBool(o.total))
+	theirs, err := startChild(self, "-role", "thin", "-url", c.url, "-connections", strconv.Itoa(o.connections))
 	if err != nil {
 		return err
 	}

@@ -30,14 +30,12 @@ var kinds = [...]string{"trade", "liquidation", "deleverage", "market-settlement
 
 // thin answers the three questions with as little between client and database as there can be: a pool of connections with
 // prepared statements, and rows whose values are appended to the body without being parsed. Unlike ours it checks no
-// parameter, limits and logs nobody, tells no coverage and signs no cursor; it counts only where -total asks for it.
-type thin struct {
-	pool  *pgxpool.Pool
-	total bool
-}
+// parameter, limits and logs nobody, tells no coverage and signs no cursor. How many trades match it counts only where it
+// is asked to, by total=1, though an answer of ours always tells.
+type thin struct{ pool *pgxpool.Pool }
 
 // serveThin is the process of the thin handler. It prints its address and ends with its input.
-func serveThin(url string, connections int, total bool) error {
+func serveThin(url string, connections int) error {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return err
@@ -53,7 +51,7 @@ func serveThin(url string, connections int, total bool) error {
 	if err != nil {
 		return err
 	}
-	t := &thin{pool, total}
+	t := &thin{pool}
 	server := &fasthttp.Server{Handler: t.serve, WriteBufferSize: 16 << 10, NoDefaultServerHeader: true}
 	go server.Serve(ln)
 	fmt.Println(ln.Addr())
@@ -74,7 +72,7 @@ func (t *thin) serve(ctx *fasthttp.RequestCtx) {
 	var err error
 	switch path := string(ctx.Path()); path {
 	case "/api/v1/trades/by-time":
-		body, err = t.trades(body, number("market_id"), number("start"), number("end"), number("limit"))
+		body, err = t.trades(body, number("market_id"), number("start"), number("end"), number("limit"), number("total") == 1)
 	case "/api/v1/candles":
 		body, err = t.candles(body, number("market_id"), number("start"), number("end"), number("limit"))
 	default:
@@ -91,7 +89,7 @@ func (t *thin) serve(ctx *fasthttp.RequestCtx) {
 
 var asText = pgx.QueryResultFormats{pgx.TextFormatCode}
 
-func (t *thin) trades(dst []byte, m, from, to, limit int64) ([]byte, error) {
+func (t *thin) trades(dst []byte, m, from, to, limit int64, total bool) ([]byte, error) {
 	rows, err := t.pool.Query(context.Background(), askTrades, asText, m, from, to, limit)
 	if err != nil {
 		return dst, err
@@ -107,13 +105,13 @@ func (t *thin) trades(dst []byte, m, from, to, limit int64) ([]byte, error) {
 		dst = appendRow(dst, rows.RawValues(), id, symbol)
 	}
 	dst = append(dst, ']')
-	if err := rows.Err(); err != nil || !t.total {
+	if err := rows.Err(); err != nil || !total {
 		return append(dst, "}}"...), err
 	}
-	var total int64
-	err = t.pool.QueryRow(context.Background(), askCount, m, from, to).Scan(&total)
+	var n int64
+	err = t.pool.QueryRow(context.Background(), askCount, m, from, to).Scan(&n)
 	dst = append(dst, `},"meta":{"total":`...)
-	return append(strconv.AppendInt(dst, total, 10), "}}"...), err
+	return append(strconv.AppendInt(dst, n, 10), "}}"...), err
 }
 
 // whale is the length of a value of 100,000 or more with six decimals.
