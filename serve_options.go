@@ -28,7 +28,8 @@ func storeOptions(cfg *config.Config, fail context.CancelCauseFunc) kv.Options {
 	}
 	return kv.Options{
 		Dir: filepath.Join(cfg.Storage.Dir, "store"), CacheBytes: int64(cfg.Storage.Cache), MinFree: minFree,
-		OnFatal: func(err error) { fail(fmt.Errorf("store failed: %w", err)) },
+		BeforeMigration: cfg.BackupsDir(),
+		OnFatal:         func(err error) { fail(fmt.Errorf("store failed: %w", err)) },
 	}
 }
 
@@ -39,6 +40,7 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 		Health:       func() api.Health { return api.Health(eng.Health()) },
 		Status:       func() api.Status { return apiStatus(eng.Status()) },
 		FundingRates: eng.FundingRates,
+		Exchange:     eng,
 		WebSocket: map[string]api.Handler{
 			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay, "/replay/stream": sockets.Past,
 		},
@@ -50,6 +52,9 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 	}
 	if r := eng.Relay(); r != nil {
 		o.Relay = r
+	}
+	if cfg.Venues.Lighter.Enabled && cfg.Backfill.Enabled {
+		o.Fill = eng.Fill
 	}
 	return o
 }

@@ -60,7 +60,7 @@ func newPipeline(b *testing.B, markets []*model.Market, listeners ...market.List
 }
 
 // start runs a part on a goroutine of its own; stop ends it and waits.
-func start(b *testing.B, run func(context.Context) error) (stop func()) {
+func start(b testing.TB, run func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()

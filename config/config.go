@@ -17,6 +17,7 @@ type Config struct {
 	History   History   `yaml:"history" envPrefix:"HISTORY_" doc:"How long recorded data is kept. 0 keeps it for good; imported days are never deleted."`
 	Snapshots Snapshots `yaml:"snapshots" envPrefix:"SNAPSHOTS_" doc:"One-second book snapshots."`
 	Venues    Venues    `yaml:"venues" envPrefix:"VENUES_" doc:"The exchanges that are followed."`
+	Backfill  Backfill  `yaml:"backfill" envPrefix:"BACKFILL_" doc:"Fetching what the exchange still serves of times that were not recorded. Ranges that clients ask for come first, whatever their age; depths say what is fetched without being asked for, 0 nothing. By itself it spends a third of rest_budget_per_minute at most."`
 	WS        WS        `yaml:"ws" envPrefix:"WS_" doc:"Client sockets."`
 	Replay    Replay    `yaml:"replay" envPrefix:"REPLAY_" doc:"Replay of recorded data."`
 	Metrics   Metrics   `yaml:"metrics" envPrefix:"METRICS_" doc:"The /metrics page."`
@@ -72,12 +73,23 @@ type Storage struct {
 	Dir     string `yaml:"dir" doc:"Data directory, private to its owner."`
 	MinFree Size   `yaml:"min_free" doc:"Free disk space below which recording stops while reads go on. 0: never."`
 	Cache   Size   `yaml:"cache" doc:"Memory for cached blocks of the store."`
+
+	Backups     string `yaml:"backups" doc:"Directory that backups go to. Empty: backups in storage.dir. On the disk of the store they take space only as the store changes, but fall with that disk: copy them elsewhere, or name a directory of another one."`
+	KeepBackups int    `yaml:"keep_backups" doc:"Most backups kept in that directory: each new one removes the oldest beyond it. 0: all."`
 }
 
 // History configures retention.
 type History struct {
 	TickRetention Duration  `yaml:"tick_retention" doc:"Age at which books are thinned from every update to the net change of each second."`
 	Retention     Retention `yaml:"retention" doc:"Age at which each dataset is deleted: trades, books, candles, funding, accounts, stats, heatmaps."`
+}
+
+// Backfill configures the fetching of what was not recorded.
+type Backfill struct {
+	Enabled      bool     `yaml:"enabled" doc:"Whether to fetch it. Off: holes stay."`
+	TradesDepth  Duration `yaml:"trades_depth" doc:"How far back trades are fetched. One call gives 100 of them, so a busy market takes long."`
+	CandlesDepth Duration `yaml:"candles_depth" doc:"How far back candles are fetched where trades are not; those of an hour at least 500 hours, of a day 500 days."`
+	FundingDepth Duration `yaml:"funding_depth" doc:"How far back settled funding rates are fetched."`
 }
 
 // Snapshots configures the one-second book snapshots.

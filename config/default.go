@@ -35,6 +35,7 @@ func Default() *Config {
 				"accounts": 0, "stats": 90 * day, "heatmaps": 90 * day,
 			},
 		},
+		Backfill: Backfill{Enabled: true, TradesDepth: day, CandlesDepth: 7 * day, FundingDepth: 90 * day},
 		Venues: Venues{Lighter: Lighter{
 			Enabled:                       true,
 			RESTURL:                       "https://mainnet.zklighter.elliot.ai",
@@ -74,6 +75,14 @@ func (c *Config) ControlPath() string {
 		return c.Server.Control
 	}
 	return filepath.Join(c.Storage.Dir, "control.sock")
+}
+
+// BackupsDir is where backups are made.
+func (c *Config) BackupsDir() string {
+	if c.Storage.Backups != "" {
+		return c.Storage.Backups
+	}
+	return filepath.Join(c.Storage.Dir, "backups")
 }
 
 // CertificateDir is where certificates of tls.mode acme are kept.

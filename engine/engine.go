@@ -16,6 +16,7 @@ import (
 	"hyperlight/config"
 	"hyperlight/engine/access"
 	"hyperlight/engine/book"
+	"hyperlight/engine/exchange"
 	"hyperlight/engine/history"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
@@ -27,6 +28,8 @@ type Options struct {
 	Store   kv.Options
 	Lighter config.Lighter
 	History config.History
+	// Backfill says what is fetched of times that were not recorded; the zero value nothing.
+	Backfill config.Backfill
 	Relay   config.Relay
 	// Access says who may call what; the engine adds store and clock. Without a JWTSecret there are no users, only the
 	// local caller.
@@ -49,6 +52,7 @@ type Engine struct {
 	registry *market.Registry
 	writer   *history.Writer
 	reader   *history.Reader
+	exchange *exchange.Statistics
 	lighter  *lighterVenue // nil where the venue is switched off
 	gate     gate
 	probe    storeProbe
@@ -103,16 +107,25 @@ func (e *Engine) wire() error {
 	for _, m := range recovered.Markets {
 		e.registry.Restore(m, recovered.Starts[m.ID])
 	}
+	e.reader = history.NewReader(e.store, e.registry.Get)
+	e.exchange = exchange.New(exchange.Options{Record: e.reader, Markets: e.registry, Now: e.now, Logger: e.log})
+	e.registry.Listen(e.exchange)
 	e.writer, err = history.NewWriter(history.WriterOptions{
 		Store: e.store, Now: e.now, Logger: e.log,
 		Markets: e.registry.Get, Retention: retention(e.o.History),
+		OnTrade: e.exchange.AddTrade,
 	})
 	if err != nil {
 		return fmt.Errorf("start history: %w", err)
 	}
-	e.reader = history.NewReader(e.store, e.registry.Get)
+	if err := e.exchange.Load(context.Background()); err != nil {
+		return fmt.Errorf("count the last 24 hours: %w", err)
+	}
 	if e.lighter != nil {
 		e.lighter.wire(e.registry)
+		if err := e.openBackfill(); err != nil {
+			return err
+		}
 		return e.lighter.openRelay()
 	}
 	return nil
@@ -133,9 +146,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	shards := newStage(context.WithoutCancel(ctx), "shards")
 	writer := newStage(context.WithoutCancel(ctx), "history")
 	accounts := newStage(context.WithoutCancel(ctx), "access")
-	failed := make(chan error, 4)
+	sums := newStage(context.WithoutCancel(ctx), "exchange")
+	failed := make(chan error, 5)
 	accounts.run(failed, e.access.Run)
 	writer.run(failed, e.writer.Run)
+	sums.run(failed, e.exchange.Run)
 	shards.run(failed, e.registry.Run)
 	if e.lighter != nil {
 		feed.run(failed, e.lighter.run)
@@ -145,7 +160,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	return errors.Join(err, feed.stop(), shards.stop(), writer.stop(), accounts.stop())
+	return errors.Join(err, feed.stop(), sums.stop(), shards.stop(), writer.stop(), accounts.stop())
 }
 
 // Close closes the store. Call it after Run has returned and the servers have finished.

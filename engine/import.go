@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"hyperlight/engine/archive"
 	"hyperlight/engine/book"
 	"hyperlight/engine/feed"
 	"hyperlight/engine/feed/lighter"
@@ -35,6 +36,7 @@ type ImportOptions struct {
 	// Markets is an orderBooks or orderBookDetails reply that tells symbols and decimals of markets the store does not
 	// know; nil: they are inferred from the frames.
 	Markets  []byte
+	Archive  ArchiveOptions
 	Progress func(ImportProgress) // may be nil; called from the importing goroutine
 	Now      func() time.Time     // nil: the wall clock
 	Logger   *slog.Logger         // nil: discard
@@ -61,6 +63,11 @@ type ImportReport struct {
 	Rejected       uint64            `json:"rejected"`      // lines that were not understood
 	Reasons        map[string]uint64 `json:"reasons"`       // why, with counts
 	NoFrames       []string          `json:"no_frames"`     // files without a single frame: no recordings of this venue
+	NoRows         []string          `json:"no_rows"`       // archives of which no row was good
+	Rows           uint64            `json:"rows"`          // rows of archives that were good
+	Candles        uint64            `json:"candles"`       // of them candles
+	Fundings       uint64            `json:"fundings"`      // and settled fundings
+	Faults         []string          `json:"faults"`        // the first rows of archives that were left out, and why
 	CutShort       []string          `json:"cut_short"`     // files that end too early or are damaged inside; loaded up to there
 	Markets        int               `json:"markets"`       // markets seen
 	From           int64             `json:"from"`          // first receive time, ms
@@ -68,8 +75,8 @@ type ImportReport struct {
 	ElapsedSeconds float64           `json:"elapsed_seconds"`
 }
 
-// Import loads recordings into a store that no server has open, through the same decoder, books and writer as live
-// data, with each recording's own clock. Trades that are stored already are merged by id, book data is added only
+// Import loads recordings and archives into a store that no server has open: recordings through the same decoder, books and
+// writer as live data, with each recording's own clock, archives row by row. Trades that are stored already are merged by id, book data is added only
 // where nothing was held, so a second import of a file adds nothing. A damaged line is counted and left out, and so is
 // a file without frames; a store that takes no rows ends the import.
 func Import(ctx context.Context, o ImportOptions) (report *ImportReport, err error) {
@@ -90,6 +97,7 @@ func Import(ctx context.Context, o ImportOptions) (report *ImportReport, err err
 	}
 	im := &importer{o: o, store: store, began: o.Now(), seen: map[model.MarketID]bool{}}
 	im.report.Reasons, im.report.NoFrames, im.report.CutShort = map[string]uint64{}, []string{}, []string{}
+	im.report.NoRows, im.report.Faults = []string{}, []string{}
 	for _, f := range o.Files {
 		if info, err := os.Stat(f); err == nil {
 			im.total += info.Size()
@@ -144,7 +152,7 @@ func (im *importer) file(ctx context.Context, name string) error {
 	writing := newStage(context.WithoutCancel(ctx), "history")
 	failed := make(chan error, 1)
 	writing.run(failed, writer.Run)
-	err = im.load(ctx, name, target, known)
+	err = im.load(ctx, name, target, writer, known)
 	if err == nil {
 		if err = writer.Flush(ctx); err == nil {
 			err = writer.SealNow(ctx, im.o.Now())
@@ -164,8 +172,8 @@ func (im *importer) file(ctx context.Context, name string) error {
 	return errors.Join(err, stopped)
 }
 
-// load sends every frame of a file through a decoder and a shard.
-func (im *importer) load(ctx context.Context, name string, target *market.Importer, known []*model.Market) error {
+// load registers the markets that are known and loads a file as what it is.
+func (im *importer) load(ctx context.Context, name string, target *market.Importer, writer *history.Writer, known []*model.Market) error {
 	registry := target.Registry()
 	for _, m := range known {
 		registry.Restore(m, market.Start{})
@@ -179,6 +187,11 @@ func (im *importer) load(ctx context.Context, name string, target *market.Import
 			return fmt.Errorf("register markets: %w", err)
 		}
 	}
+	if lake, err := isParquet(name); err != nil {
+		return err
+	} else if lake {
+		return im.lake(ctx, name, registry, writer)
+	}
 	file, err := openRecording(name)
 	if errors.Is(err, errNotGzip) {
 		im.reject(errNotGzip.Error())
@@ -189,6 +202,15 @@ func (im *importer) load(ctx context.Context, name string, target *market.Import
 		return err
 	}
 	defer file.close()
+	if o := im.archiveOptions(name); o.Dataset != archive.Unknown || archive.Looks(file.head(), o) {
+		return im.text(ctx, name, file, registry, writer, o)
+	}
+	return im.frames(ctx, name, file, target)
+}
+
+// frames sends every frame of a file through a decoder and a shard.
+func (im *importer) frames(ctx context.Context, name string, file *recordingFile, target *market.Importer) error {
+	registry := target.Registry()
 	lines, understood := im.report.Lines, im.report.Frames-im.report.Ignored
 	decoder := lighter.NewDecoder(registry.Resolver(lighterID, true))
 	run := importRun{im: im, file: file, target: target, decoder: decoder}

@@ -10,16 +10,20 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/klauspost/compress/zstd"
+
 	"hyperlight/engine/model"
 )
 
-// recordingFile reads the lines of a recording, plain or gzip.
+// recordingFile reads the lines of a recording or an archive: plain, gzip or zstd.
 type recordingFile struct {
 	file  *os.File
 	size  int64
 	read  atomic.Int64
 	lines *bufio.Reader
 	buf   []byte
+
+	unpack func() // frees the decoder; nil for none
 }
 
 func openRecording(name string) (*recordingFile, error) {
@@ -34,7 +38,14 @@ func openRecording(name string) (*recordingFile, error) {
 	counted := io.TeeReader(f, countingWriter{&r.read})
 	head := bufio.NewReaderSize(counted, 256<<10)
 	var body io.Reader = head
-	if magic, _ := head.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
+	if magic, _ := head.Peek(4); bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
+		z, err := zstd.NewReader(head, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open zstd: %w", err), f.Close())
+		}
+		r.unpack = z.Close
+		body = z
+	} else if len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b {
 		z, err := gzip.NewReader(head)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%w: %w", errNotGzip, err), f.Close())
@@ -87,7 +98,18 @@ func (r *recordingFile) skipLine() error {
 
 func (r *recordingFile) position() int64 { return r.read.Load() }
 
-func (r *recordingFile) close() { _ = r.file.Close() } // only read from
+func (r *recordingFile) close() {
+	if r.unpack != nil {
+		r.unpack()
+	}
+	_ = r.file.Close() // only read from
+}
+
+// head returns the beginning of a file of which nothing was read yet.
+func (r *recordingFile) head() []byte {
+	head, _ := r.lines.Peek(peekBytes) // fewer bytes in a short file
+	return head
+}
 
 // recordingZone compares the zoneless clock of a recording with the venue's own time in its first frame that shows one;
 // 0, which means UTC, where there is none.

@@ -9,8 +9,10 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"hyperlight/engine/backfill"
 	"hyperlight/engine/feed"
 	"hyperlight/engine/feed/lighter"
+	"hyperlight/engine/history"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
 	"hyperlight/engine/relay"
@@ -40,10 +42,12 @@ type lighterVenue struct {
 	supervisor *feed.Supervisor
 	trades     *tradeRepair
 	books      bookFetches
+	backfill   *backfill.Service // nil where it is off
 
 	live   *relay.Live   // what native calls are answered from, with the record
 	polled *relay.Polled // and the rest of it
 	relay  *relay.Relay
+	counts tradeCounts
 
 	mu     sync.Mutex
 	probed model.Millis // of the last probe, good or bad
@@ -108,6 +112,9 @@ func (v *lighterVenue) run(ctx context.Context) error {
 	group.Go(func() { v.trades.run(ctx) })
 	group.Go(func() { v.settleFundings(ctx) })
 	group.Go(func() { v.pollNative(ctx) })
+	if v.backfill != nil {
+		group.Go(func() { _ = v.backfill.Run(ctx) }) // fails only when it runs already
+	}
 	group.Go(func() {
 		every(ctx, 0, probeEvery, func() {
 			v.probeOnce(ctx)
@@ -248,6 +255,14 @@ func (v *lighterVenue) fetchFundings(ctx context.Context) {
 			if v.registry.Deliver(ctx, e) != nil {
 				return
 			}
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		hour := model.Millis(time.Hour / time.Millisecond)
+		held := history.Span{From: rows[0].Time / hour * hour, To: rows[len(rows)-1].Time/hour*hour + hour}
+		if err := v.e.writer.AddFundings(ctx, m.ID, rows, held); err != nil && ctx.Err() == nil {
+			v.log.Warn("funding history cannot be stored", "market", m.Symbol, "error", err)
 		}
 	}
 }

@@ -22,9 +22,6 @@ var resolutions = []struct {
 // nativeCandles are the parameters that mark a query in the venue's own form.
 var nativeCandles = []string{"start_timestamp", "end_timestamp", "count_back", "set_timestamp_to_end"}
 
-// maxBuckets bounds the range of a filled answer: beyond it empty buckets outnumber anything useful.
-const maxBuckets = 100_000
-
 // candlesQuery is what /candles was asked.
 type candlesQuery struct {
 	market     *model.Market
@@ -33,20 +30,6 @@ type candlesQuery struct {
 	span       span
 	fill       bool
 	page       page
-}
-
-// bucketStart returns the opening of the bucket that t lies in. Weeks open on Monday 00:00 UTC: the epoch's first day
-// was a Thursday.
-func bucketStart(t, length model.Millis) model.Millis {
-	var shift model.Millis
-	if length == 7*day {
-		shift = 4 * day
-	}
-	n := (t - shift) / length
-	if (t-shift)%length < 0 {
-		n--
-	}
-	return n*length + shift
 }
 
 func parseCandles(c *call) (candlesQuery, error) {
@@ -84,10 +67,7 @@ func parseCandles(c *call) (candlesQuery, error) {
 		return q, p.err
 	}
 	f := newFilterHasher("candles").addInt(int64(q.market.ID)).add(q.resolution).add(strconv.FormatBool(q.fill)).span(q.span)
-	// Without a start the range opens with a whole bucket, so that the running one is always there.
-	if !q.span.GivenFrom {
-		q.span.From = max(0, bucketStart(q.span.From, q.length))
-	}
+	p.openWhole(&q.span, gridOf(q.length, q.length == week))
 	q.page.bind(&p, f, &q.span)
 	if q.fill && (q.span.To-q.span.From)/q.length >= maxBuckets {
 		p.fault("start", "the range has more than 100000 buckets, ask for a shorter one or a longer resolution")
@@ -102,29 +82,25 @@ func answerCandles(c *call, dst []byte, q candlesQuery) ([]byte, meta, error) {
 	}
 	defer leave()
 	sp := history.Span{From: q.span.From, To: q.span.To}
-	w := candleWriter{q: &q, dst: append(appendMarket(dst, q.market), `,"resolution":"`+q.resolution+`","candles":[`...), now: c.clock()}
+	w := bucketPage[record.Candle]{grid: gridOf(q.length, q.length == week), span: q.span, page: &q.page, now: c.clock(), fill: q.fill,
+		dst: append(appendMarket(dst, q.market), `,"resolution":"`+q.resolution+`","candles":[`...)}
+	w.write = func(dst []byte, t model.Millis, k *record.Candle, held bool) []byte {
+		return appendCandle(dst, q.market, t, k, held, w.now >= t+q.length)
+	}
 	if q.fill {
 		if w.held, err = c.history().Coverage(ctx, model.KindTrades, q.market.ID, sp); err != nil {
 			return dst, meta{}, err
 		}
 	}
-	w.begin()
+	w.begin(false)
 	for k, err := range c.history().Candles(ctx, q.market.ID, time.Duration(q.length)*time.Millisecond, sp, q.page.Descending) {
 		if err != nil {
 			return dst, meta{}, err
 		}
-		if q.fill {
-			w.fillTo(k.Time)
-		}
-		w.add(k.Time, &k)
+		w.row(k.Time, &k)
 	}
-	if q.fill {
-		w.fillTo(w.behind())
-	}
-	m := meta{Paged: true, Total: w.total, Limit: q.page.Limit, Offset: q.page.Offset}
-	if w.more {
-		m.NextCursor = q.page.next(c, position{Time: int64(w.last)})
-	}
+	w.end()
+	m := w.meta(c)
 	dst = append(w.dst, `],"coverage":`...)
 	if dst, err = c.appendCoverage(ctx, dst, model.KindTrades, []model.MarketID{q.market.ID}, sp); err != nil {
 		return dst, meta{}, err
@@ -132,83 +108,10 @@ func answerCandles(c *call, dst []byte, q candlesQuery) ([]byte, meta, error) {
 	return append(dst, '}'), m, nil
 }
 
-// candleWriter counts buckets in the order of the page and writes those that are on it.
-type candleWriter struct {
-	q      *candlesQuery
-	dst    []byte
-	now    model.Millis
-	held   []history.Interval
-	cursor model.Millis // the next bucket that fill would emit
-	total  int64
-	sent   int
-	last   model.Millis
-	more   bool
-}
-
-// begin sets where filling starts: the first bucket that opens inside the range, or the last one.
-func (w *candleWriter) begin() {
-	w.cursor = w.firstBucket()
-	if w.q.page.Descending {
-		w.cursor = w.lastBucket()
-	}
-}
-
-func (w *candleWriter) firstBucket() model.Millis {
-	b := bucketStart(w.q.span.From, w.q.length)
-	if b < w.q.span.From {
-		b += w.q.length
-	}
-	return b
-}
-
-func (w *candleWriter) lastBucket() model.Millis { return bucketStart(w.q.span.To-1, w.q.length) }
-
-// behind is one bucket past the end of the range, in the direction of the page.
-func (w *candleWriter) behind() model.Millis {
-	if w.q.page.Descending {
-		return w.firstBucket() - w.q.length
-	}
-	return w.lastBucket() + w.q.length
-}
-
-// fillTo emits the empty buckets before t.
-func (w *candleWriter) fillTo(t model.Millis) {
-	if w.q.page.Descending {
-		for ; w.cursor > t; w.cursor -= w.q.length {
-			w.add(w.cursor, nil)
-		}
-		w.cursor = t - w.q.length
-		return
-	}
-	for ; w.cursor < t; w.cursor += w.q.length {
-		w.add(w.cursor, nil)
-	}
-	w.cursor = t + w.q.length
-}
-
-// add counts a bucket and writes it where it is on the page; k is nil for an empty one.
-func (w *candleWriter) add(t model.Millis, k *record.Candle) {
-	w.total++
-	g := &w.q.page
-	switch {
-	case g.Continued && !g.Descending && int64(t) <= g.After.Time, g.Continued && g.Descending && int64(t) >= g.After.Time,
-		w.total <= int64(g.Offset):
-	case w.sent == g.Limit:
-		w.more = true
-	default:
-		if w.sent > 0 {
-			w.dst = append(w.dst, ',')
-		}
-		w.sent++
-		w.last = t
-		w.dst = w.append(w.dst, t, k)
-	}
-}
-
-func (w *candleWriter) append(dst []byte, t model.Millis, k *record.Candle) []byte {
+// appendCandle writes a candle; k is nil for an empty one.
+func appendCandle(dst []byte, m *model.Market, t model.Millis, k *record.Candle, held, closed bool) []byte {
 	dst = append(dst, `{"timestamp":`...)
 	dst = strconv.AppendInt(dst, int64(t), 10)
-	m := w.q.market
 	if k != nil {
 		ps, ss := m.ScaleAt(k.Epoch)
 		dst = append(dst, `,"open":`...)
@@ -230,7 +133,7 @@ func (w *candleWriter) append(dst []byte, t model.Millis, k *record.Candle) []by
 	} else {
 		dst = append(dst, `,"open":null,"high":null,"low":null,"close":null`...)
 		// A bucket without trades has no volume only where the record is whole; elsewhere nobody knows.
-		if w.isHeld(t) {
+		if held {
 			dst = append(dst, `,"volume":"`...)
 			dst = num.Append(dst, 0, m.SizeScale)
 			dst = append(dst, `","quote_volume":"`...)
@@ -241,24 +144,6 @@ func (w *candleWriter) append(dst []byte, t model.Millis, k *record.Candle) []by
 		}
 	}
 	dst = append(dst, `,"closed":`...)
-	dst = strconv.AppendBool(dst, w.now >= t+w.q.length)
+	dst = strconv.AppendBool(dst, closed)
 	return append(dst, '}')
 }
-
-// isHeld tells whether a bucket, as far as it lies in the range and in the past, is inside one held interval.
-func (w *candleWriter) isHeld(t model.Millis) bool {
-	from, to := max(t, w.q.span.From), min(t+w.q.length, w.q.span.To, w.now)
-	until := (to - 1).Micros()
-	if to == w.now {
-		until -= commitLag // the newest interval ends at the last commit, a moment behind now
-	}
-	for _, h := range w.held {
-		if h.From <= from.Micros() && h.To >= until {
-			return true
-		}
-	}
-	return false
-}
-
-// commitLag is how far the record may trail the clock while nothing is wrong: two ticks of the snapshot clock.
-const commitLag = model.Micros(2_000_000)

@@ -141,7 +141,7 @@ func newFixture(t testing.TB, o testOptions) *fixture {
 	socket := func(ctx *fasthttp.RequestCtx) { ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols) }
 	opts := Options{Engine: f.engine, History: f.history, Access: rules, Health: func() Health { return f.health },
 		Status: func() Status { return f.status }, WebSocket: map[string]fasthttp.RequestHandler{"/ws": socket, "/ws/replay": socket, "/stream": socket, "/replay/stream": socket},
-		FundingRates: testFunding, CursorKey: []byte("a key for tests only, 32 bytes.."), Now: func() time.Time { return f.clock() },
+		FundingRates: testFunding, Exchange: &testExchange{}, CursorKey: []byte("a key for tests only, 32 bytes.."), Now: func() time.Time { return f.clock() },
 		Logger: slog.New(slog.NewJSONHandler(f.logs, nil))}
 	opts.Past = func(at model.Micros) Past { return fakePast{f.history, at} }
 	if o.edit != nil {

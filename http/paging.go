@@ -140,6 +140,11 @@ func (g *page) bind(p *params, f *filterHasher, s *span) {
 	g.start = s.From
 }
 
+// before tells whether a row of a series with one row per time lies on a former page.
+func (g *page) before(t int64) bool {
+	return g.Continued && (g.Descending && t >= g.After.Time || !g.Descending && t <= g.After.Time)
+}
+
 // next returns the cursor that continues after a row.
 func (g *page) next(c *call, last position) string {
 	return encodeCursor(c.server.cursorKey, last, g.start, g.filter)

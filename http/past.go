@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"hyperlight/engine/book"
+	"hyperlight/engine/exchange"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 )
@@ -22,6 +23,8 @@ type Past interface {
 	Book(ctx context.Context, m *model.Market) (*book.View, error)
 	// FundingRates returns the rates that the venue had told.
 	FundingRates(ctx context.Context) (*model.FundingRates, error)
+	// ExchangeStats returns the statistics of markets, their 24 hours those before the moment.
+	ExchangeStats(ctx context.Context, markets []*model.Market) ([]exchange.MarketStats, error)
 	// Native answers a call of the venue's own in its form, refusals too.
 	Native(ctx context.Context, name string, query func(name string) (string, bool)) (status int, body []byte, err error)
 }

@@ -117,6 +117,10 @@ type Options struct {
 	Relay Relay
 	// FundingRates returns the current funding rates, asking the venue where it has to; nil: upstream_error.
 	FundingRates func(ctx context.Context) (*model.FundingRates, error)
+	// Exchange tells what concerns the exchange as a whole; nil: upstream_error.
+	Exchange Exchange
+	// Fill asks for a range that is not held; nil without a venue.
+	Fill FillFunc
 	// Past returns the record as everything received before a moment makes it, which calls below /replay are answered
 	// from; nil: not found.
 	Past func(at model.Micros) Past
@@ -157,17 +161,19 @@ type Options struct {
 
 // Server is the REST server. New makes it, Serve may be called for several listeners.
 type Server struct {
-	engine  Engine
-	history History
-	access  Authenticator
-	health  func() Health
-	status  func() Status
-	relay   Relay
-	funding func(ctx context.Context) (*model.FundingRates, error)
-	past    func(at model.Micros) Past
-	clocks  func(account, id string) (at model.Micros, running int)
-	now     func() time.Time
-	log     *slog.Logger
+	engine   Engine
+	history  History
+	access   Authenticator
+	health   func() Health
+	status   func() Status
+	relay    Relay
+	funding  func(ctx context.Context) (*model.FundingRates, error)
+	exchange Exchange
+	fill     FillFunc
+	past     func(at model.Micros) Past
+	clocks   func(account, id string) (at model.Micros, running int)
+	now      func() time.Time
+	log      *slog.Logger
 
 	publicURL    string
 	cors         corsRules
@@ -211,8 +217,8 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("make http server: engine, history, access, health and status are required")
 	}
 	s := &Server{
-		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay, funding: o.FundingRates,
-		past: o.Past, clocks: o.ReplayClock,
+		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay, funding: o.FundingRates, exchange: o.Exchange,
+		fill: o.Fill, past: o.Past, clocks: o.ReplayClock,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
 		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS, anonymous: o.AllowAnonymous,
 		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,

@@ -9,6 +9,8 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"hyperlight/kv/key"
 )
 
 // Counters of all stores of the process. Gauges are per store and live in a set of their own (register).
@@ -169,6 +171,9 @@ func (s *Store) register() func() {
 		}
 		return 0
 	})
+	for _, f := range key.Families {
+		set.NewGauge(fmt.Sprintf("hyperlight_storage_family_bytes{family=%q}", f.Name()), func() float64 { return float64(s.sizes.bytes(s, f)) })
+	}
 	metrics.RegisterSet(set)
 	return func() { metrics.UnregisterSet(set, true) }
 }

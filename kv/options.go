@@ -28,6 +28,10 @@ var (
 	ErrForeign = errors.New("not a hyperlight store")
 	// ErrExists reports a checkpoint directory that exists already.
 	ErrExists = errors.New("directory exists already")
+	// ErrDamaged reports files whose contents are not what was written into them.
+	ErrDamaged = errors.New("store is damaged")
+	// ErrStaged reports a restore while an earlier one still waits for its swap.
+	ErrStaged = errors.New("a restore waits already")
 )
 
 // Format is the number of the key and value layout that this build reads and writes.
@@ -51,8 +55,16 @@ type Options struct {
 	// OnFatal is called at most once, when the store cannot go on; it should end the process. It must not call the
 	// store. May be nil.
 	OnFatal func(error)
+	// ReadOnly opens a store that must be there, under its lock, to read it: nothing of it is changed, compacted or
+	// migrated, and writes return ErrReadOnly.
+	ReadOnly bool
+	// BeforeMigration is where the checkpoint goes that is taken before the store's format is changed; "" is the
+	// directory that Dir lies in.
+	BeforeMigration string
 
-	fs vfs.FS
+	fs         vfs.FS
+	format     int         // 0: Format; tests have others
+	migrations []migration // nil: those of the program
 }
 
 // WithFS returns the options with another file system than the operating system's.
@@ -83,14 +95,21 @@ func (o Options) withDefaults() Options {
 	if o.fs == nil {
 		o.fs = vfs.Default
 	}
+	if o.format == 0 {
+		o.format, o.migrations = Format, migrations
+	}
+	if o.BeforeMigration == "" {
+		o.BeforeMigration = parentDir(o.Dir)
+	}
 	return o
 }
 
 // pebble sets what the library's defaults, made for embedding in something larger, get wrong for us.
 func (o Options) pebble(fs vfs.FS, lock *pebble.Lock, l *listener) *pebble.Options {
 	p := &pebble.Options{
-		FS:   fs,
-		Lock: lock,
+		FS:       fs,
+		Lock:     lock,
+		ReadOnly: o.ReadOnly,
 		// Named, so that a newer library does not upgrade stores by itself.
 		FormatMajorVersion:         pebble.FormatValueSeparation,
 		CacheSize:                  o.CacheBytes,

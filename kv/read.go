@@ -33,7 +33,7 @@ func (s *Store) Get(k []byte, fn func(v []byte) error) error {
 		if errors.Is(err, pebble.ErrNotFound) {
 			return ErrNotFound
 		}
-		return fmt.Errorf("get row: %w", err)
+		return fmt.Errorf("get row: %w", damaged(err))
 	}
 	return errors.Join(fn(v), closer.Close())
 }
@@ -51,13 +51,13 @@ func (s *Store) Last(r key.Range, fn func(k, v []byte) error) error {
 	}
 	if !it.Last() {
 		if err := errors.Join(it.Error(), it.Close()); err != nil {
-			return fmt.Errorf("find last row: %w", err)
+			return fmt.Errorf("find last row: %w", damaged(err))
 		}
 		return ErrNotFound
 	}
 	v, err := it.ValueAndErr()
 	if err != nil {
-		return errors.Join(fmt.Errorf("find last row: %w", err), it.Close())
+		return errors.Join(fmt.Errorf("find last row: %w", damaged(err)), it.Close())
 	}
 	return errors.Join(fn(it.Key(), v), it.Close())
 }
@@ -105,7 +105,7 @@ func (s *Store) scan(ctx context.Context, r key.Range, d direction) iter.Seq2[KV
 		for more := true; more; {
 			var err error
 			if r, more, err = s.stretch(ctx, r, d, yield); err != nil {
-				yield(KV{}, fmt.Errorf("scan: %w", err))
+				yield(KV{}, fmt.Errorf("scan: %w", damaged(err)))
 				return
 			}
 		}

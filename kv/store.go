@@ -1,12 +1,11 @@
-// Package kv owns the Pebble store: opening, commits, scans, retention, checkpoints and its health. It knows bytes, not
-// trades, and is the only package besides kvtest that imports Pebble.
+// Package kv owns the Pebble store: opening, commits, scans, retention, checkpoints, restores, changes of its format and
+// its health. It knows bytes, not trades, and is the only package besides kvtest that imports Pebble.
 //
 // A Store may be used from any goroutine. Every call holds a reference; Close refuses new ones and waits for those that
 // run, because Pebble panics on use after close. After Close every call returns ErrClosed.
 package kv
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,8 +16,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
-
-	"hyperlight/kv/key"
 )
 
 // Store is an open store.
@@ -33,12 +30,15 @@ type Store struct {
 	once  sync.Once
 	err   error  // of Close
 	unreg func() // takes the gauges down
+	found int    // the format that the store had, or got when it was made or migrated
 
-	stuck  atomic.Bool // a commit panicked inside Pebble and holds its locks
-	space  spaceWatch
-	stats  statsCache
-	probe  sync.Mutex // one probe at a time, so that each reads its own row
-	probes uint64
+	stuck   atomic.Bool // a commit panicked inside Pebble and holds its locks
+	space   spaceWatch
+	stats   statsCache
+	sizes   familySpace
+	copying sync.Mutex // one checkpoint at a time
+	probe   sync.Mutex // one probe at a time, so that each reads its own row
+	probes  uint64
 }
 
 // closing is added to refs when Close begins, so that one atomic word tells both.
@@ -50,19 +50,40 @@ func Open(o Options) (*Store, error) {
 	if o.Dir == "" {
 		return nil, errors.New("open store: no directory given")
 	}
-	if err := o.fs.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open store: make directory: %w", err)
+	if o.ReadOnly {
+		return openReadOnly(o)
 	}
-	lock, err := lockDir(o)
-	if err != nil {
-		return nil, err
+	for {
+		if _, err := finishRestore(o); err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
+		if err := o.fs.MkdirAll(o.Dir, 0o700); err != nil {
+			return nil, fmt.Errorf("open store: make directory: %w", err)
+		}
+		lock, err := lockDir(o)
+		if err != nil {
+			return nil, err
+		}
+		// A restore that was decided on before the lock was taken goes first; a later one sees the lock.
+		if _, waits, err := readMarker(o); err == nil && !waits {
+			return start(o, lock)
+		} else if err := errors.Join(err, lock.Close()); err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
 	}
+}
+
+// start opens the locked directory and takes the lock over.
+func start(o Options, lock *pebble.Lock) (*Store, error) {
 	s := &Store{o: o, lock: lock, idle: make(chan struct{}, 1)}
 	s.l = newListener(o)
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	s.unreg = s.register()
+	s.unreg = func() {}
+	if !o.ReadOnly {
+		s.unreg = s.register()
+	}
 	return s, nil
 }
 
@@ -72,7 +93,7 @@ func (s *Store) open() error {
 	}
 	db, err := pebble.Open(s.o.Dir, s.o.pebble(&watchedFS{FS: s.o.fs, l: s.l}, s.lock, s.l))
 	if err != nil {
-		return fmt.Errorf("open store %s: %w", s.o.Dir, err)
+		return fmt.Errorf("open store %s: %w", s.o.Dir, damaged(err))
 	}
 	s.db = db
 	if err := s.checkFormat(); err != nil {
@@ -102,54 +123,6 @@ func checkPebbleFormat(o Options) error {
 	if n, err := strconv.ParseUint(v, 10, 64); err == nil && n > uint64(pebble.FormatNewest) {
 		return fmt.Errorf("open store %s: %w: its files need Pebble format %d, this program knows up to %d: use the version that wrote it, or a later one",
 			o.Dir, ErrNewerFormat, n, pebble.FormatNewest)
-	}
-	return nil
-}
-
-// checkFormat compares the store's own format number with ours, and writes it into a new store.
-func (s *Store) checkFormat() error {
-	name := key.MetaRow(nil, "format")
-	var format uint64
-	err := s.Get(name, func(v []byte) error {
-		if len(v) < 2 || v[0] != 1 {
-			return fmt.Errorf("%w: format row %x", ErrForeign, v)
-		}
-		var n int
-		if format, n = binary.Uvarint(v[1:]); n <= 0 || format == 0 {
-			return fmt.Errorf("%w: format row %x", ErrForeign, v)
-		}
-		return nil
-	})
-	if errors.Is(err, ErrNotFound) {
-		return s.writeFormat(name)
-	}
-	if err != nil {
-		return fmt.Errorf("open store %s: read format: %w", s.o.Dir, err)
-	}
-	if format > Format {
-		return fmt.Errorf("open store %s: %w: it has store format %d, this program knows up to %d: use the version that wrote it, or a later one",
-			s.o.Dir, ErrNewerFormat, format, Format)
-	}
-	return nil
-}
-
-func (s *Store) writeFormat(name []byte) error {
-	it, err := s.db.NewIter(nil)
-	if err != nil {
-		return fmt.Errorf("open store %s: %w", s.o.Dir, err)
-	}
-	used := it.First()
-	if err := errors.Join(it.Error(), it.Close()); err != nil {
-		return fmt.Errorf("open store %s: %w", s.o.Dir, err)
-	}
-	if used {
-		return fmt.Errorf("open store %s: %w: it holds rows but no format", s.o.Dir, ErrForeign)
-	}
-	if err := s.db.Set(name, binary.AppendUvarint([]byte{1}, Format), pebble.Sync); err != nil {
-		return fmt.Errorf("open store %s: write format: %w", s.o.Dir, err)
-	}
-	if err := s.l.failure(); err != nil {
-		return fmt.Errorf("open store %s: write format: %w", s.o.Dir, err)
 	}
 	return nil
 }

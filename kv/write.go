@@ -88,6 +88,9 @@ func (s *Store) commit(b *Batch, d Durability, refuse func() error) error {
 // apply writes a batch. Pebble answers a failing log with Fatalf and then nil, or with a panic: neither may reach the
 // caller as success, and neither may leave the process running with a log that takes no more.
 func (s *Store) apply(b *Batch, d Durability) (err error) {
+	if s.o.ReadOnly {
+		return fmt.Errorf("commit: %w: it was opened to be read", ErrReadOnly)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			s.stuck.Store(true)
@@ -142,7 +145,7 @@ func dropRanges(b *Batch, f key.Family, bucket uint32) error {
 		return err
 	}
 	if f == key.Candles {
-		for _, res := range key.Resolutions {
+		for res := key.Minute; res <= key.GivenDaily; res++ {
 			if err := add(key.CandleBuckets(res, 0, bucket)); err != nil {
 				return err
 			}
@@ -154,25 +157,6 @@ func dropRanges(b *Batch, f key.Family, bucket uint32) error {
 	}
 	if indexed[f] {
 		return add(key.IndexRange(f, 0, bucket))
-	}
-	return nil
-}
-
-// Checkpoint writes a copy of the store, everything committed so far included, into a directory that must not exist yet
-// (ErrExists). On the same disk it is made of hard links.
-func (s *Store) Checkpoint(dir string) error {
-	if err := s.enter(); err != nil {
-		return err
-	}
-	defer s.leave()
-	if _, err := s.o.fs.Stat(dir); err == nil {
-		return fmt.Errorf("checkpoint %s: %w", dir, ErrExists)
-	}
-	if err := s.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
-		return fmt.Errorf("checkpoint %s: %w", dir, err)
-	}
-	if err := s.l.failure(); err != nil {
-		return fmt.Errorf("checkpoint %s: %w", dir, err)
 	}
 	return nil
 }

@@ -134,12 +134,10 @@ func (d *desk) tradeAlerts(b *model.TradeBatch, m *model.Market, now time.Time) 
 		a := alert{kind: kindWhaleTrade, side: "sell", source: sourceTrade, market: m, account: taker, owned: true, price: t.Price,
 			size: t.Size, ps: ps, ss: ss, notional: t.USD, trade: t.ID, ts: t.Time, recovered: b.Recovered,
 			id: alertID(m.ID, sourceTrade, t.ID, 0, 0)}
-		forced := t.Kind == model.KindLiquidation || t.Kind == model.KindDeleverage
 		switch {
-		case forced && t.TakerBuys(): // the position that was closed was the other way round
-			a.kind, a.side = kindLargeLiquidation, "short"
-		case forced:
-			a.kind, a.side = kindLargeLiquidation, "long"
+		case t.Forced():
+			a.kind = kindLargeLiquidation
+			_, _, a.side = t.Closed()
 		case t.TakerBuys():
 			a.side = "buy"
 		}

@@ -52,7 +52,8 @@ func PlayOffline(ctx context.Context, o Options, r Offline, w io.Writer) (events
 	}
 	p.from, p.to, p.paced = req.source.From, req.source.To, req.speed != 0
 	src := replay.NewSource(o.History, req.source)
-	defer src.Close()
+	ahead := replay.NewAhead(src)
+	defer ahead.Close()
 	switch some, err := src.HasData(ctx); {
 	case err != nil:
 		return 0, err
@@ -68,7 +69,7 @@ func PlayOffline(ctx context.Context, o Options, r Offline, w io.Writer) (events
 	opening := (&playing{id: uuid.NewString(), req: req}).started(total, known)
 	p.line(append(p.buf, opening[len(opening)-payloadLen(opening):]...))
 	p.enc = newReplayEncoder(req, &o.Native)
-	player := replay.NewPlayer(src, replay.PlayerOptions{Speed: req.speed, Now: o.Now})
+	player := replay.NewPlayer(ahead, replay.PlayerOptions{Speed: req.speed, Now: o.Now})
 	if err := player.Run(ctx, p.send); err != nil {
 		return p.sent, err
 	}

@@ -77,8 +77,8 @@ func (e *replayEncoder) appendEvent(b []byte, ev *replay.Event) []byte {
 		b = append(b, `{"type":"replay_event","event_type":"trade","data":{"market_id":`...)
 		b = appendReplayTrade(b, ev.Market, ev.Trade)
 	case replay.Liquidation:
-		b = append(b, `{"type":"replay_event","event_type":"liquidation","data":{"liquidation_id":"`...)
-		b = appendLiquidation(b, ev.Market, ev.Trade)
+		b = append(b, `{"type":"replay_event","event_type":"liquidation","data":`...)
+		b = ev.Trade.AppendLiquidation(b, ev.Market)
 	case replay.Funding:
 		b = append(b, `{"type":"replay_event","event_type":"funding","data":`...)
 		b = appendFunding(b, ev.Market, ev.Funding)
@@ -137,41 +137,6 @@ func appendRecv(b []byte, recv model.Micros) []byte {
 		return append(b, "null"...)
 	}
 	return strconv.AppendInt(b, int64(recv), 10)
-}
-
-// appendLiquidation writes the Liquidation object of the contract, section 2.0, from inside its first member on: the
-// closed account is the taker.
-func appendLiquidation(b []byte, m *model.Market, t *model.Trade) []byte {
-	ps, ss := m.ScaleAt(t.Epoch)
-	closed, other, side := t.AskAccount, t.BidAccount, "long"
-	if t.MakerAsk {
-		closed, other, side = t.BidAccount, t.AskAccount, "short"
-	}
-	b = strconv.AppendInt(b, m.Native, 10)
-	b = append(b, '-')
-	b = strconv.AppendUint(b, t.ID, 10)
-	b = append(b, `","trade_id":`...)
-	b = strconv.AppendUint(b, t.ID, 10)
-	b = append(b, `,"market_id":`...)
-	b = strconv.AppendInt(b, m.Native, 10)
-	b = append(b, `,"symbol":`...)
-	b = model.AppendString(b, m.Symbol)
-	b = append(b, `,"type":"`...)
-	b = append(b, t.Kind.String()...)
-	b = append(b, `","account_index":`...)
-	b = strconv.AppendUint(b, uint64(closed), 10)
-	b = append(b, `,"side":"`...)
-	b = append(b, side...)
-	b = append(b, `","price":"`...)
-	b = num.Append(b, int64(t.Price), ps)
-	b = append(b, `","size":"`...)
-	b = num.Append(b, int64(t.Size), ss)
-	b = append(b, `","usd_amount":"`...)
-	b = num.Append(b, int64(t.USD), num.USDScale)
-	b = append(b, `","counterparty_account_index":`...)
-	b = strconv.AppendUint(b, uint64(other), 10)
-	b = append(b, `,"timestamp":`...)
-	return append(strconv.AppendInt(b, int64(t.Time), 10), '}')
 }
 
 func appendReplayUpdate(b []byte, ev *replay.Event) []byte {

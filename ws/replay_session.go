@@ -35,8 +35,9 @@ type playing struct {
 	s      *replaySession
 	id     string
 	req    *replayRequest
-	owner  *access.Principal // whose slot it holds
-	src    *replay.MergedSource
+	owner  *access.Principal    // whose slot it holds
+	src    *replay.MergedSource // asked what there is, before ahead reads it
+	ahead  *replay.Ahead
 	player *replay.Player
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -97,7 +98,8 @@ func (r *replaySession) start(m *message) error {
 	}
 	p := &playing{s: r, id: uuid.NewString(), req: req, owner: owner, speed: req.speed, enc: newReplayEncoder(req, &c.server.o.Native)}
 	p.src = replay.NewSource(c.server.o.History, req.source)
-	p.player = replay.NewPlayer(p.src, replay.PlayerOptions{Speed: req.speed, Now: c.server.o.Now, Applied: p.applied,
+	p.ahead = replay.NewAhead(p.src)
+	p.player = replay.NewPlayer(p.ahead, replay.PlayerOptions{Speed: req.speed, Now: c.server.o.Now, Applied: p.applied,
 		Pacer: c.server.o.Pacer, Late: func(d time.Duration) { replayLateness.Update(max(d, 0).Seconds()) }})
 	p.ctx, p.cancel = context.WithCancel(c.server.ctx)
 	r.mu.Lock()
@@ -207,7 +209,7 @@ func (p *playing) run() {
 // finish frees the slot and sends the last message, in this order for whoever answers it with the next replay.
 func (p *playing) finish(last []byte) {
 	p.cancel()
-	p.src.Close()
+	p.ahead.Close()
 	replaysActive.Dec()
 	p.s.c.hold(-1)
 	replayEvents.Add(int(p.sent % reportEvery))
@@ -309,7 +311,7 @@ func (p *playing) flush() error {
 	if len(p.joined) == 0 {
 		return nil
 	}
-	b, err := p.s.c.pipe.open(p.ctx, p.src.Release)
+	b, err := p.s.c.pipe.open(p.ctx, p.ahead.Release)
 	if err != nil {
 		return err
 	}

@@ -180,7 +180,7 @@ func (c *checker) small() error {
 				return err
 			}
 			v, err := record.DecodeCandle(row.Value)
-			if err == nil && (v.Trades == 0 || v.Low > v.Open || v.Low > v.Close || v.High < v.Open || v.High < v.Close) {
+			if err == nil && (v.Trades == 0 && k.Resolution < key.GivenMinute || v.Low > v.Open || v.Low > v.Close || v.High < v.Open || v.High < v.Close) {
 				err = errors.New("candle is impossible")
 			}
 			if err == nil && k.Time%k.Resolution.Millis() != 0 {

@@ -258,7 +258,7 @@ func TestThin(t *testing.T) {
 	if err := w.SealNow(t.Context(), afterMillis(g.now.Millis(), 7*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.thin(t.Context(), afterMillis(g.now.Millis(), 72*time.Hour)); err != nil {
+	if err := w.ThinNow(t.Context(), afterMillis(g.now.Millis(), 72*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	stop()

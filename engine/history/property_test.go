@@ -74,6 +74,7 @@ func (g *rig) compare() {
 		g.compareSnapshots(n)
 		g.compareTrades(n)
 		g.compareCandles(n)
+		g.compareAggregates(n)
 		g.compareCoverage(n)
 	}
 	g.compareMerged()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sort"
 	"time"
 
 	"hyperlight/engine/model"
@@ -37,8 +38,20 @@ func CandleStart(t model.Millis, resolution time.Duration) model.Millis {
 	return t - rest
 }
 
-// Candles goes through the candles of one market whose opening lies in the span; buckets without a trade have none.
-// ErrResolution where the API has no such length.
+// CandleKind returns the kind of coverage behind the candles of a length of the API.
+func CandleKind(resolution time.Duration) model.Kind {
+	switch resolutions[resolution] {
+	case key.Hour:
+		return model.KindHourCandles
+	case key.Daily:
+		return model.KindDayCandles
+	}
+	return model.KindCandles
+}
+
+// Candles goes through the candles of one market whose opening lies in the span; buckets without a trade have none. A stored
+// bucket whose trades are all held is our own, any other the one that the venue or an archive gave, where there is one. A
+// candle with a given one in it has Trades 0: how many there were is unknown. ErrResolution where the API has no such length.
 func (r *Reader) Candles(ctx context.Context, m model.MarketID, resolution time.Duration, sp Span, reverse bool) iter.Seq2[record.Candle, error] {
 	return func(yield func(record.Candle, error) bool) {
 		stored, ok := resolutions[resolution]
@@ -54,28 +67,128 @@ func (r *Reader) Candles(ctx context.Context, m model.MarketID, resolution time.
 			from = 0 // a week that began before the epoch
 		}
 		var sum record.Candle
-		for c, err := range r.storedCandles(ctx, stored, m, int64(from), int64(to), reverse) {
+		some := false
+		for c, err := range r.chosenCandles(ctx, stored, m, int64(from), int64(to), reverse) {
 			if err != nil {
 				yield(record.Candle{}, fmt.Errorf("read candles: %w", err))
 				return
 			}
 			start := CandleStart(c.Time, resolution)
-			if sum.Trades > 0 && sum.Time != start {
+			if some && sum.Time != start {
 				if !yield(sum, nil) {
 					return
 				}
-				sum = record.Candle{}
+				some = false
 			}
-			sum.Time = start
-			if err := mergeCandle(&sum, &c, m, r.markets); err != nil {
+			if !some {
+				sum, some = c, true
+				sum.Time = start
+				continue
+			}
+			if err := joinCandle(&sum, &c, reverse, m, r.markets); err != nil {
 				yield(record.Candle{}, err)
 				return
 			}
 		}
-		if sum.Trades > 0 {
+		if some {
 			yield(sum, nil)
 		}
 	}
+}
+
+// chosenCandles merges our own candles with the given ones of the same length: one candle a bucket.
+func (r *Reader) chosenCandles(ctx context.Context, res key.Resolution, m model.MarketID, from, to int64, reverse bool) iter.Seq2[record.Candle, error] {
+	return func(yield func(record.Candle, error) bool) {
+		next, stop := iter.Pull2(r.storedCandles(ctx, res.Given(), m, from, to, reverse))
+		defer stop()
+		given, err, more := next()
+		if !more {
+			// As nearly always: nothing was given here.
+			for c, err := range r.storedCandles(ctx, res, m, from, to, reverse) {
+				if !yield(c, err) || err != nil {
+					return
+				}
+			}
+			return
+		}
+		var whole *wholeBuckets
+		if err == nil {
+			whole, err = r.wholeBuckets(ctx, m, res)
+		}
+		if err != nil {
+			yield(record.Candle{}, err)
+			return
+		}
+		// giveUntil yields the given candles that stand before t.
+		giveUntil := func(t model.Millis) bool {
+			for more && (given.Time != t) && (given.Time < t) != reverse {
+				if !whole.has(given.Time) && !yield(given, nil) {
+					return false
+				}
+				if given, err, more = next(); err != nil {
+					yield(record.Candle{}, err)
+					return false
+				}
+			}
+			return true
+		}
+		for own, ownErr := range r.storedCandles(ctx, res, m, from, to, reverse) {
+			if ownErr != nil {
+				yield(record.Candle{}, ownErr)
+				return
+			}
+			if !giveUntil(own.Time) {
+				return
+			}
+			if more && given.Time == own.Time {
+				if !whole.has(own.Time) {
+					own = given
+				}
+				if given, err, more = next(); err != nil {
+					yield(record.Candle{}, err)
+					return
+				}
+			}
+			if !yield(own, nil) {
+				return
+			}
+		}
+		end := model.Millis(to)
+		if reverse {
+			end = model.Millis(from) - 1
+		}
+		giveUntil(end)
+	}
+}
+
+// wholeBuckets tells which buckets of a length have all their trades in the store, as far as they lie in the past.
+type wholeBuckets struct {
+	held      []Interval
+	length    model.Millis
+	heartbeat model.Micros
+}
+
+func (r *Reader) wholeBuckets(ctx context.Context, m model.MarketID, res key.Resolution) (*wholeBuckets, error) {
+	// Of trades that retention has dropped the candles were built while they were there.
+	held, err := r.rawIntervals(ctx, model.KindTrades, m, 0)
+	if err != nil {
+		return nil, err
+	}
+	heartbeat, err := readMoment(r.store, metaHeartbeat)
+	if err != nil {
+		return nil, err
+	}
+	return &wholeBuckets{held: held, length: model.Millis(res.Millis()), heartbeat: heartbeat}, nil
+}
+
+func (w *wholeBuckets) has(start model.Millis) bool {
+	from, to := start.Micros(), (start + w.length).Micros()
+	i := sort.Search(len(w.held), func(i int) bool { return w.held[i].From > from })
+	if i == 0 {
+		return false
+	}
+	end := w.held[i-1].To
+	return end >= to || i == len(w.held) && end >= w.heartbeat && end > from
 }
 
 // storedCandles goes through the stored candles with from <= opening < to.

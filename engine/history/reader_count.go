@@ -2,10 +2,13 @@ package history
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
+	"hyperlight/kv"
 	"hyperlight/kv/key"
 )
 
@@ -35,7 +38,7 @@ func (r *Reader) CountTrades(ctx context.Context, m model.MarketID, sp Span) (n 
 		case from <= ix.First && ix.Last < end:
 			n += ix.Rows
 		default:
-			part, err := r.countBlocks(ctx, uint32(m), from, end)
+			part, err := r.countBlocks(ctx, uint32(m), from, end, r.segmentsOf)
 			if err != nil {
 				return 0, false, fmt.Errorf("count trades: %w", err)
 			}
@@ -46,11 +49,12 @@ func (r *Reader) CountTrades(ctx context.Context, m model.MarketID, sp Span) (n 
 	return n, true, nil
 }
 
-// countStored counts the trades of from <= time < to that the store has, whatever retention says of their days.
+// countStored counts the trades of from <= time < to that the store has, whatever retention says of their days. What was
+// dropped is in no count of sealings, so that remembered heads would not do.
 func (r *Reader) countStored(ctx context.Context, mkt uint32, from, to int64) (n uint64, err error) {
 	for from < to {
 		end := min(to, key.DayStart(key.Day(from)+1))
-		part, err := r.countBlocks(ctx, mkt, from, end)
+		part, err := r.countBlocks(ctx, mkt, from, end, r.readHeads)
 		if err != nil {
 			return 0, err
 		}
@@ -60,47 +64,30 @@ func (r *Reader) countStored(ctx context.Context, mkt uint32, from, to int64) (n
 	return n, nil
 }
 
-// countBlocks counts the trades of from <= time < to, within one day, by the heads of blocks and segments.
-func (r *Reader) countBlocks(ctx context.Context, mkt uint32, from, to int64) (uint64, error) {
-	var rows []model.Trade
-	dayStart := key.DayStart(key.Day(from))
+// countBlocks counts the trades of from <= time < to, within one day: hot blocks by their heads, segments by what heads
+// tells of them, and of both only the times where one lies across an end.
+func (r *Reader) countBlocks(ctx context.Context, mkt uint32, from, to int64, heads headsFunc) (uint64, error) {
 	for {
 		before, err := r.sealing()
 		if err != nil {
 			return 0, err
 		}
-		var n uint64
-		for _, form := range []key.Form{key.Hot, key.Sealed} {
-			rg, err := hotTrades(mkt, from, to)
-			if form == key.Sealed {
-				rg, err = key.TradeRange(mkt, form, dayStart, to)
-			}
-			if err != nil {
+		n, err := r.countHot(ctx, mkt, from, to)
+		if err != nil {
+			return 0, err
+		}
+		sealed, err := heads(ctx, mkt, key.Day(from), before)
+		if err != nil {
+			return 0, err
+		}
+		for i := range sealed {
+			part, err := sealed[i].count(from, to, func(count func(v []byte) error) error {
+				return r.store.Get(key.Trade(nil, mkt, key.Sealed, sealed[i].first), count)
+			})
+			if err != nil && !errors.Is(err, kv.ErrNotFound) { // retention took it since its head was read
 				return 0, err
 			}
-			for row, err := range r.store.Scan(ctx, rg) {
-				if err != nil {
-					return 0, err
-				}
-				h, err := record.TradeHeader(row.Value)
-				if err != nil {
-					return 0, err
-				}
-				switch {
-				case h.Last < from || h.First >= to:
-				case from <= h.First && h.Last < to:
-					n += uint64(h.Trades)
-				default:
-					if rows, err = record.DecodeTrades(rows[:0], row.Value, record.Core); err != nil {
-						return 0, err
-					}
-					for i := range rows {
-						if t := int64(rows[i].Time); t >= from && t < to {
-							n++
-						}
-					}
-				}
-			}
+			n += part
 		}
 		after, err := r.sealing()
 		if err != nil {
@@ -110,4 +97,54 @@ func (r *Reader) countBlocks(ctx context.Context, mkt uint32, from, to int64) (u
 			return n, nil
 		}
 	}
+}
+
+// countHot counts the trades of from <= time < to in hot blocks.
+func (r *Reader) countHot(ctx context.Context, mkt uint32, from, to int64) (n uint64, err error) {
+	rg, err := hotTrades(mkt, from, to)
+	if err != nil {
+		return 0, err
+	}
+	for row, err := range r.store.Scan(ctx, rg) {
+		if err != nil {
+			return 0, err
+		}
+		h, err := record.TradeHeader(row.Value)
+		if err != nil {
+			return 0, err
+		}
+		head := segmentHead{h.First, h.Last, h.Trades}
+		part, err := head.count(from, to, func(count func(v []byte) error) error { return count(row.Value) })
+		if err != nil {
+			return 0, err
+		}
+		n += part
+	}
+	return n, nil
+}
+
+// countedTimes is the memory that times are decoded into.
+var countedTimes = sync.Pool{New: func() any { return new([]model.Millis) }}
+
+// count returns how many trades of a block or segment have from <= time < to; value is asked for its bytes where the head
+// does not tell.
+func (h *segmentHead) count(from, to int64, value func(func(v []byte) error) error) (n uint64, err error) {
+	switch {
+	case h.last < from || h.first >= to:
+		return 0, nil
+	case from <= h.first && h.last < to:
+		return uint64(h.trades), nil
+	}
+	err = value(func(v []byte) (err error) {
+		times := countedTimes.Get().(*[]model.Millis)
+		defer countedTimes.Put(times)
+		*times, err = record.DecodeTimes((*times)[:0], v)
+		for _, t := range *times {
+			if int64(t) >= from && int64(t) < to {
+				n++
+			}
+		}
+		return err
+	})
+	return n, err
 }

@@ -18,6 +18,16 @@ func (r *Reader) intervals(ctx context.Context, kind model.Kind, m model.MarketI
 	if err != nil {
 		return nil, err
 	}
+	if kindFamilies[kind] == key.Candles {
+		// Candles are held where trades are, or were: they outlive the trades that they were built from.
+		built, err := r.rawIntervals(ctx, model.KindTrades, m, openEnd)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, built...)
+		slices.SortFunc(out, func(a, b Interval) int { return cmp.Compare(a.From, b.From) })
+		out = union(out)
+	}
 	keep, err := r.keep()
 	if err != nil {
 		return nil, err
@@ -89,13 +99,19 @@ func union(in []Interval) []Interval {
 	return out
 }
 
-var kindFamilies = [kindCount]key.Family{model.KindBook: key.Books, model.KindTrades: key.Trades, model.KindStats: key.Stats}
+var kindFamilies = [...]key.Family{
+	model.KindBook: key.Books, model.KindTrades: key.Trades, model.KindStats: key.Stats, model.KindFunding: key.Funding,
+	model.KindCandles: key.Candles, model.KindHourCandles: key.Candles, model.KindDayCandles: key.Candles,
+}
 
 // clamp cuts dropped days out of intervals.
 func (k *keepState) clamp(kind model.Kind, in []Interval) []Interval {
 	cut := k.cuts[kindFamilies[kind]]
 	if cut == 0 {
 		return in
+	}
+	if spans(kindFamilies[kind]) {
+		return k.clampSpans(kindFamilies[kind], cut, in)
 	}
 	var kept []Interval // what retention has left, ascending and apart from one another
 	for _, day := range append(k.pins[:len(k.pins):len(k.pins)], cut) {
@@ -120,6 +136,24 @@ func (k *keepState) clamp(kind model.Kind, in []Interval) []Interval {
 		}
 	}
 	return out
+}
+
+// clampSpans is clamp for families whose buckets are spans of 64 days, of which a pinned day keeps the whole.
+func (k *keepState) clampSpans(f key.Family, cut uint32, in []Interval) []Interval {
+	var out []Interval
+	for _, iv := range in {
+		for span := key.Span(int64(iv.From.Millis())); iv.From < iv.To; span++ {
+			end := iv.To
+			if span < cut {
+				end = min(end, model.Micros(key.SpanStart(span+1)*1000))
+			}
+			if !k.dropped(f, span) {
+				out = append(out, Interval{From: iv.From, To: end})
+			}
+			iv.From = end
+		}
+	}
+	return union(out)
 }
 
 // Coverage returns the held intervals of one market that touch the span, cut to it. An open one reaches to the last
@@ -152,8 +186,27 @@ func (r *Reader) Covered(ctx context.Context, kind model.Kind, m model.MarketID,
 	}
 	first, last := ivs[0], ivs[len(ivs)-1]
 	want := min(sp.To.Micros(), max(heartbeat, last.To))
+	if kind == model.KindFunding {
+		want = min(want, heartbeat-settling) // a row is known a while after its hour
+	}
 	complete = len(ivs) == 1 && first.From <= sp.From.Micros() && last.To >= want
 	return first.From.Millis(), last.To.Millis(), complete, true, nil
+}
+
+// settling is how long after the full hour a settled funding row may not be known yet.
+const settling = 120 * second
+
+// KeptSince returns the first moment of a record that retention has left, pinned days aside; 0 where it has dropped nothing.
+func (r *Reader) KeptSince(kind model.Kind) (model.Millis, error) {
+	keep, err := r.keep()
+	if err != nil {
+		return 0, err
+	}
+	f := kindFamilies[kind]
+	if spans(f) {
+		return model.Millis(key.SpanStart(keep.cuts[f])), nil
+	}
+	return model.Millis(key.DayStart(keep.cuts[f])), nil
 }
 
 // Gaps returns the recorded gaps that touch the span, by (from, market, kind); nil kinds or ids mean all. A gap that is

@@ -187,7 +187,9 @@ func closeIntervals(ctx context.Context, store *kv.Store, batch *kv.Batch, out *
 				batch.Set(key.Gap(nil, h.market, h.kind, int64(h.To)), record.AppendGap(nil, gap))
 			}
 		}
-		ends[h.recordOf] = max(ends[h.recordOf], h.To)
+		if int(h.kind) < kindCount { // nothing follows the others live, so nothing can have been missed
+			ends[h.recordOf] = max(ends[h.recordOf], h.To)
+		}
 	}
 	return ends, nil
 }

@@ -115,7 +115,7 @@ func dropBuckets(batch *kv.Batch, f key.Family, from, to uint32) error {
 		}
 		batch.DeleteRange(ix)
 		if f == key.Candles {
-			for _, res := range key.Resolutions {
+			for res := key.Minute; res <= key.GivenDaily; res++ {
 				rg, err := key.CandleBuckets(res, from, to)
 				if err != nil {
 					return err

@@ -36,7 +36,7 @@ func (w *Writer) runJobs(ctx context.Context) {
 		for _, job := range []struct {
 			name string
 			run  func(context.Context, time.Time) error
-		}{{"seal", w.SealNow}, {"thin", w.thin}, {"retention", w.retain}} {
+		}{{"seal", w.SealNow}, {"thin", w.ThinNow}, {"retention", w.retain}} {
 			at := now
 			if job.name == "seal" {
 				at = now.Add(-settle)

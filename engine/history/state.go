@@ -16,7 +16,7 @@ const (
 	hourMillis = 3_600_000
 	hourMicros = hourMillis * 1000
 	second     = model.Micros(1e6)
-	// kindCount is the number of kinds of record that have coverage.
+	// kindCount is the number of kinds of record that are followed live; the others only have coverage of what was given.
 	kindCount = int(model.KindStats) + 1
 	forever   = model.Micros(math.MaxInt64)
 )
@@ -39,6 +39,7 @@ type marketState struct {
 
 	trades    map[int64]*tradeBlock // recent hot blocks by the time in their key
 	lastTrade int64                 // the greatest hot block time that may be in the store
+	forgetAt  int                   // how many blocks are remembered before old ones are dropped; 0: maxTradeBlocks
 	sealed    sealedIDs
 	candles   [len(key.Resolutions)]*candleState
 

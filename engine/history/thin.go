@@ -10,9 +10,9 @@ import (
 	"hyperlight/kv/key"
 )
 
-// thin rewrites the book updates of days older than Retention.Ticks to the net change of each second. Pinned days stay
-// whole. The first day not thinned is remembered, so that each day is thinned once.
-func (w *Writer) thin(ctx context.Context, now time.Time) error {
+// ThinNow rewrites the book updates of days that are older than Retention.Ticks at the given time to the net change of each
+// second. Pinned days stay whole. The first day not thinned is remembered, so that each day is thinned once.
+func (w *Writer) ThinNow(ctx context.Context, now time.Time) error {
 	if w.o.Retention.Ticks <= 0 {
 		return nil
 	}

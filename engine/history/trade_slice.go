@@ -44,16 +44,31 @@ func (s *tradeSlice) free() {
 // load reads the trades of from <= time < to nearest to the end that is read from first, all within one day, up to a
 // bounded size. It returns the part of the range that is left.
 func (s *tradeSlice) load(ctx context.Context, r *Reader, mkt uint32, from, to int64, columns record.Columns) (restFrom, restTo int64, err error) {
+	lo, hi, err := s.fetch(ctx, r, mkt, from, to)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := s.decode(lo, hi, columns); err != nil {
+		return 0, 0, err
+	}
+	if s.reverse {
+		return from, lo, nil
+	}
+	return hi, to, nil
+}
+
+// fetch copies what load decodes and returns the part of the range that it has everything of.
+func (s *tradeSlice) fetch(ctx context.Context, r *Reader, mkt uint32, from, to int64) (lo, hi int64, err error) {
 	if s.limit == 0 {
 		s.limit = firstSlice / 4
 	} else {
 		s.limit = min(4*s.limit, maxSlice/8) // decoded rows take several times their bytes
 	}
-	lo, hi := from, to
+	dayLo, dayHi := from, to
 	if s.reverse {
-		lo = max(lo, key.DayStart(key.Day(hi-1)))
+		dayLo = max(dayLo, key.DayStart(key.Day(dayHi-1)))
 	} else {
-		hi = min(hi, key.DayStart(key.Day(lo)+1))
+		dayHi = min(dayHi, key.DayStart(key.Day(dayLo)+1))
 	}
 	for {
 		before, err := r.sealing()
@@ -61,11 +76,11 @@ func (s *tradeSlice) load(ctx context.Context, r *Reader, mkt uint32, from, to i
 			return 0, 0, err
 		}
 		s.arena, s.values = s.arena[:0], s.values[:0]
-		partLo, partHi := lo, hi
+		lo, hi = dayLo, dayHi
 		if s.reverse {
-			partLo, err = s.collectReverse(ctx, r.store, mkt, lo, hi)
+			lo, err = s.collectReverse(ctx, r.store, mkt, lo, hi)
 		} else {
-			partHi, err = s.collect(ctx, r.store, mkt, lo, hi)
+			hi, err = s.collect(ctx, r.store, mkt, lo, hi)
 		}
 		if err != nil {
 			return 0, 0, fmt.Errorf("read trade blocks: %w", err)
@@ -74,16 +89,9 @@ func (s *tradeSlice) load(ctx context.Context, r *Reader, mkt uint32, from, to i
 		if err != nil {
 			return 0, 0, err
 		}
-		if before != after {
-			continue
+		if before == after {
+			return lo, hi, nil
 		}
-		if err := s.decode(partLo, partHi, columns); err != nil {
-			return 0, 0, err
-		}
-		if s.reverse {
-			return from, partLo, nil
-		}
-		return partHi, to, nil
 	}
 }
 

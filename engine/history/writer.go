@@ -42,6 +42,9 @@ type WriterOptions struct {
 	Pin       bool // the days written are kept for ever: for imports
 	Retention Retention
 	OnCommit  func(rows int, took time.Duration) // on the writer goroutine
+	// OnTrade is told every trade that the store did not have, once, on the writer goroutine, when it is put into a batch.
+	// It must not block and must not keep the trade.
+	OnTrade func(m model.MarketID, t *model.Trade)
 }
 
 // Writer is the one writer of market history. OnEvent and OnTick only queue; one goroutine, Run, owns everything else.

@@ -120,19 +120,9 @@ func mergeCandle(c, o *record.Candle, id model.MarketID, markets marketsFunc) er
 		c.Time = at
 		return nil
 	}
-	if c.Epoch != o.Epoch {
-		other := *o
-		o = &other
-		// The newer scale normally has more digits; where it has fewer, the exact one is the older.
-		older, newer := c, o
-		if o.Epoch < c.Epoch {
-			older, newer = o, c
-		}
-		if err := rescaleCandle(older, newer.Epoch, id, markets); err != nil {
-			if rescaleCandle(newer, older.Epoch, id, markets) != nil {
-				return err
-			}
-		}
+	o, err := onOneScale(c, o, id, markets)
+	if err != nil {
+		return err
 	}
 	if o.FirstID < c.FirstID {
 		c.FirstID, c.Open = o.FirstID, o.Open
@@ -145,6 +135,52 @@ func mergeCandle(c, o *record.Candle, id model.MarketID, markets marketsFunc) er
 	c.QuoteVolume += o.QuoteVolume
 	c.Trades += o.Trades
 	return nil
+}
+
+// joinCandle adds to c the candle o that follows it in time, or with before the one that stands before it. Either may be a
+// given one, of which the first trade is unknown and the last and the count may be: then the sum's are unknown too, 0.
+func joinCandle(c, o *record.Candle, before bool, id model.MarketID, markets marketsFunc) error {
+	if c.Trades > 0 && o.Trades > 0 && c.FirstID > 0 && o.FirstID > 0 {
+		return mergeCandle(c, o, id, markets)
+	}
+	o, err := onOneScale(c, o, id, markets)
+	if err != nil {
+		return err
+	}
+	if before {
+		c.Open, c.FirstID = o.Open, o.FirstID
+	} else {
+		c.Close, c.LastID = o.Close, o.LastID
+	}
+	c.High, c.Low = max(c.High, o.High), min(c.Low, o.Low)
+	c.Volume += o.Volume
+	c.QuoteVolume += o.QuoteVolume
+	if c.Trades == 0 || o.Trades == 0 {
+		c.Trades, c.FirstID = 0, 0
+	} else {
+		c.Trades += o.Trades
+	}
+	return nil
+}
+
+// onOneScale brings the one of two candles that is on the narrower scale to the wider one, c in its place, o in a copy.
+func onOneScale(c, o *record.Candle, id model.MarketID, markets marketsFunc) (*record.Candle, error) {
+	if c.Epoch == o.Epoch {
+		return o, nil
+	}
+	other := *o
+	o = &other
+	// The newer scale normally has more digits; where it has fewer, the exact one is the older.
+	older, newer := c, o
+	if o.Epoch < c.Epoch {
+		older, newer = o, c
+	}
+	if err := rescaleCandle(older, newer.Epoch, id, markets); err != nil {
+		if rescaleCandle(newer, older.Epoch, id, markets) != nil {
+			return nil, err
+		}
+	}
+	return o, nil
 }
 
 // rescaleCandle brings a candle to another scale epoch exactly, or leaves it as it is.

@@ -101,7 +101,13 @@ func (w *Writer) addTrade(ms *marketState, t *model.Trade) error {
 			return err
 		}
 	}
-	return w.addToCandles(ms, t)
+	if err := w.addToCandles(ms, t); err != nil {
+		return err
+	}
+	if w.o.OnTrade != nil {
+		w.o.OnTrade(model.MarketID(ms.id), t)
+	}
+	return nil
 }
 
 // findTrade returns where a trade is, or belongs, in rows that ascend by id.
@@ -128,8 +134,10 @@ func (w *Writer) tradeBlock(ms *marketState, at int64) (*tradeBlock, error) {
 		}
 	}
 	ms.lastTrade = max(ms.lastTrade, at)
-	if len(ms.trades) >= maxTradeBlocks {
+	if len(ms.trades) >= max(maxTradeBlocks, ms.forgetAt) {
 		w.forgetTrades(ms)
+		// Blocks that wait for a commit stay: looking for others again only pays off once there are twice as many.
+		ms.forgetAt = 2 * len(ms.trades)
 	}
 	ms.trades[at] = b
 	return b, nil

@@ -179,9 +179,14 @@ const (
 	KindBook Kind = iota
 	KindTrades
 	KindStats
+	// The kinds below have coverage only: what the venue or an archive gave. Nothing follows them live.
+	KindCandles     // given candles of one minute
+	KindFunding     // settled funding rows
+	KindHourCandles // given candles of one hour
+	KindDayCandles  // given candles of one day
 )
 
-var kinds = [...]string{"order_book", "trade", "market_stats"}
+var kinds = [...]string{"order_book", "trade", "market_stats", "candles", "funding", "candles_1h", "candles_1d"}
 
 // String returns the name that the API uses.
 func (k Kind) String() string {

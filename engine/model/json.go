@@ -1,6 +1,7 @@
 package model
 
 import (
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -18,17 +19,21 @@ func (t *Trade) AppendAnonymous(dst []byte, m *Market, whale bool) []byte {
 	return t.appendJSON(dst, m, whale, false)
 }
 
+// rowRoom is more than a Trade object takes beside its hash and symbol.
+const rowRoom = 640
+
 func (t *Trade) appendJSON(dst []byte, m *Market, whale, accounts bool) []byte {
 	ps, ss := m.ScaleAt(t.Epoch)
+	dst = slices.Grow(dst, rowRoom+len(t.TxHash)+len(m.Symbol))
 	dst = append(dst, `{"trade_id":`...)
-	dst = strconv.AppendUint(dst, t.ID, 10)
-	dst = append(dst, `,"tx_hash":`...)
+	dst = num.AppendUint(dst, t.ID)
 	if t.TxHash == "" {
-		dst = append(dst, "null"...)
+		dst = append(dst, `,"tx_hash":null,"type":"`...)
 	} else {
+		dst = append(dst, `,"tx_hash":`...)
 		dst = AppendString(dst, t.TxHash)
+		dst = append(dst, `,"type":"`...)
 	}
-	dst = append(dst, `,"type":"`...)
 	dst = append(dst, t.Kind.String()...)
 	dst = append(dst, `","market_id":`...)
 	dst = strconv.AppendInt(dst, m.Native, 10)
@@ -46,18 +51,19 @@ func (t *Trade) appendJSON(dst []byte, m *Market, whale, accounts bool) []byte {
 		dst = append(dst, `","side":"sell",`...)
 	}
 	dst = t.appendParties(dst, accounts)
-	dst = append(dst, `,"whale":`...)
-	dst = strconv.AppendBool(dst, whale)
-	dst = append(dst, `,"block_height":`...)
-	dst = strconv.AppendUint(dst, t.Block, 10)
-	dst = append(dst, `,"timestamp":`...)
-	dst = strconv.AppendInt(dst, int64(t.Time), 10)
-	dst = append(dst, `,"recv_ts":`...)
-	if t.Recv == 0 {
-		dst = append(dst, "null"...)
+	if whale {
+		dst = append(dst, `,"whale":true,"block_height":`...)
 	} else {
-		dst = strconv.AppendInt(dst, int64(t.Recv), 10)
+		dst = append(dst, `,"whale":false,"block_height":`...)
 	}
+	dst = num.AppendUint(dst, t.Block)
+	dst = append(dst, `,"timestamp":`...)
+	dst = num.Append(dst, int64(t.Time), 0)
+	if t.Recv == 0 {
+		return append(dst, `,"recv_ts":null}`...)
+	}
+	dst = append(dst, `,"recv_ts":`...)
+	dst = num.Append(dst, int64(t.Recv), 0)
 	return append(dst, '}')
 }
 
@@ -67,23 +73,30 @@ func (t *Trade) AppendParties(dst []byte) []byte { return t.appendParties(dst, t
 
 func (t *Trade) appendParties(dst []byte, accounts bool) []byte {
 	dst = append(dst, `"ask_id":`...)
-	dst = strconv.AppendUint(dst, t.AskOrder, 10)
-	dst = append(dst, `,"ask_id_str":"`...)
-	dst = strconv.AppendUint(dst, t.AskOrder, 10)
+	dst = appendTwins(dst, t.AskOrder, `,"ask_id_str":"`)
 	dst = append(dst, `","bid_id":`...)
-	dst = strconv.AppendUint(dst, t.BidOrder, 10)
-	dst = append(dst, `,"bid_id_str":"`...)
-	dst = strconv.AppendUint(dst, t.BidOrder, 10)
+	dst = appendTwins(dst, t.BidOrder, `,"bid_id_str":"`)
 	if accounts {
 		dst = append(dst, `","ask_account_id":`...)
-		dst = strconv.AppendUint(dst, uint64(t.AskAccount), 10)
+		dst = num.AppendUint(dst, uint64(t.AskAccount))
 		dst = append(dst, `,"bid_account_id":`...)
-		dst = strconv.AppendUint(dst, uint64(t.BidAccount), 10)
-		dst = append(dst, `,"is_maker_ask":`...)
+		dst = num.AppendUint(dst, uint64(t.BidAccount))
 	} else {
-		dst = append(dst, `","ask_account_id":null,"bid_account_id":null,"is_maker_ask":`...)
+		dst = append(dst, `","ask_account_id":null,"bid_account_id":null`...)
 	}
-	return strconv.AppendBool(dst, t.MakerAsk)
+	if t.MakerAsk {
+		return append(dst, `,"is_maker_ask":true`...)
+	}
+	return append(dst, `,"is_maker_ask":false`...)
+}
+
+// appendTwins writes a number twice, with a text between: its digits are made once.
+func appendTwins(dst []byte, n uint64, between string) []byte {
+	start := len(dst)
+	dst = num.AppendUint(dst, n)
+	digits := dst[start:]
+	dst = append(dst, between...)
+	return append(dst, digits...)
 }
 
 // AppendPair writes a level as ["price","size"], the form of historical snapshots and of replay.
@@ -109,6 +122,9 @@ const hexDigits = "0123456789abcdef"
 // AppendString writes s as a JSON string. Bytes that are not valid UTF-8 become U+FFFD: JSON has no other form for them.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
+	if plainText(s) {
+		return append(append(dst, s...), '"')
+	}
 	start := 0
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -140,4 +156,26 @@ func AppendString(dst []byte, s string) []byte {
 		start = i + 1
 	}
 	return append(append(dst, s[start:]...), '"')
+}
+
+// plainText tells whether a string is its own JSON text, eight bytes at a time: hashes are the longest texts there are. It
+// may say no to one that is.
+func plainText(s string) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		// A byte's top bit: set in it, or borrowed by it because it was too small for what was taken off.
+		if (w|(w-ones*0x20)|(quote-ones)|(slash-ones))&tops != 0 {
+			return false
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

@@ -52,14 +52,14 @@ func TestWords(t *testing.T) {
 		t.Errorf("an unknown word is kind %d", got)
 	}
 	var words []string
-	for k := KindBook; k <= KindStats+1; k++ {
+	for k := KindBook; k <= KindDayCandles+1; k++ {
 		words = append(words, k.String())
 	}
 	for c := CauseNone; c <= CauseDowntime+1; c++ {
 		words = append(words, c.String())
 	}
 	words = append(words, TradeKind(200).String(), Bid.String(), Ask.String())
-	want := "order_book trade market_stats other none upstream_disconnect nonce_gap parse_error stale crossed downtime none other bid ask"
+	want := "order_book trade market_stats candles funding candles_1h candles_1d other none upstream_disconnect nonce_gap parse_error stale crossed downtime none other bid ask"
 	if got := strings.Join(words, " "); got != want {
 		t.Errorf("words are\n%s, want\n%s", got, want)
 	}

@@ -91,6 +91,13 @@ func (s *Acc) Add(o Acc) {
 	s.hi = int64(h)
 }
 
+// Widen brings the sum to a scale of n more decimals.
+func (s *Acc) Widen(n uint8) {
+	p := uint64(pow10[n])
+	carry, lo := bits.Mul64(s.lo, p)
+	s.hi, s.lo = int64(uint64(s.hi)*p+carry), lo
+}
+
 // Neg returns the negated sum.
 func (s Acc) Neg() Acc {
 	lo, b := bits.Sub64(0, s.lo, 0)

@@ -141,35 +141,6 @@ func Decimals(b []byte) uint8 {
 	return 0
 }
 
-// Append writes a mantissa as decimal text with exactly scale decimals and no exponent: "3200.50", "-0.05", "7".
-func Append(dst []byte, mant int64, scale uint8) []byte {
-	u := uint64(mant)
-	if mant < 0 {
-		dst = append(dst, '-')
-		u = -u
-	}
-	var buf [MaxScale + 3]byte
-	i := len(buf)
-	for n := uint8(0); n < scale; n++ {
-		i--
-		buf[i] = byte('0' + u%10)
-		u /= 10
-	}
-	if scale > 0 {
-		i--
-		buf[i] = '.'
-	}
-	for {
-		i--
-		buf[i] = byte('0' + u%10)
-		u /= 10
-		if u == 0 {
-			break
-		}
-	}
-	return append(dst, buf[i:]...)
-}
-
 // AppendTrim writes like Append and then cuts trailing zeros and a trailing point: products and quotients are sent so.
 func AppendTrim(dst []byte, mant int64, scale uint8) []byte {
 	for scale > 0 && mant%10 == 0 {

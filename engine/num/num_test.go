@@ -2,8 +2,10 @@ package num
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -213,6 +215,43 @@ func BenchmarkAppend(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				buf = Append(buf[:0], c.mant, 6)
+			}
+		})
+	}
+}
+
+func TestAppendUint(t *testing.T) {
+	check := func(u uint64) {
+		if got, want := string(AppendUint([]byte("x"), u)), "x"+strconv.FormatUint(u, 10); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	}
+	for _, p := range pow10 {
+		for d := range uint64(3) {
+			check(uint64(p) + d - 1)
+		}
+	}
+	for _, u := range []uint64{1e19 - 1, 1e19, 1e19 + 1, math.MaxUint64} {
+		check(u)
+	}
+	for bit := range 64 {
+		check(1 << bit)
+		check(1<<bit - 1)
+	}
+	rapid.Check(t, func(t *rapid.T) { check(rapid.Uint64().Draw(t, "u")) })
+}
+
+func BenchmarkAppendUint(b *testing.B) {
+	for _, u := range []uint64{77, 1785252546746, 281477536273316} {
+		buf := make([]byte, 0, 64)
+		b.Run(fmt.Sprint(u), func(b *testing.B) {
+			for b.Loop() {
+				buf = AppendUint(buf[:0], u)
+			}
+		})
+		b.Run(fmt.Sprint(u, "/strconv"), func(b *testing.B) {
+			for b.Loop() {
+				buf = strconv.AppendUint(buf[:0], u, 10)
 			}
 		})
 	}

@@ -18,10 +18,19 @@ func TestDecodingAllocatesNothing(t *testing.T) {
 		}
 	}
 	var rows []model.Trade
+	var prices []PriceRow
 	for name, b := range map[string][]byte{"block": AppendTradeBlock(nil, 0, likeTrades(20, 1)), "segment": AppendTradeSegment(nil, 0, likeTrades(2000, 1))} {
 		check("core of a trade "+name, func() {
 			var err error
 			if rows, err = DecodeTrades(rows[:0], b, Core); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	for name, b := range map[string][]byte{"block": AppendTradeBlock(nil, 0, likeTrades(20, 1)), "segment": AppendTradeSegment(nil, 0, likeTrades(2000, 1))} {
+		check("prices of a trade "+name, func() {
+			var err error
+			if prices, err = DecodePrices(prices[:0], b); err != nil {
 				t.Fatal(err)
 			}
 		})

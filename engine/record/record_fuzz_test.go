@@ -2,6 +2,7 @@ package record
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 
 	"hyperlight/engine/model"
@@ -31,12 +32,19 @@ func FuzzDecodeTrades(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		bounded(t, b, func() {
 			h, headErr := TradeHeader(b)
+			prices, pricesErr := DecodePrices(nil, b)
+			if pricesErr != nil && len(prices) != 0 {
+				t.Fatal("prices beside an error")
+			}
 			got, err := DecodeTrades(nil, b, All)
 			if err != nil {
 				if len(got) != 0 {
 					t.Fatal("rows beside an error")
 				}
 				return
+			}
+			if pricesErr != nil || !slices.Equal(prices, pricesOf(got)) {
+				t.Fatalf("prices %+v, %v", prices, pricesErr)
 			}
 			if headErr != nil || int(h.Trades) != len(got) {
 				t.Fatalf("%d rows, header %+v, %v", len(got), h, headErr)

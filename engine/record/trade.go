@@ -136,22 +136,11 @@ func openTrades(b []byte) (h Header, base int64, r reader, err error) {
 // given. Fields outside the wanted groups are zero, Epoch is always set. The texts of one call share one piece of
 // memory. A call with Core alone that finds room in dst allocates nothing.
 func DecodeTrades(dst []model.Trade, b []byte, want Columns) ([]model.Trade, error) {
-	h, base, r, err := openTrades(b)
-	if err != nil || h.Trades == 0 {
-		return dst, err
-	}
 	c := tradeCoders.Get().(*tradeCoder)
 	defer tradeCoders.Put(c)
-	c.reset(model.Millis(base))
-	for i := range c.parts {
-		c.parts[i] = group{r: reader{b: r.bytes(r.uvarint() >> 1)}, sealed: b[0]&sealedBit != 0}
-	}
-	if err := r.end("trades"); err != nil {
+	h, err := c.open(b)
+	if err != nil || h.Trades == 0 {
 		return dst, err
-	}
-	// Every row has flags in the core group, so the length of that column bounds what is allocated below.
-	if uint64(h.Trades) > c.parts[0].rows() {
-		return dst, corrupt("trades")
 	}
 	start := len(dst)
 	out := growTrades(dst, int(h.Trades), h.Epoch)
@@ -159,6 +148,26 @@ func DecodeTrades(dst []model.Trade, b []byte, want Columns) ([]model.Trade, err
 		return dst, err
 	}
 	return out, nil
+}
+
+// open reads the head of a block or segment and finds its groups.
+func (c *tradeCoder) open(b []byte) (Header, error) {
+	h, base, r, err := openTrades(b)
+	if err != nil || h.Trades == 0 {
+		return h, err
+	}
+	c.reset(model.Millis(base))
+	for i := range c.parts {
+		c.parts[i] = group{r: reader{b: r.bytes(r.uvarint() >> 1)}, sealed: b[0]&sealedBit != 0}
+	}
+	if err := r.end("trades"); err != nil {
+		return h, err
+	}
+	// Every row has flags in the core group, so the length of that column bounds what is allocated for them.
+	if uint64(h.Trades) > c.parts[0].rows() {
+		return h, corrupt("trades")
+	}
+	return h, nil
 }
 
 // group is a column group that is being decoded.

@@ -78,6 +78,7 @@ func checkTrades(t testing.TB, b []byte, rows []model.Trade, epoch uint8) {
 	if h != want {
 		t.Fatalf("header is %+v, want %+v", h, want)
 	}
+	checkPrices(t, b, rows)
 	kept := []model.Trade{{ID: 42}}
 	for c := Columns(0); c <= All; c++ {
 		got, err := DecodeTrades(kept[:1:1], b, c)
@@ -109,6 +110,7 @@ func TestTradesRoundTrip(t *testing.T) {
 }
 
 func checkTradesRapid(t *rapid.T, b []byte, rows []model.Trade) {
+	checkPrices(t, b, rows)
 	for c := Columns(0); c <= All; c++ {
 		got, err := DecodeTrades(nil, b, c)
 		if err != nil {

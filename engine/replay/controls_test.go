@@ -26,7 +26,7 @@ func (s *listed) Next(context.Context) (*Event, error) {
 	if s.at == len(s.ts) {
 		return nil, io.EOF
 	}
-	s.ev = Event{Kind: Trade, TS: s.ts[s.at]}
+	s.ev = Event{Kind: Trade, TS: s.ts[s.at], Trade: &model.Trade{}}
 	s.at++
 	return &s.ev, nil
 }
@@ -145,10 +145,15 @@ func TestRandomControls(t *testing.T) {
 		var entries []entry
 		var ended error
 		steps := rapid.IntRange(0, 30).Draw(rt, "steps")
-		stop := rapid.Bool().Draw(rt, "stop")
+		stop, readsAhead := rapid.Bool().Draw(rt, "stop"), rapid.Bool().Draw(rt, "reads ahead")
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
-			p := NewPlayer(src, PlayerOptions{Speed: n.speed, Applied: func(c Control, err error) {
+			var from Source = src
+			if readsAhead {
+				from = NewAhead(src)
+				defer from.Close()
+			}
+			p := NewPlayer(from, PlayerOptions{Speed: n.speed, Applied: func(c Control, err error) {
 				if err == nil {
 					entries = append(entries, entry{when: time.Since(begin), control: &c})
 				}

@@ -66,8 +66,9 @@ type PlayerOptions struct {
 
 // Player sends a source's events at their pace. Run may be called once; the controls from any goroutine while it runs.
 type Player struct {
-	src Source
-	o   PlayerOptions
+	src   Source
+	ahead func(bool) // of a source that can read ahead
+	o     PlayerOptions
 
 	mu       sync.Mutex
 	controls []Control
@@ -94,7 +95,10 @@ func NewPlayer(src Source, o PlayerOptions) *Player {
 	if o.Applied == nil {
 		o.Applied = func(Control, error) {}
 	}
-	p := &Player{src: src, o: o, speed: o.Speed, wake: make(chan struct{}, 1)}
+	p := &Player{src: src, ahead: func(bool) {}, o: o, speed: o.Speed, wake: make(chan struct{}, 1)}
+	if a, ok := src.(*Ahead); ok {
+		p.ahead = a.ReadAhead
+	}
 	if o.Pacer != nil {
 		p.fine = newFineWait()
 	}
@@ -137,6 +141,7 @@ func (p *Player) Stop() error { return p.Do(Control{Action: ActionStop}) }
 // Run sends every event in order and returns nil after the last one, ErrStopped after Stop, send's error, or ctx's. An
 // event is valid until send returns. Run does not close the source.
 func (p *Player) Run(ctx context.Context, send func(*Event) error) error {
+	p.ahead(p.speed == 0)
 	for {
 		if err := p.apply(nil); err != nil && !errors.Is(err, errSought) {
 			return err
@@ -345,6 +350,7 @@ func (p *Player) setSpeed(speed float64, next *Event) {
 		p.freeze(next)
 	}
 	p.speed = speed
+	p.ahead(speed == 0)
 }
 
 // freeze makes the present position the clock's base. A clock that never ran, because the speed was "max", starts there.

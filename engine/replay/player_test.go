@@ -40,7 +40,7 @@ func (s *ticks) Next(context.Context) (*Event, error) {
 	if s.next >= s.end {
 		return nil, io.EOF
 	}
-	s.ev = Event{Kind: Trade, TS: s.next, Skip: s.skip[s.next]}
+	s.ev = Event{Kind: Trade, TS: s.next, Skip: s.skip[s.next], Trade: &model.Trade{}}
 	s.next += s.step
 	return &s.ev, nil
 }

@@ -72,11 +72,24 @@ const (
 	Daily  Resolution = 2
 )
 
+// The stored resolutions of candles that the venue or an archive gave: they never mix with those built from our trades.
+const (
+	GivenMinute Resolution = 3
+	GivenHour   Resolution = 4
+	GivenDaily  Resolution = 5
+)
+
 // Resolutions lists the stored resolutions, for work that goes through all of them.
 var Resolutions = [...]Resolution{Minute, Hour, Daily}
 
+// Givens lists the resolutions of given candles, in the order of Resolutions.
+var Givens = [...]Resolution{GivenMinute, GivenHour, GivenDaily}
+
+// Given returns the resolution under which given candles of a length lie.
+func (r Resolution) Given() Resolution { return r%GivenMinute + GivenMinute }
+
 // Millis returns the length of a candle in milliseconds.
-func (r Resolution) Millis() int64 { return [...]int64{60_000, 3_600_000, DayMillis}[r] }
+func (r Resolution) Millis() int64 { return [...]int64{60_000, 3_600_000, DayMillis}[r%GivenMinute] }
 
 const (
 	// DayMillis is the length of a day bucket in milliseconds.

@@ -54,7 +54,7 @@ var layouts = []layout{
 		func(k []byte) (parts, error) { return point2(ParseStat(k)) }, dayOfMillis},
 	{Funding, func(p parts) []byte { return FundingRow(nil, p.Market, p.Time) },
 		func(k []byte) (parts, error) { return point2(ParseFundingRow(k)) }, func(p parts) int64 { return int64(Span(p.Time)) }},
-	{Candles, func(p parts) []byte { return Candle(nil, Resolution(p.Small%3), p.Market, p.Time) },
+	{Candles, func(p parts) []byte { return Candle(nil, Resolution(p.Small%6), p.Market, p.Time) },
 		func(k []byte) (parts, error) {
 			c, err := ParseCandle(k)
 			return parts{Time: c.Time, Market: c.Market, Small: uint8(c.Resolution)}, err
@@ -170,7 +170,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 	for what, k := range map[string][]byte{
 		"form":       block(nil, Trades, 0, 1, 2, 5),
-		"resolution": candle(nil, 3, 0, 1, 5),
+		"resolution": candle(nil, 6, 0, 1, 5),
 		"time":       append(point(nil, Stats, math.MaxUint32, 1, 0)[:9], 0xff, 0, 0, 0, 0, 0, 0, 0),
 	} {
 		_, t1 := ParseTrade(k)
@@ -203,7 +203,7 @@ func TestRanges(t *testing.T) {
 		Keyframes: func(m uint32, _ uint8, a, b int64) (Range, error) { return KeyframeRange(m, a, b) },
 		Stats:     func(m uint32, _ uint8, a, b int64) (Range, error) { return StatRange(m, a, b) },
 		Funding:   func(m uint32, _ uint8, a, b int64) (Range, error) { return FundingRange(m, a, b) },
-		Candles:   func(m uint32, s uint8, a, b int64) (Range, error) { return CandleRange(Resolution(s%3), m, a, b) },
+		Candles:   func(m uint32, s uint8, a, b int64) (Range, error) { return CandleRange(Resolution(s%6), m, a, b) },
 		Gaps:      func(m uint32, s uint8, a, b int64) (Range, error) { return GapRange(m, s, a, b) },
 		Coverage:  func(m uint32, s uint8, a, b int64) (Range, error) { return HeldRange(s, m, a, b) },
 	}

@@ -159,7 +159,7 @@ func parsePoint(k []byte, f Family) (p PointKey, bucket uint32, r reader) {
 func ParseCandle(k []byte) (CandleKey, error) {
 	r := open(k, Candles, 18)
 	c := CandleKey{Resolution: Resolution(r.u8())}
-	r.bad = r.bad || c.Resolution > Daily
+	r.bad = r.bad || c.Resolution > GivenDaily
 	span := r.u32()
 	c.Market = r.u32()
 	c.Time = r.time()

@@ -53,6 +53,8 @@ type Disk struct {
 
 	mu     sync.Mutex
 	faults map[string]error // suffix of the path -> what writes to it return
+
+	onWrite func(path string) error
 }
 
 // NewDisk returns an empty disk.
@@ -101,6 +103,14 @@ func (d *Disk) inject(op errorfs.Op) error {
 		return nil
 	}
 	d.mu.Lock()
+	ask := d.onWrite
+	d.mu.Unlock()
+	if ask != nil {
+		if err := ask(op.Path); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
 	defer d.mu.Unlock()
 	for suffix, err := range d.faults {
 		if strings.HasSuffix(op.Path, suffix) {
@@ -122,19 +132,7 @@ func (d *Disk) Crash(t testing.TB, unsyncedPercent int, seed uint64) *Disk {
 
 // TryOpen opens a store on the disk, in Dir where the options name no directory. The caller closes it.
 func (d *Disk) TryOpen(o kv.Options) (*kv.Store, error) {
-	if o.Dir == "" {
-		o.Dir = Dir
-	}
-	if o.CacheBytes == 0 {
-		o.CacheBytes = 8 << 20
-	}
-	if o.MemTableBytes == 0 {
-		o.MemTableBytes = 4 << 20
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	s, err := kv.Open(kv.WithFS(o, d.fs))
+	s, err := kv.Open(d.Options(o))
 	if err == nil {
 		disks.Store(s, d)
 	}
@@ -156,4 +154,50 @@ func (d *Disk) Open(t testing.TB, o kv.Options) *kv.Store {
 		}
 	})
 	return s
+}
+
+// OpenCopy opens a checkpoint on the disk to be read, and closes it when the test ends.
+func (d *Disk) OpenCopy(t testing.TB, o kv.Options) *kv.Store {
+	t.Helper()
+	s, err := kv.OpenCopy(d.Options(o))
+	if err != nil {
+		t.Fatalf("open copy: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close copy: %v", err)
+		}
+	})
+	return s
+}
+
+// Options returns the options of a store on the disk, in Dir where they name no directory.
+func (d *Disk) Options(o kv.Options) kv.Options {
+	if o.Dir == "" {
+		o.Dir = Dir
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 8 << 20
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = 4 << 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return kv.WithFS(o, d.fs)
+}
+
+// Exists tells whether something lies at a path of the disk.
+func (d *Disk) Exists(path string) bool {
+	_, err := d.mem.Stat(path)
+	return err == nil
+}
+
+// OnWrite makes every write to the disk ask f first, with its path; an error of f is what the write returns. nil ends
+// that.
+func (d *Disk) OnWrite(f func(path string) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onWrite = f
 }

@@ -25,6 +25,8 @@ type RawRow struct {
 	Type     string // market_type
 	Exchange string
 	Active   bool // status
+	// DailyTrades is daily_trades_count, which the stream does not tell; -1 where there is none.
+	DailyTrades int64
 
 	text  []byte
 	slots []slot
@@ -86,7 +88,7 @@ func (a *RawAnswer) rows(s *scanner, m *rawMember) {
 			m.rows, m.text = nil, append(m.text, s.data[v.from:v.to]...)
 			return
 		}
-		r := RawRow{List: m.name, Native: -1}
+		r := RawRow{List: m.name, Native: -1, DailyTrades: -1}
 		if r.read(s); s.err != nil {
 			return
 		}
@@ -122,6 +124,11 @@ func (r *RawRow) read(s *scanner) {
 			v := s.raw()
 			if s.err != nil {
 				return
+			}
+			if string(name) == "daily_trades_count" {
+				if n, ok := signed(s.data[v.from:v.to]); ok {
+					r.DailyTrades = n
+				}
 			}
 			if c := s.data[v.from]; isLive && (c == '"' || c == '-' || c-'0' <= 9) {
 				r.slots = append(r.slots, slot{from: v.from - from, to: v.to - from, member: live, quoted: c == '"'})

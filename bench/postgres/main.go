@@ -1,0 +1,262 @@
+// Command postgres compares the store and the server with PostgreSQL: the same record of ten million trades in both, the
+// same questions over loopback, in turns. It makes both stores, runs a process for each that answers, and prints a table.
+// It measures and owns nothing else; run it by the script beside it.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	role, dir, url, bin, profile string
+	trades, connections, rounds  int
+	span                         time.Duration
+	seed                         uint64
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.trades, "trades", 10_000_000, "trades in the record")
+	flag.IntVar(&o.connections, "connections", 4, "connections that ask, and that the thin handler has to PostgreSQL")
+	flag.IntVar(&o.rounds, "rounds", 5, "turns of each server")
+	flag.DurationVar(&o.span, "span", 3*time.Second, "length of a turn")
+	flag.Uint64Var(&o.seed, "seed", 1, "seed of the record and the questions")
+	flag.StringVar(&o.bin, "bin", "", "directory of initdb and postgres")
+	flag.StringVar(&o.dir, "dir", "", "directory for both stores; empty: a temporary one")
+	flag.StringVar(&o.profile, "profile", "", "file for the processor profile of our server")
+	quick := flag.Bool("quick", false, "a million trades and short turns")
+	flag.StringVar(&o.role, "role", "", "of a child process")
+	flag.StringVar(&o.url, "url", "", "of a child process")
+	flag.Parse()
+	if *quick {
+		o.trades, o.rounds, o.span = 1_000_000, 3, time.Second
+	}
+	run := compare
+	switch o.role {
+	case "store":
+		run = func(context.Context, *options) error { return serveStore(o.dir, o.profile) }
+	case "thin":
+		run = func(context.Context, *options) error { return serveThin(o.url, o.connections) }
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, &o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench/postgres:", err)
+		os.Exit(1)
+	}
+}
+
+// unprivileged returns the user that PostgreSQL runs as where we are root, which it refuses.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, uerr := strconv.ParseUint(u.Uid, 10, 32)
+		gid, gerr := strconv.ParseUint(u.Gid, 10, 32)
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(uerr, gerr)
+	}
+	return nil, errors.New("there is no user postgres or nobody to run PostgreSQL as")
+}
+
+func progress(what string, began time.Time) {
+	fmt.Fprintf(os.Stderr, "%-24s %6.1f s\n", what, time.Since(began).Seconds())
+}
+
+func compare(ctx context.Context, o *options) (err error) {
+	dir, err := os.MkdirTemp(o.dir, "hyperlight-postgres-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o711); err != nil { // the cluster's own directory lies below it
+		return err
+	}
+	as, err := unprivileged()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	c, err := startCluster(o.bin, filepath.Join(dir, "pg"), as)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.stop()) }()
+	if err := c.run(ctx, schema); err != nil {
+		return err
+	}
+	progress("cluster", began)
+	store := filepath.Join(dir, "store")
+	if err := fill(ctx, store, c, o.trades, o.seed); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	ours, err := startChild(self, "-role", "store", "-dir", store, "-profile", o.profile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ours.stop()) }()
+	theirs, err := startChild(self, "-role", "thin", "-url", c.url, "-connections", strconv.Itoa(o.connections))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, theirs.stop()) }()
+
+	fmt.Printf("| question | bytes | rows | | requests/s | p50 ms | p99 ms | times PostgreSQL |\n|---|---|---|---|---|---|---|---|\n")
+	for i := range questions {
+		if err := measure(o, &questions[i], ours.addr, theirs.addr); err != nil {
+			return err
+		}
+	}
+	size, err := c.size(ctx, "trades")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\ntrades with indexes: PostgreSQL %.0f bytes each; ours, with candles and books, %.1f\n",
+		float64(size)/float64(o.trades), float64(diskUse(store))/float64(o.trades))
+	return measureDrop(o, ours, store)
+}
+
+// measure lets both servers work in turns and prints the medians of their turns.
+func measure(o *options, q *question, ours, theirs string) error {
+	size, rows, err := same(ours, theirs, q, 100)
+	if err != nil {
+		return err
+	}
+	var rounds [2][]round
+	var all [2][]*asker
+	for i, addr := range []string{ours, theirs} {
+		if all[i], err = dial(addr, o.connections, o.seed+7); err != nil {
+			return err
+		}
+		defer func() {
+			for _, a := range all[i] {
+				_ = a.conn.Close()
+			}
+		}()
+		if _, err := load(all[i], q, o.span); err != nil { // warm-up
+			return err
+		}
+	}
+	for range o.rounds {
+		for i := range all {
+			r, err := load(all[i], q, o.span)
+			if err != nil {
+				return err
+			}
+			rounds[i] = append(rounds[i], r)
+		}
+	}
+	a, b := median(rounds[0]), median(rounds[1])
+	fmt.Printf("| %s | %d | %d | hyperlight | %.0f | %.2f | %.2f | %.1f |\n", q.name, size, rows, a.rate, millis(a.p50), millis(a.p99), a.rate/b.rate)
+	fmt.Printf("| | | | PostgreSQL | %.0f | %.2f | %.2f | |\n", b.rate, millis(b.p50), millis(b.p99))
+	return nil
+}
+
+func median(rounds []round) (m round) {
+	mid := func(value func(round) float64) float64 {
+		var all []float64
+		for _, r := range rounds {
+			all = append(all, value(r))
+		}
+		slices.Sort(all)
+		return all[len(all)/2]
+	}
+	m.rate = mid(func(r round) float64 { return r.rate })
+	m.p50 = time.Duration(mid(func(r round) float64 { return float64(r.p50) }))
+	m.p99 = time.Duration(mid(func(r round) float64 { return float64(r.p99) }))
+	return m
+}
+
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// measureDrop asks for trades while a quarter of the record is deleted, and prints how long the answers took before and
+// meanwhile, and what the disk holds.
+func measureDrop(o *options, ours *child, store string) error {
+	all, err := dial(ours.addr, o.connections, o.seed+8)
+	if err != nil {
+		return err
+	}
+	q := &questions[0]
+	quiet, err := load(all, q, o.span)
+	if err != nil {
+		return err
+	}
+	before := diskUse(store)
+	dropped := make(chan error, 1)
+	go func() {
+		_, err := ours.in.Write([]byte("drop\n"))
+		if err == nil {
+			_, err = ours.out.ReadString('\n')
+		}
+		dropped <- err
+	}()
+	busy, err := load(all, q, 15*time.Second)
+	if err := errors.Join(err, <-dropped); err != nil {
+		return err
+	}
+	after := diskUse(store)
+	fmt.Printf("a day of %d dropped: %.0f MB, then %.0f MB; p99 of reads before %.2f ms, in the 15 s after %.2f ms, the slowest %.1f ms\n",
+		days, float64(before)/1e6, float64(after)/1e6, millis(quiet.p99), millis(busy.p99), millis(busy.max))
+	return nil
+}
+
+// child is a process that answers.
+type child struct {
+	cmd  *exec.Cmd
+	addr string
+	in   interface {
+		Write([]byte) (int, error)
+		Close() error
+	}
+	out *bufio.Reader
+}
+
+func startChild(self string, args ...string) (*child, error) {
+	cmd := exec.Command(self, args...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	c := &child{cmd: cmd, in: in, out: bufio.NewReader(out)}
+	line, err := c.out.ReadString('\n')
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s did not start: %w", args[1], err), c.stop())
+	}
+	c.addr = strings.TrimSpace(line)
+	return c, nil
+}
+
+func (c *child) stop() error {
+	_ = c.in.Close()
+	return c.cmd.Wait()
+}
