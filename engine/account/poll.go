@@ -1,0 +1,123 @@
+package account
+
+import (
+	"slices"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+)
+
+// Polled takes a whole account as the venue told it: every member of the row but Source and the positions' Trade. Polled
+// is when the venue was asked. Positions that a later trade told stay as that trade left them; a disagreement about any
+// other is counted, and the poll wins.
+func (t *Tracker) Polled(row *model.Account) {
+	s := t.shard(row.ID)
+	s.mu.Lock()
+	a, _ := s.row(row.ID)
+	if row.Polled < a.Polled {
+		s.mu.Unlock()
+		return // answers may overtake one another
+	}
+	positions := a.Positions
+	source := model.SourcePoll
+	if a.Source == model.SourceStream || a.Source == model.SourceBoth {
+		source = model.SourceBoth
+	}
+	asOf := max(a.AsOf, row.Polled)
+	*a = *row
+	a.Positions, a.Source, a.AsOf = positions, source, asOf
+	for i := range row.Positions {
+		t.merge(a, &row.Positions[i], row.Polled)
+	}
+	// A position that the venue no longer lists is flat.
+	for i := range a.Positions {
+		p := &a.Positions[i]
+		if p.Size != 0 && p.AsOf <= row.Polled && !lists(row.Positions, p.Market) {
+			if p.Trade != 0 {
+				disagreedPolls.Inc()
+			}
+			*p = model.Position{Market: p.Market, Epoch: p.Epoch, Realized: p.Realized, Trade: p.Trade, AsOf: row.Polled}
+		}
+	}
+	s.mu.Unlock()
+	t.owners.own(row.Address, row.ID)
+	t.changed(row.ID)
+}
+
+// PolledPositions takes some positions of an account as the venue's channel told them at a moment; others stay.
+func (t *Tracker) PolledPositions(id model.AccountID, rows []model.Position, at model.Millis) {
+	s := t.shard(id)
+	s.mu.Lock()
+	a, _ := s.row(id)
+	for i := range rows {
+		t.merge(a, &rows[i], at)
+	}
+	if a.Source == model.SourceStream {
+		a.Source = model.SourceBoth
+	} else if a.Source == model.SourceNone {
+		a.Source = model.SourcePoll
+	}
+	a.AsOf = max(a.AsOf, at)
+	s.mu.Unlock()
+	t.changed(id)
+}
+
+func lists(ps []model.Position, m model.MarketID) bool {
+	return slices.ContainsFunc(ps, func(p model.Position) bool { return p.Market == m })
+}
+
+// merge puts a polled position into an account, unless a trade after the poll has told a newer one. Numbers that only
+// polls tell are taken in any case.
+func (t *Tracker) merge(a *model.Account, polled *model.Position, at model.Millis) {
+	p := touch(a, polled.Market)
+	if p.Trade != 0 && p.AsOf > at {
+		p.Isolated, p.Allocated, p.FundingPaid = polled.Isolated, polled.Allocated, polled.FundingPaid
+		p.OpenOrders, p.Pending, p.Tied = polled.OpenOrders, polled.Pending, polled.Tied
+		return
+	}
+	if p.Trade != 0 && !t.sameSize(p, polled) {
+		disagreedPolls.Inc()
+	}
+	trade := p.Trade
+	*p = *polled
+	p.Trade, p.AsOf = trade, at
+}
+
+func (t *Tracker) sameSize(a, b *model.Position) bool {
+	if a.Epoch == b.Epoch {
+		return a.Size == b.Size
+	}
+	m, ok := t.o.Markets(a.Market)
+	if !ok {
+		return false
+	}
+	_, sa := m.ScaleAt(a.Epoch)
+	_, sb := m.ScaleAt(b.Epoch)
+	return num.Decimal{Mant: int64(a.Size), Scale: sa}.Cmp(num.Decimal{Mant: int64(b.Size), Scale: sb}) == 0
+}
+
+// Missing notes that the venue does not know an account, at a moment.
+func (t *Tracker) Missing(id model.AccountID, at model.Millis) {
+	s := t.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.accounts[id] != nil {
+		return // it traded: the venue will know it again
+	}
+	if len(s.foreign) >= maxForeign {
+		clear(s.foreign)
+	}
+	s.foreign[id] = at
+}
+
+// maxForeign bounds the indices of a shard that are remembered as unknown to the venue; a stranger may ask for any.
+const maxForeign = 1024
+
+// IsMissing returns when the venue said that it does not know an account; false where it never did.
+func (t *Tracker) IsMissing(id model.AccountID) (model.Millis, bool) {
+	s := t.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.foreign[id]
+	return at, ok
+}
