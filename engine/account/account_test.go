@@ -267,4 +267,3 @@ func TestChanges(t *testing.T) {
 		t.Errorf("a known account changed by being seen: %v", ids)
 	}
 }
-

@@ -1,0 +1,151 @@
+package exposure
+
+import (
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+	"hyperlight/engine/risk"
+)
+
+// pass is one computation over all accounts.
+type pass struct {
+	d       *Desk
+	now     model.Millis
+	rules   map[model.MarketID]risk.Market
+	markets map[model.MarketID]*marketPass
+	sorted  [sorts]*top[Total]
+}
+
+// marketPass is what a pass gathers about one market.
+type marketPass struct {
+	market  *Market
+	kept    *marketMap
+	seen    map[model.AccountID]struct{} // of the entries that the map had
+	added   []risk.Entry
+	gone    map[model.AccountID]struct{}
+	holders [holderLists]*top[Holder]
+}
+
+func newPass(d *Desk, now model.Millis) *pass {
+	p := &pass{d: d, now: now, rules: map[model.MarketID]risk.Market{}, markets: map[model.MarketID]*marketPass{}}
+	for _, m := range d.o.Markets() {
+		s, _ := d.o.Stats(m.ID)
+		if s == nil || s.Has&model.HasMark == 0 {
+			continue
+		}
+		r := risk.Market{Info: m, Mark: s.Mark}
+		if !r.Known() {
+			continue
+		}
+		p.rules[m.ID] = r
+		mp := &marketPass{
+			market: &Market{Info: m, Mark: s.Mark, At: now, OpenInterest: s.OpenInterest, HasOpenInterest: s.Has&model.HasOpenInterest != 0},
+			seen:   map[model.AccountID]struct{}{}, gone: map[model.AccountID]struct{}{},
+		}
+		if mp.kept = d.maps[m.ID]; mp.kept == nil || mp.kept.current.SizeScale != m.SizeScale {
+			mp.kept = &marketMap{current: risk.NewMap(m.SizeScale, nil), entries: map[model.AccountID]risk.Entry{}}
+			d.maps[m.ID] = mp.kept
+		}
+		for i := range mp.holders {
+			mp.holders[i] = newTop(d.o.Rows, largerHolder)
+		}
+		p.markets[m.ID] = mp
+	}
+	for i := range p.sorted {
+		p.sorted[i] = newTop(d.o.Rows, largerTotal(Sort(i)))
+	}
+	return p
+}
+
+func (p *pass) market(id model.MarketID) (risk.Market, bool) {
+	m, ok := p.rules[id]
+	return m, ok
+}
+
+// add takes an account's assessment in; neither is kept.
+func (p *pass) add(a *model.Account, s *risk.Assessment) {
+	for i := range s.Exposures {
+		e := &s.Exposures[i]
+		mp := p.markets[e.Position.Market]
+		size, ok := sizeAt(e, mp.market.Info)
+		if !ok {
+			continue
+		}
+		if size > 0 {
+			mp.market.Tracked += size
+		}
+		price, hasPrice := e.Price()
+		h := Holder{
+			Account: a.ID, Index: a.Index, Address: a.Address, Size: size, Value: e.Notional, Entry: e.Position.Entry, Profit: e.Profit,
+			Price: price, HasPrice: hasPrice,
+		}
+		mp.holders[HoldersAll].add(h)
+		if size > 0 {
+			mp.holders[HoldersLong].add(h)
+		} else {
+			mp.holders[HoldersShort].add(h)
+		}
+		if entry, ok := e.Entry(a.ID, mp.market.Info.SizeScale); ok {
+			mp.add(entry)
+		}
+	}
+	p.rank(a, s)
+}
+
+func sizeAt(e *risk.Exposure, m *model.Market) (num.Size, bool) {
+	_, from := m.ScaleAt(e.Position.Epoch)
+	size, err := num.Rescale(int64(e.Position.Size), from, m.SizeScale)
+	return num.Size(size), err == nil
+}
+
+// add notes an account's entry, and whether the map has to change for it.
+func (mp *marketPass) add(e risk.Entry) {
+	old, had := mp.kept.entries[e.Account]
+	if had {
+		mp.seen[e.Account] = struct{}{}
+		if old == e {
+			return
+		}
+		mp.gone[e.Account] = struct{}{}
+	}
+	mp.added = append(mp.added, e)
+}
+
+// finish makes the snapshot.
+func (p *pass) finish() *Snapshot {
+	s := &Snapshot{At: p.now, Accounts: p.d.o.Accounts.Known(), markets: make(map[model.MarketID]*Market, len(p.markets))}
+	for id, mp := range p.markets {
+		mp.finish()
+		s.markets[id] = mp.market
+	}
+	for id := range p.d.maps {
+		if p.markets[id] == nil {
+			delete(p.d.maps, id)
+		}
+	}
+	for i := range p.sorted {
+		s.rankings[i] = p.sorted[i].sorted()
+	}
+	return s
+}
+
+func (mp *marketPass) finish() {
+	k := mp.kept
+	for id := range k.entries {
+		if _, ok := mp.seen[id]; !ok {
+			mp.gone[id] = struct{}{}
+		}
+	}
+	if len(mp.gone)+len(mp.added) > 0 {
+		for id := range mp.gone {
+			delete(k.entries, id)
+		}
+		for _, e := range mp.added {
+			k.entries[e.Account] = e
+		}
+		k.current = k.current.With(func(id model.AccountID) bool { _, ok := mp.gone[id]; return ok }, mp.added)
+	}
+	mp.market.Map = k.current
+	for i := range mp.holders {
+		mp.market.holders[i] = mp.holders[i].sorted()
+	}
+}
