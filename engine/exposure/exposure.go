@@ -47,13 +47,6 @@ type Desk struct {
 	// Of the computing goroutine:
 	started bool
 	open    map[model.AccountID]struct{} // accounts with an open position or with collateral
-	maps    map[model.MarketID]*marketMap
-}
-
-// marketMap is what the last step made of a market: the entries, so that the next one changes only what changed.
-type marketMap struct {
-	current *risk.Map
-	entries map[model.AccountID]risk.Entry
 }
 
 // New returns a desk that follows the table from now on.
@@ -61,7 +54,7 @@ func New(o Options) *Desk {
 	if o.Rows <= 0 {
 		o.Rows = defaultRows
 	}
-	d := &Desk{o: o, changes: o.Accounts.Follow(), open: map[model.AccountID]struct{}{}, maps: map[model.MarketID]*marketMap{}}
+	d := &Desk{o: o, changes: o.Accounts.Follow(), open: map[model.AccountID]struct{}{}}
 	d.latest.Store(&Snapshot{markets: map[model.MarketID]*Market{}})
 	d.forms.Store(&forms{})
 	return d
@@ -109,7 +102,9 @@ type Market struct {
 // Market returns a market's part, nil where it has no mark price or was not there.
 func (s *Snapshot) Market(id model.MarketID) *Market { return s.markets[id] }
 
-// Step computes a new snapshot and publishes it. It costs one pass over the accounts with something at risk.
+// Step computes a new snapshot and publishes it. It costs one pass over the accounts with something at risk, and makes
+// the maps anew: a mark that moved moves the liquidation prices of every account with positions in several markets, and
+// changing a map entry by entry was slower than sorting it.
 func (d *Desk) Step() *Snapshot {
 	now := model.Millis(d.o.Now().UnixMilli())
 	d.follow()

@@ -18,10 +18,7 @@ type pass struct {
 // marketPass is what a pass gathers about one market.
 type marketPass struct {
 	market  *Market
-	kept    *marketMap
-	seen    map[model.AccountID]struct{} // of the entries that the map had
-	added   []risk.Entry
-	gone    map[model.AccountID]struct{}
+	entries []risk.Entry
 	holders [holderLists]*top[Holder]
 }
 
@@ -39,11 +36,10 @@ func newPass(d *Desk, now model.Millis) *pass {
 		p.rules[m.ID] = r
 		mp := &marketPass{
 			market: &Market{Info: m, Mark: s.Mark, At: now, OpenInterest: s.OpenInterest, HasOpenInterest: s.Has&model.HasOpenInterest != 0},
-			seen:   map[model.AccountID]struct{}{}, gone: map[model.AccountID]struct{}{},
 		}
-		if mp.kept = d.maps[m.ID]; mp.kept == nil || mp.kept.current.SizeScale != m.SizeScale {
-			mp.kept = &marketMap{current: risk.NewMap(m.SizeScale, nil), entries: map[model.AccountID]risk.Entry{}}
-			d.maps[m.ID] = mp.kept
+		if last := d.latest.Load().Market(m.ID); last != nil {
+			long, short := last.Map.Total()
+			mp.entries = make([]risk.Entry, 0, long.Count+short.Count+16)
 		}
 		for i := range mp.holders {
 			mp.holders[i] = newTop(d.o.Rows, largerHolder)
@@ -85,7 +81,7 @@ func (p *pass) add(a *model.Account, s *risk.Assessment) {
 			mp.holders[HoldersShort].add(h)
 		}
 		if entry, ok := e.Entry(a.ID, mp.market.Info.SizeScale); ok {
-			mp.add(entry)
+			mp.entries = append(mp.entries, entry)
 		}
 	}
 	p.rank(a, s)
@@ -97,30 +93,12 @@ func sizeAt(e *risk.Exposure, m *model.Market) (num.Size, bool) {
 	return num.Size(size), err == nil
 }
 
-// add notes an account's entry, and whether the map has to change for it.
-func (mp *marketPass) add(e risk.Entry) {
-	old, had := mp.kept.entries[e.Account]
-	if had {
-		mp.seen[e.Account] = struct{}{}
-		if old == e {
-			return
-		}
-		mp.gone[e.Account] = struct{}{}
-	}
-	mp.added = append(mp.added, e)
-}
-
 // finish makes the snapshot.
 func (p *pass) finish() *Snapshot {
 	s := &Snapshot{At: p.now, Accounts: p.d.o.Accounts.Known(), markets: make(map[model.MarketID]*Market, len(p.markets))}
 	for id, mp := range p.markets {
 		mp.finish()
 		s.markets[id] = mp.market
-	}
-	for id := range p.d.maps {
-		if p.markets[id] == nil {
-			delete(p.d.maps, id)
-		}
 	}
 	for i := range p.sorted {
 		s.rankings[i] = p.sorted[i].sorted()
@@ -129,22 +107,7 @@ func (p *pass) finish() *Snapshot {
 }
 
 func (mp *marketPass) finish() {
-	k := mp.kept
-	for id := range k.entries {
-		if _, ok := mp.seen[id]; !ok {
-			mp.gone[id] = struct{}{}
-		}
-	}
-	if len(mp.gone)+len(mp.added) > 0 {
-		for id := range mp.gone {
-			delete(k.entries, id)
-		}
-		for _, e := range mp.added {
-			k.entries[e.Account] = e
-		}
-		k.current = k.current.With(func(id model.AccountID) bool { _, ok := mp.gone[id]; return ok }, mp.added)
-	}
-	mp.market.Map = k.current
+	mp.market.Map = risk.NewMap(mp.market.Info.SizeScale, mp.entries)
 	for i := range mp.holders {
 		mp.market.holders[i] = mp.holders[i].sorted()
 	}

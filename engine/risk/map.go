@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
 
@@ -36,9 +35,16 @@ func (s Sum) minus(o Sum) Sum {
 // NewMap returns the map of the entries, in any order; they are copied.
 func NewMap(sizeScale uint8, entries []Entry) *Map {
 	m := &Map{SizeScale: sizeScale}
-	for _, e := range entries {
-		s := m.of(e.Long)
-		s.entries = append(s.entries, e)
+	longs := 0
+	for i := range entries {
+		if entries[i].Long {
+			longs++
+		}
+	}
+	m.long.entries, m.short.entries = make([]Entry, 0, longs), make([]Entry, 0, len(entries)-longs)
+	for i := range entries {
+		s := m.of(entries[i].Long)
+		s.entries = append(s.entries, entries[i])
 	}
 	for _, s := range []*side{&m.long, &m.short} {
 		slices.SortFunc(s.entries, compareEntries)
@@ -49,37 +55,6 @@ func NewMap(sizeScale uint8, entries []Entry) *Map {
 
 func compareEntries(a, b Entry) int {
 	return cmp.Or(cmp.Compare(a.Price, b.Price), cmp.Compare(a.Account, b.Account))
-}
-
-// With returns the map without the entries of the accounts that gone tells, and with the added ones. It costs one pass
-// over the map and a sort of what is added.
-func (m *Map) With(gone func(model.AccountID) bool, added []Entry) *Map {
-	n := &Map{SizeScale: m.SizeScale}
-	added = slices.Clone(added)
-	slices.SortFunc(added, compareEntries)
-	for _, long := range []bool{true, false} {
-		from, to := m.of(long), n.of(long)
-		to.entries = make([]Entry, 0, len(from.entries)+len(added))
-		next := 0
-		take := func(before *Entry) {
-			for ; next < len(added) && (before == nil || compareEntries(added[next], *before) < 0); next++ {
-				if added[next].Long == long {
-					to.entries = append(to.entries, added[next])
-				}
-			}
-		}
-		for i := range from.entries {
-			e := &from.entries[i]
-			if gone(e.Account) {
-				continue
-			}
-			take(e)
-			to.entries = append(to.entries, *e)
-		}
-		take(nil)
-		to.sum()
-	}
-	return n
 }
 
 func (m *Map) of(long bool) *side {

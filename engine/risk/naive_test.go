@@ -126,42 +126,6 @@ func TestHeatmapEqualsNaive(t *testing.T) {
 	})
 }
 
-// A map changed step by step is the map made anew.
-func TestMapChangesEqualNew(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		const mark = 3_000e8
-		all := drawEntries(t, mark)
-		m := NewMap(4, all)
-		for range rapid.IntRange(1, 4).Draw(t, "changes") {
-			gone := map[model.AccountID]bool{}
-			for range rapid.IntRange(0, 5).Draw(t, "gone") {
-				gone[model.AccountID(rapid.IntRange(1, 20).Draw(t, "account"))] = true
-			}
-			var kept []Entry
-			for _, e := range all {
-				if !gone[e.Account] {
-					kept = append(kept, e)
-				}
-			}
-			added := drawEntries(t, mark)
-			all = append(kept, added...)
-			m = m.With(func(id model.AccountID) bool { return gone[id] }, added)
-		}
-		want := NewMap(4, all)
-		for price := range all {
-			p := all[price].Price
-			if m.long.between(0, p) != want.long.between(0, p) || m.short.between(0, p+1) != want.short.between(0, p+1) {
-				t.Fatalf("sums up to %d differ", p)
-			}
-		}
-		gotLong, gotShort := m.Total()
-		wantLong, wantShort := want.Total()
-		if gotLong != wantLong || gotShort != wantShort {
-			t.Fatalf("totals %v %v, want %v %v", gotLong, gotShort, wantLong, wantShort)
-		}
-	})
-}
-
 // naiveCascade follows the contract's five steps one position and one level at a time.
 func naiveCascade(entries []Entry, mark, trigger int64, levels []restingLevel, maxSteps int) Cascade {
 	down := trigger < mark
