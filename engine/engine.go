@@ -30,7 +30,7 @@ type Options struct {
 	History config.History
 	// Backfill says what is fetched of times that were not recorded; the zero value nothing.
 	Backfill config.Backfill
-	Relay   config.Relay
+	Relay    config.Relay
 	// Access says who may call what; the engine adds store and clock. Without a JWTSecret there are no users, only the
 	// local caller.
 	Access  access.Options
