@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
@@ -110,8 +111,11 @@ type marketsFunc func(model.MarketID) (*model.Market, bool)
 
 func isEmpty(c *record.Candle) bool { return c.Trades == 0 && c.High == 0 && c.Volume == 0 }
 
+// noFirst is the first trade of a candle that tells how many trades it has and not which.
+const noFirst = math.MaxUint64
+
 // isGiven tells a candle with a given one in it: its first trade is unknown, and mostly how many there are.
-func isGiven(c *record.Candle) bool { return c.FirstID == 0 }
+func isGiven(c *record.Candle) bool { return c.Trades == 0 || c.FirstID == noFirst }
 
 // mergeCandle adds o, of the same market, to c and keeps the time of c. The one on the narrower scale is brought to the
 // wider one. Where one of them is given, o must follow c in time.
@@ -155,7 +159,6 @@ func joinCandle(c, o *record.Candle, before bool, id model.MarketID, markets mar
 	if err != nil {
 		return err
 	}
-	c.FirstID = 0
 	if before {
 		c.Open = o.Open
 	} else {
@@ -165,9 +168,9 @@ func joinCandle(c, o *record.Candle, before bool, id model.MarketID, markets mar
 	c.Volume += o.Volume
 	c.QuoteVolume += o.QuoteVolume
 	if c.Trades == 0 || o.Trades == 0 {
-		c.Trades = 0
+		c.Trades, c.FirstID = 0, 0
 	} else {
-		c.Trades += o.Trades
+		c.Trades, c.FirstID = c.Trades+o.Trades, noFirst
 	}
 	return nil
 }
