@@ -3,7 +3,6 @@ package http
 import (
 	"time"
 
-	"hyperlight/engine/access"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 )
@@ -61,13 +60,7 @@ func (p *params) openWhole(s *span, grid history.Grid) {
 	if s.GivenFrom {
 		return
 	}
-	from := max(0, grid.Start(s.From))
-	if c := p.c; c.principal != nil {
-		if most := c.principal.Plan.HistoryDepthDays; most != access.Unlimited {
-			from = max(from, min(s.From, c.nowMillis()-model.Millis(most)*day))
-		}
-	}
-	s.From = from
+	s.From = max(0, grid.Start(s.From), min(s.From, p.c.reachOf(p.c.nowMillis())))
 }
 
 // bucketPage goes through the buckets of a range in the order of the page and writes those that are on it. With fill the
