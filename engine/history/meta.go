@@ -20,6 +20,9 @@ const (
 	metaKeep      = "retention" // keepState
 )
 
+// Heartbeat returns the last moment that the record covers, on the receive clock; 0 where nothing was recorded.
+func Heartbeat(s *kv.Store) (model.Micros, error) { return readMoment(s, metaHeartbeat) }
+
 func readMoment(s *kv.Store, name string) (t model.Micros, err error) {
 	err = s.Get(key.MetaRow(nil, name), func(v []byte) error {
 		t, err = record.DecodeMoment(v)
