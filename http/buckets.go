@@ -163,9 +163,10 @@ func (w *bucketPage[Row]) isHeld(t model.Millis) bool {
 	return heldWhole(w.held, max(t, w.span.From), min(t+w.grid.Length, w.span.To), w.now)
 }
 
-// heldWhole tells whether from <= t < to, as far as it lies in the past, is inside one held interval.
+// heldWhole tells whether from <= t < to, as far as it lies in the past, is inside one held interval;
+// of what lies in the future nothing is known.
 func heldWhole(held []history.Interval, from, to, now model.Millis) bool {
-	if from > now {
+	if from >= now {
 		return false
 	}
 	to = min(to, now)
