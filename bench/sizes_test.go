@@ -78,6 +78,31 @@ func TestBytesPerSecondBook(t *testing.T) {
 	atMost(t, "a thinned second of 40 levels", after.books/after.seconds, 50)
 }
 
+// BenchmarkSizes reports what TestBytesPerTrade and its like hold, of the venue's tape and of recordings of Binance.
+func BenchmarkSizes(b *testing.B) {
+	b.Run("tape", func(b *testing.B) {
+		o, _ := imported(b, feedtest.Recording(b, lighterTape), nil)
+		for b.Loop() {
+			z := measure(b, o, 0)
+			b.ReportMetric((z.head+z.core+z.candles+z.index)/z.trades, "core-B/trade")
+			b.ReportMetric((z.head+z.core+z.hash+z.rest+z.candles+z.index)/z.trades, "B/trade")
+		}
+		n, seconds := secondBooks(b, o, 1, 300)
+		b.ReportMetric(float64(n)/float64(seconds), "B/second")
+	})
+	b.Run("binance", func(b *testing.B) {
+		file, markets, counts := transcoded(b, "captures/binance-futures/btcusdt_20240718.gz", "captures/binance-futures/btcusdt_20240719.gz")
+		o, _ := imported(b, file, markets)
+		for b.Loop() {
+			z := measure(b, o, counts.Levels)
+			b.ReportMetric((z.head+z.core+z.hash+z.rest+z.candles+z.index)/z.trades, "B/trade")
+			b.ReportMetric((z.books+z.told)/z.levels, "B/level")
+		}
+		n, seconds := secondBooks(b, o, 2, 300)
+		b.ReportMetric(float64(n)/float64(seconds), "B/second")
+	})
+}
+
 // secondBooks puts the best levels of a market's book at each second into a store of their own, as thinning leaves them, and
 // returns the bytes of its book rows and the number of seconds.
 func secondBooks(tb testing.TB, o kv.Options, m model.MarketID, depth int) (bytes, seconds int) {
