@@ -173,9 +173,23 @@ func (g *rig) naiveDay(m int, now model.Millis) (text string, forced Forced) {
 	if last != nil {
 		moved := new(big.Rat).Sub(last, open)
 		moved.Quo(moved.Mul(moved, big.NewRat(100, 1)), open)
-		change = moved.FloatString(6)
+		change = halfEven(moved, changeScale)
 	}
 	return fmt.Sprintf("n=%d base=%d quote=%d low=%s high=%s last=%s change=%s", n, base, quote, ratText(low), ratText(high), ratText(last), change), forced
+}
+
+// halfEven writes a fraction with so many decimals.
+func halfEven(r *big.Rat, decimals int) string {
+	shift := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(decimals)), nil)
+	n := new(big.Int).Mul(r.Num(), shift)
+	q, rest := new(big.Int).DivMod(n, r.Denom(), new(big.Int)) // rounds down
+	switch twice := rest.Lsh(rest, 1); twice.Cmp(r.Denom()) {
+	case 1:
+		q.Add(q, big.NewInt(1))
+	case 0:
+		q.Add(q, big.NewInt(int64(q.Bit(0))))
+	}
+	return new(big.Rat).SetFrac(q, shift).FloatString(decimals)
 }
 
 func ratText(r *big.Rat) string {
@@ -197,7 +211,7 @@ func (d *Day) text() string {
 		d = &Day{From: d.From, Last: d.Last, HasLast: d.HasLast, Change: d.Change, HasChange: d.HasChange}
 	}
 	return fmt.Sprintf("n=%d base=%d quote=%d low=%s high=%s last=%s change=%s", d.Trades, d.Base.Mant, d.Quote,
-		decimalText(d.Low, d.Trades > 0, 4), decimalText(d.High, d.Trades > 0, 4), decimalText(d.Last, d.HasLast, 4), decimalText(d.Change, d.HasChange, 6))
+		decimalText(d.Low, d.Trades > 0, 4), decimalText(d.High, d.Trades > 0, 4), decimalText(d.Last, d.HasLast, 4), decimalText(d.Change, d.HasChange, changeScale))
 }
 
 // check compares every market's day with the recomputed one, where the ring says that it reaches back so far.

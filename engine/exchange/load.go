@@ -80,8 +80,9 @@ func (s *Statistics) load(ctx context.Context, m *model.Market, sp history.Span)
 		if err != nil {
 			return err
 		}
+		c.Trades = max(c.Trades, 1) // one of the venue's may not tell
 		r.mu.Lock()
-		r.before = lastTrade{minute: c.Time, id: c.LastID, price: c.Close, epoch: c.Epoch, known: true}
+		r.before.take(c.Time, &c)
 		r.version++
 		r.mu.Unlock()
 		break

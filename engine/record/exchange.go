@@ -69,3 +69,13 @@ func DecodeExchangeSums(b []byte) (ExchangeSums, error) {
 	}
 	return s, r.end("exchange sums")
 }
+
+// Market returns the sums of a market, nil where it is not among them.
+func (s *ExchangeSums) Market(id model.MarketID) *MarketSums {
+	for i := range s.Markets {
+		if s.Markets[i].Market == id {
+			return &s.Markets[i]
+		}
+	}
+	return nil
+}
