@@ -31,6 +31,9 @@ import (
 	"hyperlight/export"
 )
 
+// everything is the time that the recordings are from; candles and fundings are looked for month by month.
+var everything = history.Span{From: 1_735_689_600_000, To: 1_798_761_600_000}
+
 func importArchive(t testing.TB, dir string, o engine.ImportOptions) *engine.ImportReport {
 	t.Helper()
 	o.Store = storeOptions(dir)
@@ -119,7 +122,7 @@ func TestImportRecordedTrades(t *testing.T) {
 		defer store()
 		known, _ := reader.market(83)
 		var gotSize, gotUSD big.Rat
-		for tr, err := range reader.Trades(context.Background(), 83, history.Span{To: 1 << 50}, history.TradeQuery{Columns: record.All}) {
+		for tr, err := range reader.Trades(context.Background(), 83, everything, history.TradeQuery{Columns: record.All}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +136,7 @@ func TestImportRecordedTrades(t *testing.T) {
 		if gotSize.Cmp(&size) != 0 || gotUSD.Cmp(&usd) != 0 || buys != 0 {
 			t.Errorf("%s ASTER for %s USD came back of %s for %s; buys differ by %d", &gotSize, &gotUSD, &size, &usd, buys)
 		}
-		if ivs, err := reader.Coverage(context.Background(), model.KindTrades, 83, history.Span{To: 1 << 50}); err != nil || len(ivs) != 0 {
+		if ivs, err := reader.Coverage(context.Background(), model.KindTrades, 83, everything); err != nil || len(ivs) != 0 {
 			t.Errorf("an incomplete tape covers %v, %v", ivs, err)
 		}
 	}()
@@ -141,7 +144,7 @@ func TestImportRecordedTrades(t *testing.T) {
 	importArchive(t, dir, o)
 	reader, closeStore := openStore(t, dir)
 	defer closeStore()
-	ivs, err := reader.Coverage(context.Background(), model.KindTrades, 83, history.Span{To: 1 << 50})
+	ivs, err := reader.Coverage(context.Background(), model.KindTrades, 83, everything)
 	if err != nil || len(ivs) != 1 || ivs[0].From.Millis() != 1758223861522 || ivs[0].To.Millis() != 1758226315919 {
 		t.Errorf("a complete tape covers %v, %v", ivs, err)
 	}
@@ -201,9 +204,8 @@ func TestImportRecordedCandles(t *testing.T) {
 	if m.PriceScale != 4 || m.SizeScale != 2 {
 		t.Errorf("the market has %d price and %d size decimals; HYPE has 4 and 2", m.PriceScale, m.SizeScale)
 	}
-	all := history.Span{To: 1 << 50}
 	i := 0
-	for c, err := range reader.Candles(context.Background(), 24, time.Minute, all, false) {
+	for c, err := range reader.Candles(context.Background(), 24, time.Minute, everything, false) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,12 +219,12 @@ func TestImportRecordedCandles(t *testing.T) {
 	if i != 500 {
 		t.Errorf("%d candles, want 500", i)
 	}
-	ivs, err := reader.Coverage(context.Background(), model.KindCandles, 24, all)
+	ivs, err := reader.Coverage(context.Background(), model.KindCandles, 24, everything)
 	if err != nil || len(ivs) != 1 || int64(ivs[0].From.Millis()) != want.C[0].T || int64(ivs[0].To.Millis()) != want.C[499].T+60_000 {
 		t.Errorf("covered is %v, %v", ivs, err)
 	}
 	hours := 0
-	for c, err := range reader.Candles(context.Background(), 24, time.Hour, all, false) {
+	for c, err := range reader.Candles(context.Background(), 24, time.Hour, everything, false) {
 		if err != nil || c.Volume <= 0 {
 			t.Fatal(c, err)
 		}
@@ -282,7 +284,7 @@ func TestImportRecordedFundings(t *testing.T) {
 	defer closeStore()
 	var got int64
 	for _, id := range ids {
-		for f, err := range reader.Fundings(context.Background(), model.MarketID(id), history.Span{To: 1 << 50}) {
+		for f, err := range reader.Fundings(context.Background(), model.MarketID(id), everything) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -292,7 +294,7 @@ func TestImportRecordedFundings(t *testing.T) {
 	if percent := new(big.Rat).SetFrac64(got, 1e10); percent.Cmp(&sum) != 0 {
 		t.Errorf("rates add up to %s percent, want %s", percent.FloatString(10), sum.FloatString(10))
 	}
-	ivs, err := reader.Coverage(context.Background(), model.KindFunding, model.MarketID(ids["ETH"]), history.Span{To: 1 << 50})
+	ivs, err := reader.Coverage(context.Background(), model.KindFunding, model.MarketID(ids["ETH"]), everything)
 	if err != nil || len(ivs) != 1 || ivs[0].To-ivs[0].From != 24*3600*1e6 {
 		t.Errorf("24 hours in a row cover %v, %v", ivs, err)
 	}
@@ -305,7 +307,7 @@ func TestTradesRoundTrip(t *testing.T) {
 	var rows []model.Trade
 	reader, closeStore := openStore(t, source)
 	m, _ := reader.market(1)
-	for tr, err := range reader.Trades(context.Background(), 1, history.Span{To: 1 << 50}, history.TradeQuery{Columns: record.All}) {
+	for tr, err := range reader.Trades(context.Background(), 1, everything, history.TradeQuery{Columns: record.All}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -340,7 +342,7 @@ func TestTradesRoundTrip(t *testing.T) {
 				t.Fatalf("market is %+v", got)
 			}
 			i := 0
-			for tr, err := range reader.Trades(context.Background(), 1, history.Span{To: 1 << 50}, history.TradeQuery{Columns: record.All}) {
+			for tr, err := range reader.Trades(context.Background(), 1, everything, history.TradeQuery{Columns: record.All}) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -352,7 +354,7 @@ func TestTradesRoundTrip(t *testing.T) {
 			if i != len(rows) {
 				t.Errorf("%d trades came back of %d", i, len(rows))
 			}
-			ivs, err := reader.Coverage(context.Background(), model.KindTrades, 1, history.Span{To: 1 << 50})
+			ivs, err := reader.Coverage(context.Background(), model.KindTrades, 1, everything)
 			if lake := strings.HasSuffix(name, ".parquet"); err != nil || lake != (len(ivs) == 1) {
 				t.Errorf("covered is %v, %v", ivs, err)
 			}
@@ -451,7 +453,7 @@ func TestGapsCloseByWhatFillsThem(t *testing.T) {
 		t.Helper()
 		reader, closeStore := openStore(t, dir)
 		defer closeStore()
-		rows, err := reader.Gaps(context.Background(), []model.Kind{model.KindTrades}, nil, history.Span{To: 1 << 50})
+		rows, err := reader.Gaps(context.Background(), []model.Kind{model.KindTrades}, nil, everything)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -487,7 +489,7 @@ func TestGapsCloseByWhatFillsThem(t *testing.T) {
 	}
 	reader, closeStore := openStore(t, dir)
 	defer closeStore()
-	ivs, err := reader.Coverage(context.Background(), model.KindTrades, 7, history.Span{To: 1 << 50})
+	ivs, err := reader.Coverage(context.Background(), model.KindTrades, 7, everything)
 	if err != nil || len(ivs) != 1 {
 		t.Errorf("covered is %v, %v", ivs, err)
 	}
@@ -506,7 +508,7 @@ func TestArchiveWidensScales(t *testing.T) {
 		t.Fatalf("market is %+v", m)
 	}
 	var prices []string
-	for tr, err := range reader.Trades(context.Background(), 7, history.Span{To: 1 << 50}, history.TradeQuery{Columns: record.All}) {
+	for tr, err := range reader.Trades(context.Background(), 7, everything, history.TradeQuery{Columns: record.All}) {
 		if err != nil {
 			t.Fatal(err)
 		}
