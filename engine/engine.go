@@ -265,6 +265,6 @@ func retention(c config.History) history.Retention {
 	d := func(name string) time.Duration { return time.Duration(c.Retention[name]) }
 	return history.Retention{
 		Books: d("books"), Ticks: time.Duration(c.TickRetention), Stats: d("stats"), Trades: d("trades"),
-		Candles: d("candles"), Funding: d("funding"),
+		Candles: d("candles"), Funding: d("funding"), Heatmaps: d("heatmaps"), Accounts: d("accounts"),
 	}
 }

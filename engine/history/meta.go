@@ -54,7 +54,7 @@ type keepState struct {
 }
 
 // spans tells whether a family's buckets are spans of 64 days.
-func spans(f key.Family) bool { return f == key.Candles || f == key.Funding }
+func spans(f key.Family) bool { return f == key.Candles || f == key.Funding || f == key.Fills }
 
 // pinned tells whether a bucket of the family holds a pinned day.
 func (k *keepState) pinned(f key.Family, bucket uint32) bool {
