@@ -165,7 +165,8 @@ func serveREST(b *testing.B, r api.History, markets []*model.Market, now model.M
 	return ln.Addr().String()
 }
 
-// askREST has one client ask questions, each of which is answered by a 200, and reports how long it waited.
+// askREST has one client ask questions three times each, which are answered by a 200, and reports how long it waited. The
+// best of three leaves out what else the machine did: best-p99 is how long the slowest question in a hundred takes.
 func askREST(b *testing.B, addr string, path func() string) {
 	conn, err := net.Dial("tcp4", addr)
 	if err != nil {
@@ -173,10 +174,9 @@ func askREST(b *testing.B, addr string, path func() string) {
 	}
 	defer conn.Close()
 	r := bufio.NewReaderSize(conn, 64<<10)
-	ask := func() time.Duration {
-		question := "GET " + path() + " HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	ask := func(question string) time.Duration {
 		began := time.Now()
-		if _, err := conn.Write([]byte(question)); err != nil {
+		if _, err := conn.Write([]byte("GET " + question + " HTTP/1.1\r\nHost: localhost\r\n\r\n")); err != nil {
 			b.Fatal(err)
 		}
 		if err := SkipAnswer(r); err != nil {
@@ -185,22 +185,24 @@ func askREST(b *testing.B, addr string, path func() string) {
 		return time.Since(began)
 	}
 	for range 300 { // warm
-		ask()
+		ask(path())
 	}
-	var took []time.Duration
+	var took, best []time.Duration
 	used := cpuTime(b)
 	for b.Loop() {
-		took = append(took, ask())
+		question := path()
+		least := ask(question)
+		took = append(took, least)
+		for range 2 {
+			again := ask(question)
+			took, least = append(took, again), min(least, again)
+		}
+		best = append(best, least)
 	}
 	b.ReportMetric(float64(cpuTime(b)-used)/float64(len(took)), "cpu-ns/op")
 	reportLatency(b, took)
-}
-
-func reportLatency(b *testing.B, took []time.Duration) {
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)/2]), "p50-ns")
-	b.ReportMetric(float64(took[len(took)*99/100]), "p99-ns")
-	b.ReportMetric(0, "ns/op")
+	slices.Sort(best)
+	b.ReportMetric(float64(best[len(best)*99/100]), "best-p99-ns")
 }
 
 // cpuTime is what this process has used so far, the client's part included: beside other work it says more than the clock.
@@ -210,4 +212,11 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func reportLatency(b *testing.B, took []time.Duration) {
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2]), "p50-ns")
+	b.ReportMetric(float64(took[len(took)*99/100]), "p99-ns")
+	b.ReportMetric(0, "ns/op")
 }
