@@ -4,30 +4,77 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 
 	"hyperlight/config"
-	"hyperlight/engine/history"
+	"hyperlight/engine/check"
+	api "hyperlight/http"
 	"hyperlight/kv"
 )
 
-// runCheck opens the store, decodes every row and compares rows with indexes; deep also rebuilds books and candles.
-func runCheck(ctx context.Context, cfg *config.Config, log *slog.Logger, deep bool) (r *checkReport, err error) {
-	o := storeOptions(cfg, func(error) {})
-	o.Logger = log
-	store, err := kv.Open(o)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+// checkCache is the cache of a store that is read once from end to end.
+const checkCache = 64 << 20
 
-	findings, err := history.Check(ctx, store, deep)
+// openChecked opens what is checked, to be read only: the store itself under its lock, or, where a server holds it, a
+// copy of this moment that the server makes. done closes what was opened.
+func openChecked(ctx context.Context, cfg *config.Config, log *slog.Logger) (s *kv.Store, done func() error, err error) {
+	o := storeOptions(cfg, func(error) {})
+	o.Logger, o.CacheBytes, o.ReadOnly = log, checkCache, true
+	client, err := api.DialControl(cfg.ControlPath())
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, nil, failf(exitRefused, "run this as the user that runs the server", "%w", err)
+	case err != nil: // no server
+		// Opening a directory without a store must say so.
+		entries, err := os.ReadDir(o.Dir)
+		if err != nil {
+			return nil, nil, fmt.Errorf("open store: %w", err)
+		}
+		if len(entries) == 0 {
+			return nil, nil, failf(exitFailure, "name the right directory with --storage-dir", "open store: %s is empty", o.Dir)
+		}
+		if s, err = kv.Open(o); err != nil {
+			return nil, nil, err
+		}
+		return s, s.Close, nil
+	}
+	server := &operator{client.Answer, func() error { client.Close(); return nil }}
+	var copied api.ControlCheck
+	if err := server.run(ctx, "check/begin", "", struct{}{}, &copied); err != nil {
+		return nil, nil, errors.Join(err, server.close())
+	}
+	// The copy is removed also where this was interrupted.
+	remove := func() error {
+		return errors.Join(server.run(context.WithoutCancel(ctx), "check/end", "", copied, &copied), server.close())
+	}
+	o.Dir = copied.Path
+	if s, err = kv.OpenCopy(o); err != nil {
+		return nil, nil, errors.Join(err, remove())
+	}
+	return s, func() error { return errors.Join(s.Close(), remove()) }, nil
+}
+
+// runCheck looks through the store.
+func runCheck(ctx context.Context, cfg *config.Config, log *slog.Logger, o check.Options) (r *check.Report, err error) {
+	s, done, err := openChecked(ctx, cfg, log)
+	if errors.Is(err, kv.ErrDamaged) {
+		return &check.Report{Damage: []check.Damage{{File: storeOptions(cfg, nil).Dir, Problem: err.Error()}}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	r = &checkReport{Dir: o.Dir, Deep: deep, Damage: []damage{}}
-	for _, f := range findings {
-		r.Damage = append(r.Damage, damage{Key: hex.EncodeToString(f.Key), Problem: f.Problem})
+	defer func() { err = errors.Join(err, done()) }()
+	return check.Store(ctx, s, o)
+}
+
+// newCheckReport shows a report to the operator.
+func newCheckReport(dir string, deep bool, found *check.Report) *checkReport {
+	r := &checkReport{Dir: dir, Deep: deep, StoreFormat: found.Format, BlocksOnly: found.BlocksOnly, Damage: []damage{}}
+	for _, d := range found.Damage {
+		r.Damage = append(r.Damage, damage{File: d.File, Families: d.Families, Key: hex.EncodeToString(d.Key), Problem: d.Problem})
 	}
-	return r, nil
+	return r
 }

@@ -82,6 +82,8 @@ func (a *app) newRootCommand() *cobra.Command {
 		a.newUsageCommand(),
 		a.newConfigCommand(),
 		a.newCheckCommand(),
+		a.newBackupCommand(),
+		a.newRestoreCommand(),
 		a.newHealthCommand(),
 		a.newVersionCommand(),
 	)

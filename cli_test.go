@@ -219,7 +219,7 @@ func TestExamples(t *testing.T) {
 			return 0
 		case strings.HasPrefix(line, "hyperlight check"), strings.HasPrefix(line, "hyperlight replay"), strings.HasPrefix(line, "hyperlight key revoke"):
 			return 2
-		case strings.HasPrefix(line, "hyperlight user disable"):
+		case strings.HasPrefix(line, "hyperlight user disable"), strings.HasPrefix(line, "hyperlight restore"):
 			return 3
 		}
 		return 1

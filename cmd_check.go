@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -11,19 +10,24 @@ import (
 	"github.com/spf13/cobra"
 
 	"hyperlight/config"
+	"hyperlight/engine/check"
 )
 
-// checkReport is what a check of the store found.
+// checkReport is what a check of a store found.
 type checkReport struct {
-	Dir    string   `json:"dir"`
-	Deep   bool     `json:"deep"`
-	Damage []damage `json:"damage"`
+	Dir         string   `json:"dir"`
+	Deep        bool     `json:"deep"`
+	StoreFormat int      `json:"store_format"`
+	BlocksOnly  bool     `json:"blocks_only"` // the store has an older format: its rows were not looked at
+	Damage      []damage `json:"damage"`
 }
 
-// damage is one row that is wrong.
+// damage is a file or a row that is wrong.
 type damage struct {
-	Key     string `json:"key"` // hex
-	Problem string `json:"problem"`
+	File     string   `json:"file,omitempty"`
+	Families []string `json:"families,omitempty"`
+	Key      string   `json:"key"` // hex; "" of a file
+	Problem  string   `json:"problem"`
 }
 
 func (a *app) newCheckCommand() *cobra.Command {
@@ -31,8 +35,9 @@ func (a *app) newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the store for damage",
-		Long: "Check opens the store, decodes every row and compares rows with indexes. With --deep it also rebuilds\n" +
-			"every book and candle. It ends with 5 when something is damaged. No server may run on the store.",
+		Long: "Check reads every block of the store with its checksum, decodes every row and compares rows with indexes. With\n" +
+			"--deep it also rebuilds every book and candle. It changes nothing, and ends with 5 when something is damaged.\n" +
+			"While a server runs it looks at a copy of that moment, which the server makes of hard links.",
 		Example: "  hyperlight check --deep",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,38 +54,42 @@ func (a *app) newCheckCommand() *cobra.Command {
 }
 
 func (a *app) check(ctx context.Context, cfg *config.Config, deep bool) error {
-	// Opening a store makes one where there is none; a check must not.
-	dir := storeOptions(cfg, nil).Dir
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return fmt.Errorf("open store: %w", err)
-	}
-	if len(entries) == 0 {
-		return failf(exitFailure, "name the right directory with --storage-dir", "open store: %s is empty", dir)
-	}
-	level := slog.LevelWarn
+	level := slog.LevelError // what the store says of damage is in the report
 	if a.verbose {
 		level = slog.LevelDebug
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r, err := runCheck(ctx, cfg, newLogger(a.stderr, "text", level), deep)
+	found, err := a.look(deep, func(o check.Options) (*check.Report, error) {
+		return runCheck(ctx, cfg, newLogger(a.stderr, "text", level), o)
+	})
 	if err != nil {
 		return err
 	}
-	out := result{header: []string{"key", "problem"}, json: r}
-	for _, d := range r.Damage {
-		out.rows = append(out.rows, []string{d.Key, d.Problem})
-	}
+	dir := storeOptions(cfg, nil).Dir
+	return a.printDamage("store "+dir, newCheckReport(dir, deep, found),
+		"keep a copy of the directory before anything writes to it, then restore a backup or import again")
+}
+
+// printDamage prints a report and fails where it holds damage; what names the thing that was looked at.
+func (a *app) printDamage(what string, r *checkReport, hint string) error {
+	out := result{header: []string{"file", "families", "key", "problem"}, rows: damageRows(r.Damage), json: r}
 	if len(out.rows) > 0 || a.output != "table" {
 		if err := a.print(out); err != nil {
 			return err
 		}
 	}
-	if len(r.Damage) > 0 {
-		return failf(exitDamage, "keep a copy of the directory before anything writes to it, then restore a backup or import again",
-			"store %s has %d damaged rows", dir, len(r.Damage))
+	if n := len(r.Damage); n > 0 {
+		places := "places"
+		if n == 1 {
+			places = "place"
+		}
+		return failf(exitDamage, hint, "%s is damaged at %d %s", what, n, places)
 	}
-	a.say("store %s is sound", dir)
+	if r.BlocksOnly {
+		a.say("%s is sound block by block; its rows have format %d, which this version reads only after the first start on it", what, r.StoreFormat)
+		return nil
+	}
+	a.say("%s is sound", what)
 	return nil
 }

@@ -23,20 +23,18 @@ type importOptions struct {
 	Markets string // an orderBooks or orderBookDetails reply that names markets and their decimals; "" for none
 	List    bool   // print the imported days instead of importing
 	Unpin   string // FROM..TO: give imported days back to retention instead
+
+	archive archiveFlags
 }
 
 func (a *app) newImportCommand() *cobra.Command {
 	var options importOptions
 	cmd := &cobra.Command{
 		Use:   "import FILE... | --list | --unpin FROM..TO",
-		Short: "Load recorded Lighter frames into the store",
-		Long: "Import reads recordings (.ndjson, .jsonl, also .gz), one frame per line: bare, or wrapped as\n" +
-			`{"seq","recv_us","msg"} or {"captured_at","frame"}. The recording's own clock counts. A file` + "\n" +
-			"imported twice changes nothing; damaged lines are counted and left out. It ends with 1 when a file holds no\n" +
-			"frame at all, with 5 when one is cut short. No server may run on the store.\n\n" +
-			"Retention never deletes imported days: --list shows them, and --unpin lets it have those from FROM to TO,\n" +
-			"both included (UTC, YYYY-MM-DD); what is older than it allows goes at once.",
-		Example: "  hyperlight import recording.ndjson.gz",
+		Short: "Load recordings and archives into the store",
+		Long:  importHelp,
+		Example: "  hyperlight import recording.ndjson.gz\n" +
+			"  hyperlight import --dataset candles --resolution 1m --market 24 candles.csv",
 		Args: func(_ *cobra.Command, args []string) error {
 			switch manages := options.List || options.Unpin != ""; {
 			case options.List && options.Unpin != "":
@@ -45,6 +43,8 @@ func (a *app) newImportCommand() *cobra.Command {
 				return fmt.Errorf("unexpected argument %q", args[0])
 			case manages && options.Markets != "":
 				return errors.New("--markets belongs to an import")
+			case manages && options.archive.given():
+				return errors.New("--dataset, --market, --resolution, --complete and --held belong to an import")
 			case !manages && len(args) == 0:
 				return errors.New("no file given")
 			}
@@ -53,6 +53,10 @@ func (a *app) newImportCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if options.List || options.Unpin != "" {
 				return a.importedDays(cmd.Context(), options)
+			}
+			rows, err := options.archive.options()
+			if err != nil {
+				return err
 			}
 			for _, f := range append(slices.Clone(files), options.Markets) {
 				if err := checkReadable(f); err != nil {
@@ -74,13 +78,16 @@ func (a *app) newImportCommand() *cobra.Command {
 			defer stop()
 
 			bar := a.newProgressBar(progress.UnitsBytes)
-			report, err := runImport(ctx, cfg, log, files, options, bar.update)
+			report, err := runImport(ctx, cfg, log, files, options, rows, bar.update)
 			bar.finish(err == nil)
 			if err != nil {
 				if ctx.Err() != nil {
 					return failf(exitFailure, "run it again to load the rest", "import interrupted: %w", err)
 				}
 				return err
+			}
+			for _, fault := range report.Faults {
+				a.say("left out: %s", fault)
 			}
 			if err := a.printImport(report); err != nil {
 				return err
@@ -91,6 +98,7 @@ func (a *app) newImportCommand() *cobra.Command {
 	cmd.Flags().StringVar(&options.Markets, "markets", "", "`FILE` with an orderBooks or orderBookDetails reply, for symbols and decimals")
 	cmd.Flags().BoolVar(&options.List, "list", false, "print the imported days and what is held of them")
 	cmd.Flags().StringVar(&options.Unpin, "unpin", "", "let retention have the imported days of a `RANGE`, as 2025-10-09..2025-10-12")
+	options.archive.flags(cmd)
 	a.settingFlag(cmd, "storage-dir", "storage.dir", "data `DIRECTORY`")
 	return cmd
 }
@@ -118,6 +126,8 @@ func checkReadable(name string) error {
 // importFault turns files that gave nothing, or not all they should, into the command's error.
 func importFault(r *engine.ImportReport) error {
 	switch {
+	case len(r.NoRows) > 0:
+		return failf(exitFailure, "see hyperlight import --help for the columns", "no row of %s can be used", strings.Join(r.NoRows, ", "))
 	case len(r.NoFrames) > 0:
 		return failf(exitFailure, "give recordings of Lighter frames, one JSON object a line, plain or gzip",
 			"no frame in %s", strings.Join(r.NoFrames, ", "))
@@ -136,6 +146,7 @@ func (a *app) printImport(r *engine.ImportReport) error {
 	}{
 		{"files", uint64(r.Files)}, {"lines", r.Lines}, {"frames", r.Frames}, {"markets", uint64(r.Markets)},
 		{"updates", r.Updates}, {"trades", r.Trades}, {"known updates", r.KnownUpdates}, {"known trades", r.KnownTrades},
+		{"candles", r.Candles}, {"fundings", r.Fundings},
 		{"gaps", r.Gaps}, {"ignored", r.Ignored}, {"rejected", r.Rejected},
 	} {
 		rows = append(rows, []string{c.name, strconv.FormatUint(c.count, 10)})

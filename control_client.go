@@ -53,7 +53,7 @@ func (a *app) openOperator(need storeNeed) (*operator, error) {
 	}
 	log := newLogger(a.stderr, "text", level)
 	if need == storeNone {
-		return inProcess(accessOptions(cfg, nil, cfg.Server.PublicURL, log), log, func() error { return nil })
+		return inProcess(accessOptions(cfg, nil, cfg.Server.PublicURL, log), nil, log, func() error { return nil })
 	}
 	o := storeOptions(cfg, func(error) {})
 	o.Logger = log
@@ -87,15 +87,19 @@ func openLocal(cfg *config.Config, o kv.Options, log *slog.Logger) (op *operator
 	}
 	options := accessOptions(cfg, keys, cfg.Server.PublicURL, log)
 	options.Store = store
-	return inProcess(options, log, store.Close)
+	storage, err := newStoreControl(cfg, store, log)
+	if err != nil {
+		return nil, err
+	}
+	return inProcess(options, storage, log, store.Close)
 }
 
-func inProcess(o access.Options, log *slog.Logger, end func() error) (*operator, error) {
+func inProcess(o access.Options, storage api.ControlStorage, log *slog.Logger, end func() error) (*operator, error) {
 	callers, err := access.New(o)
 	if err != nil {
 		return nil, err
 	}
-	control := api.NewControl(api.ControlOptions{Access: callers, Logger: log.With("component", "control")})
+	control := api.NewControl(api.ControlOptions{Access: callers, Storage: storage, Logger: log.With("component", "control")})
 	return &operator{
 		answer: func(ctx context.Context, name string, body []byte) (int, []byte, error) {
 			status, answer := control.Answer(ctx, name, body)

@@ -24,6 +24,8 @@ type doors struct {
 	redirect *api.Redirect
 	operator net.Listener
 	control  *api.Control
+	// unregister takes the metrics of the backups down; nil before they are up.
+	unregister func()
 }
 
 // openDoors opens what clients reach, before anything else is.
@@ -85,7 +87,12 @@ func (d *doors) openControl(cfg *config.Config, eng *engine.Engine, log *slog.Lo
 	if d.operator, err = api.ListenControl(cfg.ControlPath()); err != nil {
 		return err
 	}
-	d.control = api.NewControl(api.ControlOptions{Access: eng.Access(), Now: eng.Now, Logger: log.With("component", "control")})
+	storage, err := newStoreControl(cfg, eng.Store(), log)
+	if err != nil {
+		return err
+	}
+	d.unregister = storage.backups.Register()
+	d.control = api.NewControl(api.ControlOptions{Access: eng.Access(), Storage: storage, Now: eng.Now, Logger: log.With("component", "control")})
 	return nil
 }
 
@@ -123,5 +130,9 @@ func (d *doors) close() {
 		if ln != nil {
 			_ = ln.Close()
 		}
+	}
+	if d.unregister != nil {
+		d.unregister()
+		d.unregister = nil
 	}
 }

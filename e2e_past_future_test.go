@@ -121,7 +121,13 @@ func told(t testing.TB, e *engine.Engine, at model.Micros) map[string]string {
 	}
 	for id := range model.MarketID(2) {
 		text := ""
-		n := uint64(0)
+		n, forced := uint64(0), 0
+		market, _ := e.Registry().Get(id)
+		grids := []history.Grid{{Length: 1000}, {Length: 7 * 60_000}, {Length: 86_400_000}, {Length: 28 * 86_400_000, Origin: 4 * 86_400_000}}
+		sums := make([]map[model.Millis]*history.Aggregate, len(grids)) // of the trades that are seen
+		for i := range sums {
+			sums[i] = map[model.Millis]*history.Aggregate{}
+		}
 		for tr, err := range v.Trades(ctx, id, whole, history.TradeQuery{Columns: record.All}) {
 			if err != nil {
 				t.Fatal(err)
@@ -130,6 +136,50 @@ func told(t testing.TB, e *engine.Engine, at model.Micros) map[string]string {
 				t.Errorf("trade %d, received at %d, is seen at %d", tr.ID, tr.Recv, at)
 			}
 			text += fmt.Sprintf("%+v\n", *tr)
+			if tr.Forced() {
+				forced++
+			}
+			for i, g := range grids {
+				a := sums[i][g.Start(tr.Time)]
+				if a == nil {
+					a = &history.Aggregate{Candle: record.Candle{Time: g.Start(tr.Time)}}
+					sums[i][a.Time] = a
+				}
+				if err := history.AddToAggregate(a, tr, market); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for i, g := range grids {
+			for _, reverse := range []bool{false, true} {
+				told, last := 0, model.Millis(0)
+				for a, err := range v.Aggregates(ctx, id, g, whole, reverse) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if want := sums[i][a.Time]; want == nil || a != *want {
+						t.Errorf("bucket %d of %v at %d is %+v, its trades come to %+v", a.Time, g, at, a, want)
+					}
+					if told > 0 && (a.Time < last) != reverse {
+						t.Errorf("bucket %d follows %d, reverse %t", a.Time, last, reverse)
+					}
+					told, last = told+1, a.Time
+				}
+				if told != len(sums[i]) {
+					t.Errorf("%d buckets of %v at %d, want %d", told, g, at, len(sums[i]))
+				}
+			}
+		}
+		for tr, err := range v.Liquidations(ctx, whole, false) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tr.Market == id {
+				forced--
+			}
+		}
+		if forced != 0 {
+			t.Errorf("%d forced trades are seen and not listed", forced)
 		}
 		out[fmt.Sprint("trades ", id)] = text
 		if counted, exact, err := v.CountTrades(ctx, id, whole); err != nil || !exact || counted != n {

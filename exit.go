@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"hyperlight/config"
+	"hyperlight/engine/backup"
 	"hyperlight/engine/record"
 	"hyperlight/kv"
 )
@@ -53,6 +54,10 @@ var causes = []struct {
 	{kv.ErrLocked, exitRefused, "stop the process that uses it, or choose another directory with --storage-dir"},
 	{kv.ErrNewerFormat, exitConfig, "run that version or a later one, or choose another directory with --storage-dir"},
 	{kv.ErrForeign, exitConfig, "choose another directory with --storage-dir"},
+	{kv.ErrStaged, exitRefused, "restart the server to take the restored store, or run hyperlight restore --cancel"},
+	{kv.ErrDamaged, exitDamage, "keep a copy of the directory, then restore a backup"},
+	{backup.ErrDamaged, exitDamage, "restore another backup"},
+	{backup.ErrNoBackup, exitFailure, "hyperlight backup list shows what there is"},
 	{kv.ErrReadOnly, exitFailure, "free disk space, or lower storage.min_free"},
 	{record.ErrVersion, exitConfig, "run a later version"},
 	{record.ErrCorrupt, exitDamage, "run hyperlight check --deep to see what is damaged"},

@@ -52,6 +52,16 @@ func (b *progressBar) update(p engine.ImportProgress) {
 	b.tracker.UpdateMessage(filepath.Base(p.File))
 }
 
+// show is update for work that is counted in bytes of one thing.
+func (b *progressBar) show(what string, done, total int64) {
+	if b.tracker == nil {
+		return
+	}
+	b.tracker.UpdateTotal(total)
+	b.tracker.SetValue(max(min(done, total-1), 0))
+	b.tracker.UpdateMessage(what)
+}
+
 // finish ends the bar and waits for its last line.
 func (b *progressBar) finish(ok bool) {
 	if b.tracker == nil {

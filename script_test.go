@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"fmt"
@@ -10,7 +11,9 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,10 +42,11 @@ import (
 //	take VAR FILE RE              puts what RE matches first in a file into $VAR
 //	venue NAME sim|html|garbage   a venue: simulated, or one that answers web pages, or one whose frames are broken;
 //	                              $NAME and $NAME_STREAM are its addresses
+//	flip DIR                      changes one bit of the largest table of a store
 //	pack SRC DST [PERCENT]        gzips a file, and keeps only the first PERCENT of the result
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"start": scriptStart, "finish": scriptFinish, "crash": scriptCrash, "http": scriptHTTP, "venue": scriptVenue, "pack": scriptPack,
-	"hangup": scriptHangup, "waitlog": scriptWaitLog, "take": scriptTake,
+	"hangup": scriptHangup, "waitlog": scriptWaitLog, "take": scriptTake, "flip": scriptFlip,
 }
 
 // TestMain lets scripts run the program itself: `exec hyperlight ...` starts this test binary as hyperlight.
@@ -243,6 +247,27 @@ func fetch(client *http.Client, method, url, send string, header http.Header, he
 		}
 	}
 	return fmt.Sprintf("status %d\n%s%s\n", resp.StatusCode, lines.String(), body), err
+}
+
+func scriptFlip(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, len(args) == 1, "flip DIR")
+	tables, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*.sst"))
+	ts.Check(err)
+	if len(tables) == 0 {
+		ts.Fatalf("there is no table in %s", args[0])
+	}
+	size := func(path string) int64 {
+		info, err := os.Stat(path)
+		ts.Check(err)
+		return info.Size()
+	}
+	slices.SortFunc(tables, func(a, b string) int { return cmp.Compare(size(b), size(a)) })
+	data, err := os.ReadFile(tables[0])
+	ts.Check(err)
+	data[len(data)/3] ^= 0x04
+	// The table may be a hard link that other stores share: the damage is to be this one's alone.
+	ts.Check(os.Remove(tables[0]))
+	ts.Check(os.WriteFile(tables[0], data, 0o600))
 }
 
 func scriptPack(ts *testscript.TestScript, neg bool, args []string) {

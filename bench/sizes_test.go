@@ -75,7 +75,32 @@ func TestBytesPerSecondBook(t *testing.T) {
 	if after.seconds != before.seconds || after.updates >= before.updates {
 		t.Errorf("thinning left %.0f of %.0f seconds, %.0f of %.0f updates", after.seconds, before.seconds, after.updates, before.updates)
 	}
-	atMost(t, "a thinned second of 40 levels", after.books/after.seconds, 60)
+	atMost(t, "a thinned second of 40 levels", after.books/after.seconds, 50)
+}
+
+// BenchmarkSizes reports what TestBytesPerTrade and its like hold, of the venue's tape and of recordings of Binance.
+func BenchmarkSizes(b *testing.B) {
+	b.Run("tape", func(b *testing.B) {
+		o, _ := imported(b, feedtest.Recording(b, lighterTape), nil)
+		for b.Loop() {
+			z := measure(b, o, 0)
+			b.ReportMetric((z.head+z.core+z.candles+z.index)/z.trades, "core-B/trade")
+			b.ReportMetric((z.head+z.core+z.hash+z.rest+z.candles+z.index)/z.trades, "B/trade")
+		}
+		n, seconds := secondBooks(b, o, 1, 300)
+		b.ReportMetric(float64(n)/float64(seconds), "B/second")
+	})
+	b.Run("binance", func(b *testing.B) {
+		file, markets, counts := transcoded(b, "captures/binance-futures/btcusdt_20240718.gz", "captures/binance-futures/btcusdt_20240719.gz")
+		o, _ := imported(b, file, markets)
+		for b.Loop() {
+			z := measure(b, o, counts.Levels)
+			b.ReportMetric((z.head+z.core+z.hash+z.rest+z.candles+z.index)/z.trades, "B/trade")
+			b.ReportMetric((z.books+z.told)/z.levels, "B/level")
+		}
+		n, seconds := secondBooks(b, o, 2, 300)
+		b.ReportMetric(float64(n)/float64(seconds), "B/second")
+	})
 }
 
 // secondBooks puts the best levels of a market's book at each second into a store of their own, as thinning leaves them, and
@@ -85,12 +110,14 @@ func secondBooks(tb testing.TB, o kv.Options, m model.MarketID, depth int) (byte
 	defer done()
 	into := kv.Options{Dir: filepath.Join(tb.TempDir(), "cut"), MinFree: -1}
 	s, _, _, closed := openStore(tb, into)
-	defer closed()
 	w, err := history.NewWriter(history.WriterOptions{Store: s, Now: time.Now, Import: true, Markets: among(markets)})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	stop := start(tb, w.Run)
+	if err := history.SaveMarkets(s, markets); err != nil {
+		tb.Fatal(err)
+	}
 	imp := market.NewImporter(market.Options{Listeners: []market.Listener{w}})
 	known, _ := among(markets)(m)
 	imp.Registry().Restore(known, market.Start{})
@@ -119,5 +146,9 @@ func secondBooks(tb testing.TB, o kv.Options, m model.MarketID, depth int) (byte
 		tb.Fatal(err)
 	}
 	stop()
+	closed()
+	thinned(tb, into)
+	s, _, _, closed = openStore(tb, into)
+	defer closed()
 	return bare.Size(bare.Rows(tb, s, key.Books, key.Keyframes)), seconds
 }

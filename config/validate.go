@@ -118,6 +118,8 @@ func (v *validator) server(s *Server) {
 func (v *validator) storage(c *Config) {
 	v.check(c.Storage.Dir != "" && !strings.ContainsRune(c.Storage.Dir, 0), "storage.dir", "must name a directory")
 	v.size("storage.cache", c.Storage.Cache, 8<<20)
+	v.check(!strings.ContainsRune(c.Storage.Backups, 0), "storage.backups", "must name a directory")
+	v.between("storage.keep_backups", c.Storage.KeepBackups, 0, 100_000)
 	books, ticks := c.History.Retention["books"], c.History.TickRetention
 	v.check(books == 0 || ticks != 0 && ticks <= books, "history.tick_retention",
 		fmt.Sprintf("must be at most the %s for which history.retention keeps books", books))

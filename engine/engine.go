@@ -30,7 +30,7 @@ type Options struct {
 	History config.History
 	// Backfill says what is fetched of times that were not recorded; the zero value nothing.
 	Backfill config.Backfill
-	Relay   config.Relay
+	Relay    config.Relay
 	// Access says who may call what; the engine adds store and clock. Without a JWTSecret there are no users, only the
 	// local caller.
 	Access  access.Options
@@ -53,6 +53,7 @@ type Engine struct {
 	writer   *history.Writer
 	reader   *history.Reader
 	exchange *exchange.Statistics
+	sums     *exchange.Sums
 	lighter  *lighterVenue // nil where the venue is switched off
 	gate     gate
 	probe    storeProbe
@@ -109,6 +110,9 @@ func (e *Engine) wire() error {
 	}
 	e.reader = history.NewReader(e.store, e.registry.Get)
 	e.exchange = exchange.New(exchange.Options{Record: e.reader, Markets: e.registry, Now: e.now, Logger: e.log})
+	e.sums = exchange.NewSums(exchange.SumsOptions{
+		Store: e.store, Record: e.reader, Markets: e.registry.All, Enter: e.Enter, Now: e.now, Logger: e.log,
+	})
 	e.registry.Listen(e.exchange)
 	e.writer, err = history.NewWriter(history.WriterOptions{
 		Store: e.store, Now: e.now, Logger: e.log,
@@ -147,10 +151,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	writer := newStage(context.WithoutCancel(ctx), "history")
 	accounts := newStage(context.WithoutCancel(ctx), "access")
 	sums := newStage(context.WithoutCancel(ctx), "exchange")
-	failed := make(chan error, 5)
+	rolling := newStage(context.WithoutCancel(ctx), "rolling statistics")
+	failed := make(chan error, 8)
 	accounts.run(failed, e.access.Run)
 	writer.run(failed, e.writer.Run)
-	sums.run(failed, e.exchange.Run)
+	rolling.run(failed, e.exchange.Run)
+	sums.run(failed, e.sums.Run)
 	shards.run(failed, e.registry.Run)
 	if e.lighter != nil {
 		feed.run(failed, e.lighter.run)
@@ -160,7 +166,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	return errors.Join(err, feed.stop(), sums.stop(), shards.stop(), writer.stop(), accounts.stop())
+	return errors.Join(err, feed.stop(), sums.stop(), rolling.stop(), shards.stop(), writer.stop(), accounts.stop())
 }
 
 // Close closes the store. Call it after Run has returned and the servers have finished.
@@ -259,6 +265,6 @@ func retention(c config.History) history.Retention {
 	d := func(name string) time.Duration { return time.Duration(c.Retention[name]) }
 	return history.Retention{
 		Books: d("books"), Ticks: time.Duration(c.TickRetention), Stats: d("stats"), Trades: d("trades"),
-		Candles: d("candles"), Funding: d("funding"),
+		Candles: d("candles"), Funding: d("funding"), Heatmaps: d("heatmaps"), Accounts: d("accounts"),
 	}
 }

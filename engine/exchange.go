@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"net/url"
 	"sync"
 
 	"hyperlight/engine/exchange"
@@ -66,7 +67,53 @@ func (v *lighterVenue) dailyTrades() map[int64]uint64 {
 	return v.counts.byNative
 }
 
-// ExchangeMetrics returns a series of the exchange or of one market by ascending time.
+// ExchangeMetrics returns a series of the exchange or of one market by ascending time: our own rows where the record
+// tells them, the rest as the venue does. The venue is asked, within its budget and at most once a minute, where our own
+// do not fill the range; an upstream_error where that fails and we have nothing.
 func (e *Engine) ExchangeMetrics(ctx context.Context, q exchange.MetricsQuery) ([]exchange.Metric, error) {
-	return nil, &model.Error{Code: model.CodeUpstream, Message: "the venue does not answer"}
+	own, whole, err := e.sums.Series(ctx, q)
+	if err != nil || whole {
+		return own, err
+	}
+	told, err := e.askMetrics(q)
+	if err != nil && len(own) == 0 {
+		return nil, err
+	}
+	return exchange.Merge(q, told, own), nil
+}
+
+var (
+	errMetrics      = &model.Error{Code: model.CodeUpstream, Message: "the venue told no usable metrics"}
+	errMetricsVenue = &model.Error{Code: model.CodeUpstream, Message: "the venue is not followed, there are no metrics of this kind"}
+)
+
+// askMetrics asks the venue, through the cache that native calls have. A call that was begun is finished: others may wait
+// for it.
+func (e *Engine) askMetrics(q exchange.MetricsQuery) ([]exchange.Metric, error) {
+	if e.lighter == nil {
+		return nil, errMetricsVenue
+	}
+	query := "period=" + url.QueryEscape(q.Period) + "&kind=" + url.QueryEscape(q.Kind)
+	if q.Market != nil {
+		query += "&filter=byMarket&value=" + url.QueryEscape(q.Market.Symbol)
+	}
+	answer, err := e.lighter.relay.Do(context.Background(), &relay.Request{
+		Method: "GET", Path: []byte("/api/v1/exchangeMetrics"), Query: []byte(query),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if answer.Status != 200 {
+		return nil, errMetrics
+	}
+	rows, err := lighter.ParseExchangeMetrics(answer.Body)
+	if err != nil {
+		e.log.Warn("metrics of the venue not understood", "kind", q.Kind, "period", q.Period, "error", err)
+		return nil, errMetrics
+	}
+	out := make([]exchange.Metric, len(rows))
+	for i, r := range rows {
+		out[i] = exchange.Metric{Time: r.Time, Value: r.Data, Source: exchange.Venue}
+	}
+	return out, nil
 }

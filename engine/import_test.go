@@ -37,15 +37,22 @@ func storeOptions(dir string) kv.Options { return kv.Options{Dir: dir, MinFree: 
 // openReader opens a store for reading, with the markets that it knows.
 func openReader(t testing.TB, dir string) (*history.Reader, *kv.Store) {
 	t.Helper()
-	store, err := kv.Open(storeOptions(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader, store, _ := readStore(t, dir)
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	return reader, store
+}
+
+// readStore opens a store, which the caller closes, and returns what it knows of its markets.
+func readStore(t testing.TB, dir string) (*history.Reader, *kv.Store, func(model.MarketID) (*model.Market, bool)) {
+	t.Helper()
+	store, err := kv.Open(storeOptions(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
 	known, err := history.Markets(context.Background(), store)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +61,8 @@ func openReader(t testing.TB, dir string) (*history.Reader, *kv.Store) {
 	for _, m := range known {
 		markets[m.ID] = m
 	}
-	return history.NewReader(store, func(id model.MarketID) (*model.Market, bool) { m, ok := markets[id]; return m, ok }), store
+	get := func(id model.MarketID) (*model.Market, bool) { m, ok := markets[id]; return m, ok }
+	return history.NewReader(store, get), store, get
 }
 
 // The recorded half minute of two markets goes through the importer and comes back out of the store: after every

@@ -3,7 +3,6 @@ package http
 import (
 	"time"
 
-	"hyperlight/engine/access"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 )
@@ -61,13 +60,7 @@ func (p *params) openWhole(s *span, grid history.Grid) {
 	if s.GivenFrom {
 		return
 	}
-	from := max(0, grid.Start(s.From))
-	if c := p.c; c.principal != nil {
-		if most := c.principal.Plan.HistoryDepthDays; most != access.Unlimited {
-			from = max(from, min(s.From, c.nowMillis()-model.Millis(most)*day))
-		}
-	}
-	s.From = from
+	s.From = max(0, grid.Start(s.From), min(s.From, p.c.reachOf(p.c.nowMillis())))
 }
 
 // bucketPage goes through the buckets of a range in the order of the page and writes those that are on it. With fill the
@@ -170,9 +163,10 @@ func (w *bucketPage[Row]) isHeld(t model.Millis) bool {
 	return heldWhole(w.held, max(t, w.span.From), min(t+w.grid.Length, w.span.To), w.now)
 }
 
-// heldWhole tells whether from <= t < to, as far as it lies in the past, is inside one held interval.
+// heldWhole tells whether from <= t < to, as far as it lies in the past, is inside one held interval;
+// of what lies in the future nothing is known.
 func heldWhole(held []history.Interval, from, to, now model.Millis) bool {
-	if from > now {
+	if from >= now {
 		return false
 	}
 	to = min(to, now)

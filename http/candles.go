@@ -76,6 +76,9 @@ func parseCandles(c *call) (candlesQuery, error) {
 }
 
 func answerCandles(c *call, dst []byte, q candlesQuery) ([]byte, meta, error) {
+	length := time.Duration(q.length) * time.Millisecond
+	kind, ids := history.CandleKind(length), []model.MarketID{q.market.ID}
+	c.fill(kind, ids, q.span)
 	ctx, leave, err := c.enterHistory()
 	if err != nil {
 		return dst, meta{}, err
@@ -88,12 +91,12 @@ func answerCandles(c *call, dst []byte, q candlesQuery) ([]byte, meta, error) {
 		return appendCandle(dst, q.market, t, k, held, w.now >= t+q.length)
 	}
 	if q.fill {
-		if w.held, err = c.history().Coverage(ctx, model.KindTrades, q.market.ID, sp); err != nil {
+		if w.held, err = c.history().Coverage(ctx, kind, q.market.ID, sp); err != nil {
 			return dst, meta{}, err
 		}
 	}
 	w.begin(false)
-	for k, err := range c.history().Candles(ctx, q.market.ID, time.Duration(q.length)*time.Millisecond, sp, q.page.Descending) {
+	for k, err := range c.history().Candles(ctx, q.market.ID, length, sp, q.page.Descending) {
 		if err != nil {
 			return dst, meta{}, err
 		}
@@ -102,7 +105,7 @@ func answerCandles(c *call, dst []byte, q candlesQuery) ([]byte, meta, error) {
 	w.end()
 	m := w.meta(c)
 	dst = append(w.dst, `],"coverage":`...)
-	if dst, err = c.appendCoverage(ctx, dst, model.KindTrades, []model.MarketID{q.market.ID}, sp); err != nil {
+	if dst, err = c.appendCoverage(ctx, dst, kind, ids, sp); err != nil {
 		return dst, meta{}, err
 	}
 	return append(dst, '}'), m, nil
@@ -127,9 +130,9 @@ func appendCandle(dst []byte, m *model.Market, t model.Millis, k *record.Candle,
 		dst = append(dst, `","quote_volume":"`...)
 		dst = num.Append(dst, int64(k.QuoteVolume), num.USDScale)
 		dst = append(dst, `","trade_count":`...)
-		dst = strconv.AppendUint(dst, k.Trades, 10)
+		dst = appendUintOrNull(dst, k.Trades) // a candle of the venue's does not tell how many trades it is made of
 		dst = append(dst, `,"last_trade_id":`...)
-		dst = strconv.AppendUint(dst, k.LastID, 10)
+		dst = appendUintOrNull(dst, k.LastID)
 	} else {
 		dst = append(dst, `,"open":null,"high":null,"low":null,"close":null`...)
 		// A bucket without trades has no volume only where the record is whole; elsewhere nobody knows.
@@ -146,4 +149,12 @@ func appendCandle(dst []byte, m *model.Market, t model.Millis, k *record.Candle,
 	dst = append(dst, `,"closed":`...)
 	dst = strconv.AppendBool(dst, closed)
 	return append(dst, '}')
+}
+
+// appendUintOrNull writes a number; null where it is 0, which stands for unknown.
+func appendUintOrNull(dst []byte, v uint64) []byte {
+	if v == 0 {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendUint(dst, v, 10)
 }

@@ -51,14 +51,17 @@ type ControlAccess interface {
 // ControlOptions configures the operator's commands. Access is required.
 type ControlOptions struct {
 	Access ControlAccess
-	Now    func() time.Time // nil: time.Now
-	Logger *slog.Logger     // nil: none
+	// Storage answers what is about the store itself; nil: there is none.
+	Storage ControlStorage
+	Now     func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: none
 }
 
 // Control answers the operator's commands: over a Unix socket of the running server, or called directly by a command that
 // holds the store itself. Its methods may be called from any goroutine.
 type Control struct {
 	access   ControlAccess
+	storage  ControlStorage // nil: no store
 	now      func() time.Time
 	log      *slog.Logger
 	commands map[string]controlCommand
@@ -70,7 +73,7 @@ type controlCommand func(ctx context.Context, body []byte) (any, error)
 
 // NewControl returns the operator's commands.
 func NewControl(o ControlOptions) *Control {
-	c := &Control{access: o.Access, now: o.Now, log: o.Logger}
+	c := &Control{access: o.Access, storage: o.Storage, now: o.Now, log: o.Logger}
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -83,6 +86,10 @@ func NewControl(o ControlOptions) *Control {
 		"user/enable": command(c.enableUser), "user/set-password": command(c.setPassword),
 		"key/create": command(c.createKey), "key/list": command(c.listKeys), "key/revoke": command(c.revokeKey),
 		"tier/list": command(c.listTiers), "usage/list": command(c.listUsage),
+	}
+	if c.storage != nil {
+		c.commands["backup/create"] = command(c.createBackup)
+		c.commands["check/begin"], c.commands["check/end"] = command(c.beginCheck), command(c.endCheck)
 	}
 	c.server = &fasthttp.Server{
 		Handler: c.serve, Name: "hyperlight", MaxRequestBodySize: maxControlBody, Concurrency: maxControlConnections,

@@ -68,6 +68,9 @@ type fakeHistory struct {
 	held   map[model.MarketID][]history.Interval
 	gaps   []history.GapRow
 	err    error
+
+	forced   []history.MarketTrade // by time, market, id; not among the trades
+	fundings map[model.MarketID][]model.Funding
 }
 
 func (h *fakeHistory) add(m model.MarketID, rows ...model.Trade) {

@@ -194,6 +194,7 @@ func (f *fixture) fill() {
 		trade(12344, testNow-100_000, "3199.50", "0.1", false),
 		trade(12345, testNow-30_000, "3200.50", "2.5", true))
 	f.history.add(1, trade(12343, testNow-100_000, "43000.00", "0.1", true))
+	f.history.fillMarkets()
 	f.history.held[0] = []history.Interval{{From: (testNow - 200_000).Micros(), To: (testNow - 120_000).Micros()}, {From: (testNow - 110_000).Micros(), To: testNow.Micros()}}
 	f.history.held[1] = []history.Interval{{From: (testNow - 150_000).Micros(), To: testNow.Micros()}}
 	f.history.gaps = []history.GapRow{

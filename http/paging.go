@@ -1,6 +1,7 @@
 package http
 
 import (
+	"cmp"
 	"strconv"
 
 	"hyperlight/engine/access"
@@ -34,12 +35,18 @@ func (p *params) history(now model.Millis) span {
 	return s
 }
 
+// reachOf returns how far back the caller's plan reaches from a moment.
+func (c *call) reachOf(now model.Millis) model.Millis {
+	if c.principal == nil || c.principal.Plan.HistoryDepthDays == access.Unlimited {
+		return 0
+	}
+	return max(0, now-model.Millis(c.principal.Plan.HistoryDepthDays)*day)
+}
+
 // reach refuses a moment further back than the caller's plan reaches.
 func (p *params) reach(field string, t, now model.Millis) {
-	if p.c.principal == nil {
-		return
-	}
-	if most := p.c.principal.Plan.HistoryDepthDays; most != access.Unlimited && t < now-model.Millis(most)*day {
+	if t < p.c.reachOf(now) {
+		most := p.c.principal.Plan.HistoryDepthDays
 		p.forbid(field, "the plan reaches "+strconv.Itoa(most)+" days back, ask for something later", most)
 	}
 }
@@ -143,6 +150,15 @@ func (g *page) bind(p *params, f *filterHasher, s *span) {
 // before tells whether a row of a series with one row per time lies on a former page.
 func (g *page) before(t int64) bool {
 	return g.Continued && (g.Descending && t >= g.After.Time || !g.Descending && t <= g.After.Time)
+}
+
+// follows tells whether a row comes after those of the former pages, in a series by (time, market, id).
+func (g *page) follows(at position) bool {
+	if !g.Continued {
+		return true
+	}
+	c := cmp.Or(cmp.Compare(at.Time, g.After.Time), cmp.Compare(at.Market, g.After.Market), cmp.Compare(at.ID, g.After.ID))
+	return g.Descending && c < 0 || !g.Descending && c > 0
 }
 
 // next returns the cursor that continues after a row.

@@ -67,6 +67,9 @@ type History interface {
 	Trades(ctx context.Context, m model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[*model.Trade, error]
 	TradesOf(ctx context.Context, ids []model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[history.MarketTrade, error]
 	CountTrades(ctx context.Context, m model.MarketID, sp history.Span) (n uint64, exact bool, err error)
+	Aggregates(ctx context.Context, m model.MarketID, grid history.Grid, sp history.Span, reverse bool) iter.Seq2[history.Aggregate, error]
+	Liquidations(ctx context.Context, sp history.Span, reverse bool) iter.Seq2[history.MarketTrade, error]
+	Fundings(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[history.FundingRow, error]
 	BookAt(ctx context.Context, m model.MarketID, t model.Micros) (*book.View, error)
 	Books(ctx context.Context, m model.MarketID, sp history.Span, every time.Duration) iter.Seq2[history.Snapshot, error]
 	BookTimes(ctx context.Context, m model.MarketID, sp history.Span, every time.Duration, reverse bool) iter.Seq2[model.Millis, error]
@@ -121,6 +124,8 @@ type Options struct {
 	Exchange Exchange
 	// Fill asks for a range that is not held; nil without a venue.
 	Fill FillFunc
+	// Day knows the forced trades of the last 24 hours; nil: they are read from the record.
+	Day Day
 	// Past returns the record as everything received before a moment makes it, which calls below /replay are answered
 	// from; nil: not found.
 	Past func(at model.Micros) Past
@@ -170,6 +175,7 @@ type Server struct {
 	funding  func(ctx context.Context) (*model.FundingRates, error)
 	exchange Exchange
 	fill     FillFunc
+	day      Day
 	past     func(at model.Micros) Past
 	clocks   func(account, id string) (at model.Micros, running int)
 	now      func() time.Time
@@ -218,7 +224,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay, funding: o.FundingRates, exchange: o.Exchange,
-		fill: o.Fill, past: o.Past, clocks: o.ReplayClock,
+		fill: o.Fill, day: o.Day, past: o.Past, clocks: o.ReplayClock,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
 		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS, anonymous: o.AllowAnonymous,
 		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,

@@ -110,6 +110,7 @@ func (f *tradeFilter) match(t *model.Trade, m *model.Market, whale bool) bool {
 }
 
 func answerTrades(c *call, dst []byte, q tradesQuery) ([]byte, meta, error) {
+	c.fill(model.KindTrades, q.ids, q.span)
 	ctx, leave, err := c.enterHistory()
 	if err != nil {
 		return dst, meta{}, err
@@ -118,6 +119,12 @@ func answerTrades(c *call, dst []byte, q tradesQuery) ([]byte, meta, error) {
 	sp := history.Span{From: q.span.From, To: q.span.To}
 	m := meta{Paged: true, Limit: q.page.Limit, Offset: q.page.Offset}
 	read := history.TradeQuery{Columns: record.Core | record.Hash, Reverse: q.page.Descending}
+	if !q.filter.active {
+		read.Rows = q.page.Offset + q.page.Limit + 1 // the last one tells that there are more
+	}
+	if !q.filter.active {
+		read.Rows = q.page.Offset + q.page.Limit + 1 // the last one tells that there are more
+	}
 	if q.page.Continued {
 		after := q.page.After
 		read.After = &history.Position{Time: model.Millis(after.Time), Market: after.Market, ID: after.ID}

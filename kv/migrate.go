@@ -69,6 +69,8 @@ func (s *Store) checkFormat() error {
 		return s.writeFormat()
 	case errors.Is(err, ErrNotFound):
 		return fmt.Errorf("open store %s: %w: it has no format", s.o.Dir, ErrForeign)
+	case errors.Is(err, ErrDamaged) && s.o.ReadOnly: // what is left can be looked at
+		return nil
 	case err != nil:
 		return fmt.Errorf("open store %s: read format: %w", s.o.Dir, err)
 	case f.number > s.o.format:

@@ -42,7 +42,7 @@ func (s *Store) CheckTables(ctx context.Context, progress func(done, total int64
 		switch err := s.checkTable(ctx, t.path); {
 		case errors.Is(err, fs.ErrNotExist) && !s.o.ReadOnly: // compacted away meanwhile: what replaced it was just written
 		case err != nil:
-			faults = append(faults, TableFault{File: t.path, Families: s.within(t), Err: err})
+			faults = append(faults, TableFault{File: t.path, Families: s.within(t), Err: oneLine{err}})
 		}
 		if done += t.bytes; progress != nil {
 			progress(done, total)
@@ -160,7 +160,8 @@ func (c *familySpace) bytes(s *Store, f key.Family) uint64 {
 	return c.last[f]
 }
 
-// Format returns the number of the layout that the store was found in, which for OpenCopy may be an older one.
+// Format returns the number of the layout that the store is in. Of one that was opened to be read it may be an older one,
+// or 0 where the row that tells it is damaged.
 func (s *Store) Format() int { return s.found }
 
 // Dir returns where the store lies.

@@ -8,6 +8,7 @@ import (
 
 	"hyperlight/engine/book"
 	"hyperlight/engine/model"
+	"hyperlight/engine/num"
 )
 
 // Opcodes and limits of RFC 6455.
@@ -218,4 +219,4 @@ func channelFrame(name, channel string) []byte {
 func appendInt[T ~int | ~int64](b []byte, v T) []byte { return strconv.AppendInt(b, int64(v), 10) }
 
 // appendUint is its unsigned twin.
-func appendUint[T ~uint64](b []byte, v T) []byte { return strconv.AppendUint(b, uint64(v), 10) }
+func appendUint[T ~uint64](b []byte, v T) []byte { return num.AppendUint(b, uint64(v)) }

@@ -110,7 +110,7 @@ func appendReplayTrade(b []byte, m *model.Market, t *model.Trade) []byte {
 	ps, ss := m.ScaleAt(t.Epoch)
 	b = strconv.AppendInt(b, m.Native, 10)
 	b = append(b, `,"trade_id":`...)
-	b = strconv.AppendUint(b, t.ID, 10)
+	b = num.AppendUint(b, t.ID)
 	b = append(b, `,"price":"`...)
 	b = num.Append(b, int64(t.Price), ps)
 	b = append(b, `","size":"`...)
@@ -124,9 +124,9 @@ func appendReplayTrade(b []byte, m *model.Market, t *model.Trade) []byte {
 	b = append(b, `","usd_amount":"`...)
 	b = num.Append(b, int64(t.USD), num.USDScale)
 	b = append(b, `","ask_account_id":`...)
-	b = strconv.AppendUint(b, uint64(t.AskAccount), 10)
+	b = num.AppendUint(b, uint64(t.AskAccount))
 	b = append(b, `,"bid_account_id":`...)
-	b = strconv.AppendUint(b, uint64(t.BidAccount), 10)
+	b = num.AppendUint(b, uint64(t.BidAccount))
 	b = append(b, `,"recv_ts":`...)
 	return append(appendRecv(b, t.Recv), '}')
 }
@@ -148,9 +148,9 @@ func appendReplayUpdate(b []byte, ev *replay.Event) []byte {
 	b = append(b, `],"asks":[`...)
 	b = appendPairs(b, u.Asks, ps, ss)
 	b = append(b, `],"nonce":`...)
-	b = strconv.AppendUint(b, u.Seq, 10)
+	b = num.AppendUint(b, u.Seq)
 	b = append(b, `,"begin_nonce":`...)
-	b = strconv.AppendUint(b, u.Prev, 10)
+	b = num.AppendUint(b, u.Prev)
 	b = append(b, `,"timestamp":`...)
 	if ev.Row.Time == 0 {
 		b = append(b, "null"...)
@@ -214,7 +214,7 @@ func (e *replayEncoder) appendSnapshot(b []byte, ev *replay.Event) []byte {
 	b = append(b, `,"spread":`...)
 	b = appendPrice(b, ask.Price-bid.Price, ps, hasBid && hasAsk)
 	b = append(b, `,"nonce":`...)
-	b = strconv.AppendUint(b, top.Seq, 10)
+	b = num.AppendUint(b, top.Seq)
 	return append(b, '}')
 }
 

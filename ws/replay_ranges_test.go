@@ -61,8 +61,8 @@ func expectedEvents(h *taped, from, to model.Millis, include []string) []string 
 					`"usd_amount":"8001.250000","ask_account_id":42,"bid_account_id":99,"recv_ts":%d}`, t.ID, side, t.Kind, t.Recv)
 			} else {
 				add(t.Time, k, `"event_type":"liquidation","data":{"liquidation_id":"0-%d","trade_id":%d,"market_id":0,"symbol":"M0","type":"liquidation",`+
-					`"account_index":%d,"side":"%s","price":"3200.50","size":"2.5000","usd_amount":"8001.250000","counterparty_account_index":%d,"timestamp":%d}`,
-					t.ID, t.ID, closed, closes, other, t.Time)
+					`"account_index":%d,"side":"%s","price":"3200.50","size":"2.5000","usd_amount":"8001.250000","counterparty_account_index":%d,"timestamp":%d,"recv_ts":%d}`,
+					t.ID, t.ID, closed, closes, other, t.Time, t.Recv)
 			}
 		}
 		if !told && before(k) {

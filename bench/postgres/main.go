@@ -23,6 +23,8 @@ import (
 
 type options struct {
 	role, dir, url, bin, profile string
+	reuse                        string
+	keep                         bool
 	trades, connections, rounds  int
 	span                         time.Duration
 	seed                         uint64
@@ -37,6 +39,8 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "seed of the record and the questions")
 	flag.StringVar(&o.bin, "bin", "", "directory of initdb and postgres")
 	flag.StringVar(&o.dir, "dir", "", "directory for both stores; empty: a temporary one")
+	flag.BoolVar(&o.keep, "keep", false, "keep both stores, and tell where they are")
+	flag.StringVar(&o.reuse, "reuse", "", "directory that a run with -keep and the same number of trades has left; nothing is filled or dropped")
 	flag.StringVar(&o.profile, "profile", "", "file for the processor profile of our server")
 	quick := flag.Bool("quick", false, "a million trades and short turns")
 	flag.StringVar(&o.role, "role", "", "of a child process")
@@ -82,13 +86,19 @@ func progress(what string, began time.Time) {
 }
 
 func compare(ctx context.Context, o *options) (err error) {
-	dir, err := os.MkdirTemp(o.dir, "hyperlight-postgres-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o711); err != nil { // the cluster's own directory lies below it
-		return err
+	dir := o.reuse
+	if dir == "" {
+		if dir, err = os.MkdirTemp(o.dir, "hyperlight-postgres-"); err != nil {
+			return err
+		}
+		if err := os.Chmod(dir, 0o711); err != nil { // the cluster's own directory lies below it
+			return err
+		}
+		if o.keep {
+			fmt.Fprintln(os.Stderr, "kept in", dir)
+		} else {
+			defer os.RemoveAll(dir)
+		}
 	}
 	as, err := unprivileged()
 	if err != nil {
@@ -100,13 +110,15 @@ func compare(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
-	if err := c.run(ctx, schema); err != nil {
-		return err
-	}
 	progress("cluster", began)
 	store := filepath.Join(dir, "store")
-	if err := fill(ctx, store, c, o.trades, o.seed); err != nil {
-		return err
+	if o.reuse == "" {
+		if err := c.run(ctx, schema); err != nil {
+			return err
+		}
+		if err := fill(ctx, store, c, o.trades, o.seed); err != nil {
+			return err
+		}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -135,6 +147,9 @@ func compare(ctx context.Context, o *options) (err error) {
 	}
 	fmt.Printf("\ntrades with indexes: PostgreSQL %.0f bytes each; ours, with candles and books, %.1f\n",
 		float64(size)/float64(o.trades), float64(diskUse(store))/float64(o.trades))
+	if o.keep || o.reuse != "" {
+		return nil
+	}
 	return measureDrop(o, ours, store)
 }
 

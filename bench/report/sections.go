@@ -45,6 +45,11 @@ func wait(what, against, name, quantile, aim string) row {
 	return row{what: what, against: against, name: name, ours: quantile, bare: "bare-" + quantile, unit: "ms", aim: aim}
 }
 
+// day is a row of a question to the recorded day.
+func day(what, name, percentile, aim string) row {
+	return row{what: what, name: "Day/queries/" + name, ours: percentile + "-ns", unit: "ns", aim: aim}
+}
+
 var sections = []section{
 	{
 		title: "Frames and books (one core)",
@@ -221,6 +226,36 @@ var sections = []section{
 			{"idle WebSocket client, its own socket included", "bare socket with a goroutine that reads", "ClientMemory", "B/client", "bare-B/client", "ratio", "B", ""},
 			{"real recording on disk: per book update", "the recorded JSON through gzip", "Disk", "disk-B/update", "gzip-B/update", "update-ratio", "B", ""},
 			{"real recording on disk: per trade, candles included", "the recorded JSON through gzip", "Disk", "disk-B/trade", "gzip-B/trade", "trade-ratio", "B", ""},
+		},
+	},
+	{
+		title: "A recorded day",
+		groups: []group{
+			{"./bench", "^BenchmarkDay$", 500 * time.Millisecond},
+			{"./bench", "^BenchmarkSizes$", 100 * time.Millisecond},
+		},
+		rows: []row{
+			{what: "import of a day of one market: frames", name: "Day/import", ours: "frames/s", unit: "/s"},
+			{what: "level changes", name: "Day/import", ours: "levels/s", unit: "/s"},
+			{what: "the whole of it on disk, compacted", name: "Day/size", ours: "B/day", unit: "B"},
+			{what: "of which per trade, candles and index included", name: "Day/size", ours: "B/trade", unit: "B", aim: "12 B"},
+			{what: "per level change, coverage and gaps included", name: "Day/size", ours: "B/level", unit: "B", aim: "5 B"},
+			day("`/snapshots?at=` any instant", "snapshot", "p50", ""),
+			day("slowest of a hundred", "snapshot", "p99", "5 ms"),
+			day("slowest instant of a hundred, the best of three answers each", "snapshot", "best-p99", ""),
+			day("`/trades/by-time?limit=1000` of an hour", "trades", "p50", ""),
+			day("slowest of a hundred", "trades", "p99", ""),
+			day("`/candles` of the day, 1,440 of a minute", "candles", "p50", ""),
+			day("slowest of a hundred", "candles", "p99", ""),
+			day("`/snapshots` of a minute, one a second", "minute", "p50", ""),
+			day("slowest of a hundred", "minute", "p99", ""),
+			day("a minute of book updates, read in process", "ticks", "p50", ""),
+			{what: "a trade on the venue's tape, core", against: "PostgreSQL: 132 B", name: "Sizes/tape", ours: "core-B/trade", unit: "B", aim: "15 B"},
+			{what: "with hash and every member", name: "Sizes/tape", ours: "B/trade", unit: "B", aim: "48 B"},
+			{what: "a second of a book of 600 levels, thinned", against: "PostgreSQL: 12,552 B", name: "Sizes/tape", ours: "B/second", unit: "B", aim: "300 B"},
+			{what: "Binance BTCUSDT: a trade", name: "Sizes/binance", ours: "B/trade", unit: "B", aim: "12 B"},
+			{what: "a level change", name: "Sizes/binance", ours: "B/level", unit: "B", aim: "5 B"},
+			{what: "a second of 600 levels, thinned; more of them change than on the tape", name: "Sizes/binance", ours: "B/second", unit: "B"},
 		},
 	},
 }

@@ -129,8 +129,10 @@ func significant(b []byte) (n int) {
 // parseExact reads a price or a size. A float with noise in it is refused: it would give a market decimals that it has not.
 func parseExact(b []byte) (num.Decimal, error) {
 	d, err := parseDecimal(b)
-	if significant(b) > exactDigits && (err == nil && d.Scale > 8 || err == errDigits) {
-		return d, errNoise
+	if significant(b) > exactDigits {
+		if text, bad := plain(b); bad == nil && num.Decimals(trimZeros(text)) > 8 {
+			return d, errNoise
+		}
 	}
 	return d, err
 }

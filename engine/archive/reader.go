@@ -50,10 +50,11 @@ func NewReader(lines Lines, o Options) (*Reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(bytes.TrimSpace(head)) == 0 {
+		c := bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")))
+		if len(c) == 0 {
 			continue
 		}
-		if c := bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))); c[0] == '{' || c[0] == '[' {
+		if c[0] == '{' || c[0] == '[' {
 			r.first, r.hasHead = append([]byte(nil), c...), true
 			return r, nil
 		}
@@ -121,7 +122,8 @@ func (r *Reader) read() (row bool, wrong string, err error) {
 		return false, errDamaged, nil
 	}
 	if text == nil {
-		return false, "", r.document(&wrong)
+		err = r.document(&wrong)
+		return false, wrong, err
 	}
 	if wrong = r.docs.parse(text, &r.build.rec); wrong != "" {
 		return false, wrong, nil

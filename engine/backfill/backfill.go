@@ -61,8 +61,6 @@ const (
 	maxAsked = 256
 	// askWorkers is how many of them are fetched at once.
 	askWorkers = 8
-	// idle is how long the plan rests when nothing is missing.
-	idle = time.Minute
 )
 
 // Service fills holes. New makes it; Fill works while Run runs.
@@ -82,7 +80,6 @@ type Service struct {
 
 	running  atomic.Bool
 	progress atomic.Pointer[[]Progress]
-	wake     chan struct{} // capacity 1
 }
 
 // recordKey names a record: one kind of one market.
@@ -116,7 +113,6 @@ func New(o Options) (*Service, error) {
 		o: o, log: o.Logger.With("component", "backfill"), asked: make(chan *job, maxAsked),
 		own: newPace(max(o.PerMinute/3, heaviest), o.Now), pulls: newPace(max(o.PerMinute/2, heaviest), o.Now),
 		jobs: map[jobKey]*job{}, busy: map[recordKey]*sync.Cond{}, wanted: map[recordKey]int{}, tried: map[recordKey]tried{},
-		wake: make(chan struct{}, 1),
 	}
 	var err error
 	s.memory, err = loadMemory(o.Store)
@@ -151,14 +147,6 @@ func (s *Service) abandon() {
 		default:
 			return
 		}
-	}
-}
-
-// Wake has the plan looked at soon: something is missing that was not.
-func (s *Service) Wake() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
 	}
 }
 

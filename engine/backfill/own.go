@@ -13,32 +13,33 @@ const (
 	// firstPause and lastPause bound the pauses after errors of the venue or the store.
 	firstPause = time.Second
 	lastPause  = 5 * time.Minute
+	// lastRound is the longest time until the plan is made again while nothing is missing.
+	lastRound = 30 * time.Second
 )
 
 // fillOwn fills what nobody asked for, one hole at a time, until ctx ends.
 func (s *Service) fillOwn(ctx context.Context) {
-	after := firstPause
+	rest, pause := firstPause, firstPause
 	for ctx.Err() == nil {
 		found, err := s.fillNext(ctx)
-		pause, woken := idle, s.wake
+		var wait time.Duration
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			failures.Inc()
-			woken = nil // a venue that fails is not asked sooner for it
-			pause = after
-			after = min(2*after, lastPause)
-			s.log.Warn("backfill waits", "pause", pause, "error", err)
+			wait, pause = pause, min(2*pause, lastPause)
+			s.log.Warn("backfill waits", "pause", wait, "error", err)
 		case found:
-			after = firstPause
+			rest, pause = firstPause, firstPause
 			continue
+		default:
+			wait, rest = rest, min(2*rest, lastRound)
 		}
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-woken:
 		}
 		timer.Stop()
 	}

@@ -34,7 +34,7 @@ const (
 func (s *Statistics) Load(ctx context.Context) error {
 	now := s.now()
 	from := now - now%hourMillis - loadBack
-	all := history.Span{From: max(from, 0), To: now - now%hourMillis + 2*hourMillis}
+	all := history.Span{From: max(from, 0), To: now + 7*24*hourMillis} // the clock may have been set back
 	for _, m := range s.o.Markets.All() {
 		if err := s.load(ctx, m, all); err != nil {
 			return fmt.Errorf("load the day of market %d: %w", m.ID, err)
@@ -56,7 +56,7 @@ func (s *Statistics) Load(ctx context.Context) error {
 }
 
 func (s *Statistics) load(ctx context.Context, m *model.Market, sp history.Span) error {
-	r := s.open(m.ID)
+	r, end := s.open(m.ID), ringEnd(s.now())
 	r.mu.Lock()
 	r.lost = sp.From
 	r.mu.Unlock()
@@ -65,7 +65,11 @@ func (s *Statistics) load(ctx context.Context, m *model.Market, sp history.Span)
 			return err
 		}
 		r.mu.Lock()
-		_, err = r.addMinute(m, c.Time, &c)
+		if c.Time < end {
+			_, err = r.addMinute(m, c.Time, &c)
+		} else {
+			r.lose(c.Time)
+		}
 		r.mu.Unlock()
 		if err != nil {
 			return err
@@ -76,8 +80,9 @@ func (s *Statistics) load(ctx context.Context, m *model.Market, sp history.Span)
 		if err != nil {
 			return err
 		}
+		c.Trades = max(c.Trades, 1) // one of the venue's may not tell
 		r.mu.Lock()
-		r.before = lastTrade{minute: c.Time, id: c.LastID, price: c.Close, epoch: c.Epoch, known: true}
+		r.before.take(c.Time, &c)
 		r.version++
 		r.mu.Unlock()
 		break
@@ -109,10 +114,9 @@ func (s *Statistics) AddTrade(id model.MarketID, t *model.Trade) {
 		return
 	}
 	r := s.open(id)
-	if now := s.now(); t.Time >= now-now%hourMillis+2*hourMillis {
-		// It would push hours out that are still needed. What it says is missing when its time comes.
+	if t.Time >= ringEnd(s.now()) {
 		r.mu.Lock()
-		r.lost = max(r.lost, t.Time-t.Time%hourMillis+hourMillis)
+		r.lose(t.Time)
 		r.mu.Unlock()
 		tradesRefused.Inc()
 		return

@@ -22,6 +22,9 @@ func windowStart(now model.Millis) model.Millis {
 	return now - now%minuteMillis - (dayMinutes-1)*minuteMillis
 }
 
+// ringEnd is where what the ring takes ends: later trades would push hours out that are still needed.
+func ringEnd(now model.Millis) model.Millis { return now - now%hourMillis + 2*hourMillis }
+
 // rolling is one market's ring of minutes in blocks of an hour, each with its sum: a window is the sum of at most 24
 // blocks and of the minutes left of the oldest one, whatever came in which order. Nothing is ever subtracted.
 type rolling struct {
@@ -97,7 +100,7 @@ func (r *rolling) addMinute(m *model.Market, minute model.Millis, c *record.Cand
 		err = history.MergeCandle(&b.sum, c, m)
 	}
 	if err != nil {
-		r.lost = max(r.lost, b.start+hourMillis)
+		r.lose(minute)
 		return nil, err
 	}
 	return b, nil
@@ -110,7 +113,7 @@ func (r *rolling) block(start model.Millis) *hourBlock {
 	case b == nil:
 		*slot = &hourBlock{start: start}
 	case b.start > start:
-		r.lost = max(r.lost, start+hourMillis)
+		r.lose(start)
 		return nil
 	case b.start < start:
 		r.drop(b)
@@ -119,9 +122,12 @@ func (r *rolling) block(start model.Millis) *hourBlock {
 	return *slot
 }
 
+// lose notes that the hour of a moment is not counted, or no longer.
+func (r *rolling) lose(t model.Millis) { r.lost = max(r.lost, t-t%hourMillis+hourMillis) }
+
 // drop remembers what a block says of later windows: its last price.
 func (r *rolling) drop(b *hourBlock) {
-	r.lost = max(r.lost, b.start+hourMillis)
+	r.lose(b.start)
 	for i := len(b.minutes) - 1; i >= 0; i-- {
 		if c := &b.minutes[i]; c.Trades > 0 {
 			r.before.take(b.start+model.Millis(i)*minuteMillis, c)

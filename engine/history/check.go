@@ -26,17 +26,18 @@ var errEnough = errors.New("enough findings")
 // book from its updates and compares it with each keyframe, and every candle from its trades. It must not run beside a
 // writer. The error is about walking the store; faults of its contents are findings.
 func Check(ctx context.Context, store *kv.Store, deep bool) ([]Finding, error) {
-	c := &checker{ctx: ctx, store: store, deep: deep, counts: map[indexKey]*record.Index{}, markets: map[model.MarketID]*model.Market{}}
+	c := &checker{ctx: ctx, store: store, deep: deep, counts: map[indexKey]*record.Index{},
+		markets: map[model.MarketID]*model.Market{}, torn: map[key.Family]bool{}}
 	c.reader = NewReader(store, func(id model.MarketID) (*model.Market, bool) { m, ok := c.markets[id]; return m, ok })
-	if err := c.keep.load(store); err != nil {
-		return nil, err
-	}
-	steps := []func() error{c.marketRows, c.intervals, c.trades, c.books, c.small, c.index}
+	steps := []func() error{c.meta, c.marketRows, c.intervals, c.trades, c.books, c.small, c.index}
 	if deep {
 		steps = append(steps, c.rebuildBooks)
 	}
 	for _, step := range steps {
 		err := step()
+		if errors.Is(err, kv.ErrDamaged) {
+			err = c.report(nil, "%v", err)
+		}
 		if errors.Is(err, errEnough) {
 			break
 		}
@@ -45,6 +46,32 @@ func Check(ctx context.Context, store *kv.Store, deep bool) ([]Finding, error) {
 		}
 	}
 	return c.findings, nil
+}
+
+// meta checks the rows of this package about the store itself. Without a readable state of retention the others are
+// checked as if nothing had been dropped.
+func (c *checker) meta() error {
+	c.keep.cuts = map[key.Family]uint32{}
+	moment := func(v []byte) error { _, err := record.DecodeMoment(v); return err }
+	for name, decode := range map[string]func(v []byte) error{metaHeartbeat: moment, metaSealing: moment, metaKeep: c.keep.decode} {
+		k := key.MetaRow(nil, name)
+		err := c.store.Get(k, func(v []byte) error {
+			if err := decode(v); err != nil {
+				return c.report(k, "%s: %v", name, err)
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, kv.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// unreadable reports rows of a family that cannot be read from the disk; what depends on all of them is not checked.
+func (c *checker) unreadable(f key.Family, err error) error {
+	c.torn[f] = true
+	return c.report([]byte{byte(f)}, "%s cannot be read: %v", f.Name(), err)
 }
 
 type checker struct {
@@ -56,6 +83,7 @@ type checker struct {
 	markets  map[model.MarketID]*model.Market
 	counts   map[indexKey]*record.Index
 	held     map[uint32][]Interval // of books
+	torn     map[key.Family]bool    // families with rows that cannot be read
 	findings []Finding
 }
 
@@ -70,6 +98,9 @@ func (c *checker) report(k []byte, format string, args ...any) error {
 // each calls fn for every row of a family; what fn returns is a finding, not an end.
 func (c *checker) each(f key.Family, fn func(row kv.KV) error) error {
 	for row, err := range c.store.Scan(c.ctx, key.All(f)) {
+		if errors.Is(err, kv.ErrDamaged) {
+			return c.unreadable(f, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -225,6 +256,8 @@ func (c *checker) index() error {
 		switch {
 		case k.Family != key.Trades && k.Family != key.Books && k.Family != key.Liquidations && k.Family != key.Funding:
 			return nil // another package's
+		case c.torn[k.Family]:
+			return nil
 		case have == nil:
 			return fmt.Errorf("counts %d rows of %c, of which there is none", ix.Rows, k.Family)
 		case k.Family == key.Books:
@@ -241,6 +274,9 @@ func (c *checker) index() error {
 		return err
 	}
 	for k, have := range c.counts {
+		if c.torn[key.Index] || c.torn[k.family] {
+			continue
+		}
 		if err := c.report(key.IndexRow(nil, k.family, k.bucket, k.market), "%d rows of %c are not counted", have.Rows, k.family); err != nil {
 			return err
 		}

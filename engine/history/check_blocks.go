@@ -35,6 +35,9 @@ func (c *checker) trades() error {
 		return nil
 	}
 	for row, err := range c.store.Scan(c.ctx, key.All(key.Trades)) {
+		if errors.Is(err, kv.ErrDamaged) { // the candles of this market-day cannot be compared
+			return c.unreadable(key.Trades, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -179,14 +182,18 @@ func (c *checker) holds(mkt uint32, t model.Micros) bool {
 			return true
 		}
 	}
-	return false
+	return c.torn[key.Coverage]
 }
 
 // rebuildBooks walks every held interval from its first whole book and compares the book with each stored state.
 func (c *checker) rebuildBooks() error {
 	for mkt, ivs := range c.held {
 		for _, iv := range c.keep.clamp(model.KindBook, ivs) {
-			if err := c.rebuild(mkt, iv); err != nil {
+			err := c.rebuild(mkt, iv)
+			if errors.Is(err, kv.ErrDamaged) {
+				err = c.report(key.Held(nil, uint8(model.KindBook), mkt, int64(iv.From)), "rebuild the book: %v", err)
+			}
+			if err != nil {
 				return err
 			}
 		}

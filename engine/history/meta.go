@@ -20,6 +20,9 @@ const (
 	metaKeep      = "retention" // keepState
 )
 
+// Heartbeat returns the last moment that the record covers, on the receive clock; 0 where nothing was recorded.
+func Heartbeat(s *kv.Store) (model.Micros, error) { return readMoment(s, metaHeartbeat) }
+
 func readMoment(s *kv.Store, name string) (t model.Micros, err error) {
 	err = s.Get(key.MetaRow(nil, name), func(v []byte) error {
 		t, err = record.DecodeMoment(v)
@@ -51,7 +54,7 @@ type keepState struct {
 }
 
 // spans tells whether a family's buckets are spans of 64 days.
-func spans(f key.Family) bool { return f == key.Candles || f == key.Funding }
+func spans(f key.Family) bool { return f == key.Candles || f == key.Funding || f == key.Fills }
 
 // pinned tells whether a bucket of the family holds a pinned day.
 func (k *keepState) pinned(f key.Family, bucket uint32) bool {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -35,9 +36,15 @@ func (r *Reader) keep() (*keepState, error) {
 	return k, k.load(r.store)
 }
 
+// shortRange is a range whose days cost less to look into than it costs to find the ends of a family.
+const shortRange = 2 * key.DayMillis
+
 // extent cuts a range of milliseconds to the days that the family has rows of, of whatever market, so that a query from
 // the beginning of time costs nothing.
 func (r *Reader) extent(ctx context.Context, f key.Family, from, to int64) (int64, int64, error) {
+	if to-from <= shortRange && to <= key.DayStart(math.MaxUint32) {
+		return from, to, nil
+	}
 	for row, err := range r.store.Scan(ctx, key.All(f)) {
 		if err != nil {
 			return 0, 0, fmt.Errorf("look for the first row: %w", err)

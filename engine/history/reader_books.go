@@ -62,7 +62,7 @@ func (r *Reader) lastRow(m model.MarketID, start model.Micros) (model.Micros, er
 // BookAt returns the book of every update received before t; ErrNoData where t is not held. The first row of a held
 // interval is part of the book from the next microsecond on.
 func (r *Reader) BookAt(ctx context.Context, m model.MarketID, t model.Micros) (*book.View, error) {
-	ivs, err := r.intervals(ctx, model.KindBook, m, 0)
+	ivs, err := r.bookIntervals(ctx, m, 0, t, t)
 	if err != nil {
 		return nil, err
 	}

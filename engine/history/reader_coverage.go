@@ -3,11 +3,13 @@ package history
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
+	"hyperlight/kv"
 	"hyperlight/kv/key"
 )
 
@@ -37,7 +39,12 @@ func (r *Reader) intervals(ctx context.Context, kind model.Kind, m model.MarketI
 
 // rawIntervals returns the held intervals of a record as they were, whatever retention has dropped since.
 func (r *Reader) rawIntervals(ctx context.Context, kind model.Kind, m model.MarketID, openEnd model.Micros) ([]Interval, error) {
-	rg, err := key.HeldRange(uint8(kind), uint32(m), 0, int64(forever))
+	return r.rawIntervalsIn(ctx, kind, m, openEnd, 0, forever)
+}
+
+// rawIntervalsIn is rawIntervals of those that begin from the first moment, which must be a start, up to the last one.
+func (r *Reader) rawIntervalsIn(ctx context.Context, kind model.Kind, m model.MarketID, openEnd, first, last model.Micros) ([]Interval, error) {
+	rg, err := key.HeldRange(uint8(kind), uint32(m), int64(first), int64(forever))
 	if err != nil {
 		return nil, fmt.Errorf("range of coverage: %w", err)
 	}
@@ -58,6 +65,9 @@ func (r *Reader) rawIntervals(ctx context.Context, kind model.Kind, m model.Mark
 			}
 			open = -1
 		}
+		if model.Micros(k.Start) > last {
+			break
+		}
 		if iv.End == 0 {
 			if openEnd == 0 {
 				if openEnd, err = readMoment(r.store, metaHeartbeat); err != nil {
@@ -75,6 +85,42 @@ func (r *Reader) rawIntervals(ctx context.Context, kind model.Kind, m model.Mark
 		out = union(out)
 	}
 	return out, nil
+}
+
+// bookIntervals is intervals of books without those that end before from or begin behind to. It reads as many rows as it
+// returns, where a record of years has thousands: intervals of books lie apart, so that one before a start has ended by then.
+func (r *Reader) bookIntervals(ctx context.Context, m model.MarketID, openEnd, from, to model.Micros) ([]Interval, error) {
+	from = max(from, 0)
+	if to < from {
+		return nil, nil
+	}
+	first := model.Micros(0)
+	if from > 0 {
+		rg, err := key.HeldRange(uint8(model.KindBook), uint32(m), 0, int64(from))
+		if err != nil {
+			return nil, fmt.Errorf("range of coverage: %w", err)
+		}
+		err = r.store.Last(rg, func(k, _ []byte) error {
+			held, err := key.ParseHeld(k)
+			first = model.Micros(held.Start)
+			return err
+		})
+		if err != nil && !errors.Is(err, kv.ErrNotFound) {
+			return nil, fmt.Errorf("look for coverage: %w", err)
+		}
+	}
+	out, err := r.rawIntervalsIn(ctx, model.KindBook, m, openEnd, first, to)
+	if err != nil {
+		return nil, err
+	}
+	keep, err := r.keep()
+	if err != nil {
+		return nil, err
+	}
+	if len(out) > 0 && out[0].To < from {
+		out = out[1:]
+	}
+	return keep.clamp(model.KindBook, out), nil
 }
 
 // stoppedAt returns the end of an interval that a stop left open and that another one follows.
@@ -159,7 +205,13 @@ func (k *keepState) clampSpans(f key.Family, cut uint32, in []Interval) []Interv
 // Coverage returns the held intervals of one market that touch the span, cut to it. An open one reaches to the last
 // committed tick.
 func (r *Reader) Coverage(ctx context.Context, kind model.Kind, m model.MarketID, sp Span) ([]Interval, error) {
-	all, err := r.intervals(ctx, kind, m, 0)
+	var all []Interval
+	var err error
+	if kind == model.KindBook {
+		all, err = r.bookIntervals(ctx, m, 0, sp.From.Micros(), sp.To.Micros())
+	} else {
+		all, err = r.intervals(ctx, kind, m, 0)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ const seekBeyond = 120 * second
 // held second without any change still has its snapshot.
 func (r *Reader) Books(ctx context.Context, m model.MarketID, sp Span, every time.Duration) iter.Seq2[Snapshot, error] {
 	return func(yield func(Snapshot, error) bool) {
-		ivs, err := r.intervals(ctx, model.KindBook, m, 0)
+		ivs, err := r.bookIntervals(ctx, m, 0, sp.From.Micros(), sp.To.Micros())
 		if err != nil {
 			yield(Snapshot{}, err)
 			return
@@ -47,7 +47,7 @@ func (r *Reader) Books(ctx context.Context, m model.MarketID, sp Span, every tim
 // it yields: a total is counted with it.
 func (r *Reader) BookTimes(ctx context.Context, m model.MarketID, sp Span, every time.Duration, reverse bool) iter.Seq2[model.Millis, error] {
 	return func(yield func(model.Millis, error) bool) {
-		ivs, err := r.intervals(ctx, model.KindBook, m, 0)
+		ivs, err := r.bookIntervals(ctx, m, 0, sp.From.Micros(), sp.To.Micros())
 		if err != nil {
 			yield(0, err)
 			return

@@ -15,6 +15,9 @@ import (
 type TradeQuery struct {
 	Columns record.Columns // 0 means record.Core
 	Reverse bool
+	// Rows is how many trades of a market the caller is going to take at most, so that no more of them are read ahead; 0 where
+	// nobody knows. Whoever takes more gets them.
+	Rows int
 	// After skips everything up to and including this place, in the direction of reading.
 	After *Position
 }
@@ -38,6 +41,7 @@ func (r *Reader) Trades(ctx context.Context, m model.MarketID, sp Span, q TradeQ
 			yield(nil, err)
 			return
 		}
+		taken := 0
 		for from < to {
 			if err := ctx.Err(); err != nil {
 				yield(nil, fmt.Errorf("read trades: %w", err))
@@ -46,6 +50,7 @@ func (r *Reader) Trades(ctx context.Context, m model.MarketID, sp Span, q TradeQ
 			if skipped := keep.skip(key.Trades, &from, &to, q.Reverse); skipped {
 				continue
 			}
+			slice.want = max(q.Rows-taken, 0)
 			if from, to, err = slice.load(ctx, r, uint32(m), from, to, q.Columns); err != nil {
 				yield(nil, err)
 				return
@@ -59,6 +64,7 @@ func (r *Reader) Trades(ctx context.Context, m model.MarketID, sp Span, q TradeQ
 				if q.After != nil && !q.passed(m, t) {
 					continue
 				}
+				taken++
 				if !yield(t, nil) {
 					return
 				}

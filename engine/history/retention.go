@@ -18,10 +18,13 @@ type Retention struct {
 	Books   time.Duration
 	Ticks   time.Duration // after it book updates are thinned to the net change of each second
 	Stats   time.Duration
-	Trades  time.Duration // and liquidations
+	Trades  time.Duration // and liquidations and fills
 	Candles time.Duration
 	Funding time.Duration
 	Gaps    time.Duration
+	// Heatmaps and Accounts name families that other packages write.
+	Heatmaps time.Duration
+	Accounts time.Duration // snapshots of accounts
 }
 
 // retain drops what is older than its dataset's time. Cuts only move forward.
@@ -32,6 +35,7 @@ func (w *Writer) retain(ctx context.Context, now time.Time) error {
 		ages := map[key.Family]time.Duration{
 			key.Books: w.o.Retention.Books, key.Stats: w.o.Retention.Stats, key.Trades: w.o.Retention.Trades,
 			key.Candles: w.o.Retention.Candles, key.Funding: w.o.Retention.Funding, key.Gaps: w.o.Retention.Gaps,
+			key.Heatmaps: w.o.Retention.Heatmaps, key.AccountSnapshots: w.o.Retention.Accounts, key.Fills: w.o.Retention.Trades,
 		}
 		batch := w.store.NewBatch()
 		for f, age := range ages {

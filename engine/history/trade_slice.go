@@ -19,6 +19,8 @@ type tradeSlice struct {
 	arena   []byte
 	values  [][2]int // where each value lies in the arena
 	limit   int
+	want    int // rows that the query still takes at most; 0: unknown
+	sure    int // rows that the copied segments have in the range, without those of segments that lie across an end
 	reverse bool
 	rows    []model.Trade
 }
@@ -31,7 +33,7 @@ const maxPooled = 16 * segmentTrades
 
 func newTradeSlice(reverse bool) *tradeSlice {
 	s := tradeSlices.Get().(*tradeSlice)
-	s.reverse, s.limit = reverse, 0
+	s.reverse, s.limit, s.want = reverse, 0, 0
 	return s
 }
 
@@ -62,7 +64,7 @@ func (s *tradeSlice) fetch(ctx context.Context, r *Reader, mkt uint32, from, to 
 	if s.limit == 0 {
 		s.limit = firstSlice / 4
 	} else {
-		s.limit = min(4*s.limit, maxSlice/8) // decoded rows take several times their bytes
+		s.limit = min(4*s.limit, maxSlice/32) // rows take many times their bytes: more would neither be pooled nor stay in a cache
 	}
 	dayLo, dayHi := from, to
 	if s.reverse {
@@ -75,7 +77,7 @@ func (s *tradeSlice) fetch(ctx context.Context, r *Reader, mkt uint32, from, to 
 		if err != nil {
 			return 0, 0, err
 		}
-		s.arena, s.values = s.arena[:0], s.values[:0]
+		s.arena, s.values, s.sure = s.arena[:0], s.values[:0], 0
 		lo, hi = dayLo, dayHi
 		if s.reverse {
 			lo, err = s.collectReverse(ctx, r.store, mkt, lo, hi)
@@ -142,15 +144,30 @@ func (s *tradeSlice) collect(ctx context.Context, store *kv.Store, mkt uint32, f
 		if err != nil {
 			return 0, err
 		}
-		if size >= s.limit {
+		if size >= s.limit || s.enough() {
 			k, err := key.ParseTrade(row.Key)
 			return k.Time, err
 		}
+		h, err := record.TradeHeader(row.Value)
+		if err != nil {
+			return 0, err
+		}
 		s.add(row.Value)
+		s.note(h, from, to)
 		size += len(row.Value)
 	}
 	return to, nil
 }
+
+// note counts the rows of a segment that lies in the range as a whole.
+func (s *tradeSlice) note(h record.Header, from, to int64) {
+	if h.First >= from && h.Last < to {
+		s.sure += int(h.Trades)
+	}
+}
+
+// enough tells whether what was copied has all rows that the query takes.
+func (s *tradeSlice) enough() bool { return s.want > 0 && s.sure >= s.want }
 
 // reachingInto copies the segments that begin at or before from and reach it: one, or more where segments meet within a
 // millisecond.
@@ -229,11 +246,12 @@ func (s *tradeSlice) collectReverse(ctx context.Context, store *kv.Store, mkt ui
 			break
 		}
 		// The segment before may end in the very millisecond in which the last one begins.
-		if size >= s.limit && lastStart+1 < to {
+		if (size >= s.limit || s.enough()) && lastStart+1 < to {
 			return max(from, lastStart+1), nil
 		}
 		lastStart = k.Time
 		s.add(row.Value)
+		s.note(h, from, to)
 		size += len(row.Value)
 	}
 	return from, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
@@ -108,17 +109,28 @@ func addTrade(c *record.Candle, t *model.Trade, id model.MarketID, markets marke
 
 type marketsFunc func(model.MarketID) (*model.Market, bool)
 
+func isEmpty(c *record.Candle) bool { return c.Trades == 0 && c.High == 0 && c.Volume == 0 }
+
+// noFirst is the first trade of a candle that tells how many trades it has and not which.
+const noFirst = math.MaxUint64
+
+// isGiven tells a candle with a given one in it: its first trade is unknown, and mostly how many there are.
+func isGiven(c *record.Candle) bool { return c.Trades == 0 || c.FirstID == noFirst }
+
 // mergeCandle adds o, of the same market, to c and keeps the time of c. The one on the narrower scale is brought to the
-// wider one.
+// wider one. Where one of them is given, o must follow c in time.
 func mergeCandle(c, o *record.Candle, id model.MarketID, markets marketsFunc) error {
-	if o.Trades == 0 {
+	if isEmpty(o) {
 		return nil
 	}
-	if c.Trades == 0 {
+	if isEmpty(c) {
 		at := c.Time
 		*c = *o
 		c.Time = at
 		return nil
+	}
+	if isGiven(c) || isGiven(o) {
+		return joinCandle(c, o, false, id, markets)
 	}
 	o, err := onOneScale(c, o, id, markets)
 	if err != nil {
@@ -140,7 +152,7 @@ func mergeCandle(c, o *record.Candle, id model.MarketID, markets marketsFunc) er
 // joinCandle adds to c the candle o that follows it in time, or with before the one that stands before it. Either may be a
 // given one, of which the first trade is unknown and the last and the count may be: then the sum's are unknown too, 0.
 func joinCandle(c, o *record.Candle, before bool, id model.MarketID, markets marketsFunc) error {
-	if c.Trades > 0 && o.Trades > 0 && c.FirstID > 0 && o.FirstID > 0 {
+	if !isGiven(c) && !isGiven(o) {
 		return mergeCandle(c, o, id, markets)
 	}
 	o, err := onOneScale(c, o, id, markets)
@@ -148,7 +160,7 @@ func joinCandle(c, o *record.Candle, before bool, id model.MarketID, markets mar
 		return err
 	}
 	if before {
-		c.Open, c.FirstID = o.Open, o.FirstID
+		c.Open = o.Open
 	} else {
 		c.Close, c.LastID = o.Close, o.LastID
 	}
@@ -158,7 +170,7 @@ func joinCandle(c, o *record.Candle, before bool, id model.MarketID, markets mar
 	if c.Trades == 0 || o.Trades == 0 {
 		c.Trades, c.FirstID = 0, 0
 	} else {
-		c.Trades += o.Trades
+		c.Trades, c.FirstID = c.Trades+o.Trades, noFirst
 	}
 	return nil
 }

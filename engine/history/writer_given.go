@@ -65,10 +65,14 @@ func (w *Writer) AddCandlesOf(ctx context.Context, m model.MarketID, resolution 
 	// Coverage of candles is of whole buckets.
 	held.From, held.To = (max(held.From, 0)+length-1)/length*length, held.To/length*length
 	err := addChunks(w, ctx, m, kind, rows, held, func(ms *marketState, c model.Candle) error {
-		return w.addGiven(ms.id, resolutions[resolution].Given(), &record.Candle{
+		given := record.Candle{
 			Time: c.Time, Epoch: c.Epoch, Open: c.Open, High: c.High, Low: c.Low, Close: c.Close,
 			Volume: c.Volume, QuoteVolume: c.QuoteVolume, Trades: c.Trades, LastID: c.LastID,
-		})
+		}
+		if c.Trades > 0 {
+			given.FirstID = noFirst
+		}
+		return w.addGiven(ms.id, resolutions[resolution].Given(), &given)
 	})
 	if err != nil || resolution == day {
 		return err

@@ -47,5 +47,10 @@ func (t *Trade) AppendLiquidation(dst []byte, m *Market) []byte {
 	dst = append(dst, `","counterparty_account_index":`...)
 	dst = strconv.AppendUint(dst, uint64(other), 10)
 	dst = append(dst, `,"timestamp":`...)
-	return append(strconv.AppendInt(dst, int64(t.Time), 10), '}')
+	dst = strconv.AppendInt(dst, int64(t.Time), 10)
+	dst = append(dst, `,"recv_ts":`...)
+	if t.Recv == 0 {
+		return append(dst, "null}"...)
+	}
+	return append(strconv.AppendInt(dst, int64(t.Recv), 10), '}')
 }

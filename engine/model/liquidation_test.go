@@ -1,6 +1,9 @@
 package model
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // Checklist 89: the closed account is the taker, whichever side it was on.
 func TestLiquidationJSON(t *testing.T) {
@@ -20,13 +23,17 @@ func TestLiquidationJSON(t *testing.T) {
 		{KindDeleverage, false, `"deleverage"`, `,"account_index":42,"side":"long"`, "99"},
 	} {
 		tr.Kind, tr.MakerAsk = tt.kind, tt.makerAsk
-		want := head + tt.kindText + tt.party + tail + tt.other + `,"timestamp":1706700000123}`
+		want := head + tt.kindText + tt.party + tail + tt.other + `,"timestamp":1706700000123,"recv_ts":null}`
 		if got := string(tr.AppendLiquidation(nil, m)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 		if !tr.Forced() {
 			t.Errorf("%s is forced", tt.kindText)
 		}
+	}
+	tr.Recv = 1706700000123456
+	if got := string(tr.AppendLiquidation(nil, m)); !strings.HasSuffix(got, `,"recv_ts":1706700000123456}`) {
+		t.Errorf("got %s", got)
 	}
 	for _, kind := range []TradeKind{KindTrade, KindSettlement, KindOther} {
 		if (&Trade{Kind: kind}).Forced() {

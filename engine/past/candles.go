@@ -136,5 +136,5 @@ func (v *View) unsettled(ctx context.Context, m *model.Market, resolution time.D
 			return nil, err
 		}
 	}
-	return slices.DeleteFunc(out, func(c record.Candle) bool { return c.Trades == 0 || c.Time < sp.From || c.Time >= sp.To }), nil
+	return slices.DeleteFunc(out, func(c record.Candle) bool { return c.Time < sp.From || c.Time >= sp.To }), nil
 }

@@ -19,6 +19,8 @@ type Record interface {
 	Trades(ctx context.Context, m model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[*model.Trade, error]
 	TradesOf(ctx context.Context, ids []model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[history.MarketTrade, error]
 	CountTrades(ctx context.Context, m model.MarketID, sp history.Span) (n uint64, exact bool, err error)
+	Aggregates(ctx context.Context, m model.MarketID, grid history.Grid, sp history.Span, reverse bool) iter.Seq2[history.Aggregate, error]
+	Liquidations(ctx context.Context, sp history.Span, reverse bool) iter.Seq2[history.MarketTrade, error]
 	BookAt(ctx context.Context, m model.MarketID, t model.Micros) (*book.View, error)
 	Books(ctx context.Context, m model.MarketID, sp history.Span, every time.Duration) iter.Seq2[history.Snapshot, error]
 	BookTimes(ctx context.Context, m model.MarketID, sp history.Span, every time.Duration, reverse bool) iter.Seq2[model.Millis, error]

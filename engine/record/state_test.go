@@ -92,6 +92,18 @@ var families = []family{
 	of("gap", func(t *rapid.T) Gap {
 		return Gap{To: model.Micros(i64.Draw(t, "to")), Cause: model.Cause(rapid.Uint8().Draw(t, "cause")), Filled: rapid.Bool().Draw(t, "filled")}
 	}, AppendGap, DecodeGap),
+	of("exchange sums", func(t *rapid.T) ExchangeSums {
+		s := ExchangeSums{Whole: rapid.Bool().Draw(t, "whole")}
+		for range rapid.IntRange(0, 3).Draw(t, "markets") {
+			s.Markets = append(s.Markets, MarketSums{
+				Market: model.MarketID(rapid.Uint32().Draw(t, "market")), Trades: u64.Draw(t, "trades"), Quote: num.USD(i64.Draw(t, "quote")),
+				TakerFee: num.USD(i64.Draw(t, "taker fee")), MakerFee: num.USD(i64.Draw(t, "maker fee")), Liquidations: u64.Draw(t, "liquidations"),
+				LiquidationQuote: num.USD(i64.Draw(t, "liquidated")), OpenInterest: num.USD(i64.Draw(t, "open interest")),
+				HasOpenInterest: rapid.Bool().Draw(t, "has open interest"),
+			})
+		}
+		return s
+	}, func(dst []byte, s ExchangeSums) []byte { return AppendExchangeSums(dst, &s) }, DecodeExchangeSums),
 	of("moment", func(t *rapid.T) model.Micros { return model.Micros(i64.Draw(t, "moment")) }, AppendMoment, DecodeMoment),
 }
 

@@ -209,6 +209,7 @@ type tradeCoder struct {
 	packed   []byte // a sealed group being written
 	cuts     []int  // where the columns of raw end
 	flags    []byte // of each row in the group
+	numbers  []uint64
 	more     []byte // of each row in the rest group
 	accounts []model.AccountID
 	known    map[model.AccountID]int

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"slices"
+
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
@@ -102,12 +104,11 @@ func (c *tradeCoder) origin() model.Trade {
 func (c *tradeCoder) readCore(rows []model.Trade) {
 	flags := c.readFlags(rows)
 	prev := c.origin()
-	r := c.nextColumn()
-	for i := range rows {
-		prev.ID += uint64(r.varint())
+	for i, u := range c.readNumbers(len(rows)) {
+		prev.ID += uint64(unzigzag(u))
 		rows[i].ID = prev.ID
 	}
-	r = c.nextColumn()
+	r := c.nextColumn()
 	for i, f := range flags {
 		if f&coreSameTime == 0 {
 			prev.Time += model.Millis(r.varint())
@@ -127,18 +128,23 @@ func (c *tradeCoder) readCore(rows []model.Trade) {
 		}
 		rows[i].Recv = prev.Recv
 	}
-	r = c.nextColumn()
-	for i := range rows {
-		prev.Price += num.Price(r.varint())
+	for i, u := range c.readNumbers(len(rows)) {
+		prev.Price += num.Price(unzigzag(u))
 		rows[i].Price = prev.Price
 	}
-	r = c.nextColumn()
-	for i := range rows {
-		rows[i].Size = num.Size(r.uvarint())
+	for i, u := range c.readNumbers(len(rows)) {
+		rows[i].Size = num.Size(u)
 	}
 	c.readValues(rows, flags)
 	c.readOrders(rows)
 	c.readAccounts(rows)
+}
+
+// readNumbers reads the next column where it has a number for every row. They are valid until the next call.
+func (c *tradeCoder) readNumbers(n int) []uint64 {
+	c.numbers = slices.Grow(c.numbers[:0], n)[:n]
+	c.nextColumn().uvarints(c.numbers)
+	return c.numbers
 }
 
 // readFlags keeps the flags aside, because several columns need them.
@@ -201,16 +207,14 @@ func (c *tradeCoder) appendOrders(dst []byte, rows []model.Trade) []byte {
 
 func (c *tradeCoder) readOrders(rows []model.Trade) {
 	var prev [2]uint64
-	r := c.nextColumn()
-	for i := range rows {
+	for i, u := range c.readNumbers(len(rows)) {
 		taker, _, side := orders(&rows[i])
-		prev[side] += uint64(r.varint())
+		prev[side] += uint64(unzigzag(u))
 		*taker = prev[side]
 	}
-	r = c.nextColumn()
-	for i := range rows {
+	for i, u := range c.readNumbers(len(rows)) {
 		_, maker, side := orders(&rows[i])
-		prev[1-side] += uint64(r.varint())
+		prev[1-side] += uint64(unzigzag(u))
 		*maker = prev[1-side]
 	}
 }
@@ -252,22 +256,19 @@ func (c *tradeCoder) readAccounts(rows []model.Trade) {
 	for range r.count(1) {
 		c.accounts = append(c.accounts, model.AccountID(r.uvarint()))
 	}
-	r = c.nextColumn()
-	for i := range rows {
+	for i, u := range c.readNumbers(len(rows)) {
 		taker, _ := accounts(&rows[i])
-		*taker = c.account(r)
+		*taker = c.account(u)
 	}
-	r = c.nextColumn()
-	for i := range rows {
+	for i, u := range c.readNumbers(len(rows)) {
 		_, maker := accounts(&rows[i])
-		*maker = c.account(r)
+		*maker = c.account(u)
 	}
 }
 
-func (c *tradeCoder) account(r *reader) model.AccountID {
-	n := r.uvarint()
+func (c *tradeCoder) account(n uint64) model.AccountID {
 	if n >= uint64(len(c.accounts)) {
-		r.fail()
+		c.column.fail()
 		return 0
 	}
 	return c.accounts[n]

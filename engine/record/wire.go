@@ -74,6 +74,38 @@ func (r *reader) longUvarint() uint64 {
 	return v
 }
 
+// uvarints reads a column of numbers, one for each place in dst. A loop of its own takes half the time of as many calls.
+func (r *reader) uvarints(dst []uint64) {
+	b, i := r.b, r.i
+	for n := range dst {
+		// Three bytes ahead there is no end to look for; longer numbers are rare.
+		if i+3 <= len(b) {
+			v := uint64(b[i])
+			if v < 0x80 {
+				dst[n] = v
+				i++
+				continue
+			}
+			v = v&0x7f | uint64(b[i+1])<<7
+			if b[i+1] < 0x80 {
+				dst[n] = v
+				i += 2
+				continue
+			}
+			v = v&(1<<14-1) | uint64(b[i+2])<<14
+			if b[i+2] < 0x80 {
+				dst[n] = v
+				i += 3
+				continue
+			}
+		}
+		r.i = i
+		dst[n] = r.uvarint()
+		i = r.i
+	}
+	r.i = i
+}
+
 func (r *reader) varint() int64 { return unzigzag(r.uvarint()) }
 
 func (r *reader) byte() byte {

@@ -14,8 +14,9 @@ const (
 	fineFrom = 2 * time.Millisecond
 	// pacerStep is the longest sleep of the pacer's thread: a wait that comes meanwhile is seen after it.
 	pacerStep = 100 * time.Microsecond
-	// pacerEarly is how much before its time a wait ends, because waking takes longer.
-	pacerEarly = 20 * time.Microsecond
+	// pacerEarly is how much before its time a wait ends: waking takes longer, and what is less than early before its time is
+	// sent.
+	pacerEarly = 75 * time.Microsecond
 	// pacerIdle is how long the thread stays without any wait.
 	pacerIdle = 200 * time.Millisecond
 )

@@ -33,7 +33,7 @@ func (x *Exchange) answer(b []byte, name string, q query) ([]byte, *venueError) 
 	case "exchangeStats":
 		return x.answerExchangeStats(b), nil
 	case "exchangeMetrics":
-		return append(b, `{"code":200,"metrics":[]}`...), nil
+		return x.answerExchangeMetrics(b, q)
 	case "currentHeight":
 		return append(appendInt(b, `{"code":200,"height":`, x.height()), '}'), nil
 	case "account", "accountMetadata":

@@ -2,7 +2,7 @@ package key
 
 // Families lists every family, in the order of its byte.
 var Families = [...]Family{
-	Books, Candles, DeliveryLog, Funding, Gaps, Heatmaps, Fills, Keyframes, Liquidations, Stats, AccountSnapshots, DeliveryQueue,
+	Books, Candles, DeliveryLog, ExchangeSums, Funding, Gaps, Heatmaps, Fills, Keyframes, Liquidations, Stats, AccountSnapshots, DeliveryQueue,
 	Trades, Usage, RateWindows, Idempotency, AccountState, BillingEvents, Addresses, Emails, Meta, KeyHashes, Index, APIKeys,
 	Markets, Coverage, MonthTotals, Signals, SignalStates, Users, Exports,
 }
@@ -14,6 +14,7 @@ var names = map[Family]string{
 	AccountState: "account_states", Addresses: "addresses", Users: "users", Emails: "emails", APIKeys: "api_keys",
 	KeyHashes: "key_hashes", MonthTotals: "month_totals", Signals: "signals", SignalStates: "signal_states", Exports: "exports",
 	Index: "index", Coverage: "coverage", Markets: "markets", BillingEvents: "billing_events", Meta: "meta",
+	ExchangeSums: "exchange_sums",
 }
 
 // Name returns what a family is called in reports and metrics, "unknown" for a byte that is none.

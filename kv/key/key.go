@@ -50,6 +50,7 @@ const (
 	Coverage      Family = 'o' // kind mkt start(us)
 	Markets       Family = 'm' // mkt
 	BillingEvents Family = 'b' // event_id
+	ExchangeSums  Family = 'E' // res ts(ms): small, and kept for ever
 	Meta          Family = 'g' // name
 )
 

@@ -59,6 +59,11 @@ var layouts = []layout{
 			c, err := ParseCandle(k)
 			return parts{Time: c.Time, Market: c.Market, Small: uint8(c.Resolution)}, err
 		}, func(p parts) int64 { return int64(p.Small)<<32 | int64(Span(p.Time)) }},
+	{ExchangeSums, func(p parts) []byte { return ExchangeSum(nil, Resolution(1+p.Small%2), p.Time) },
+		func(k []byte) (parts, error) {
+			e, err := ParseExchangeSum(k)
+			return parts{Time: e.Time, Small: uint8(e.Resolution) - 1}, err
+		}, none},
 	{Liquidations, func(p parts) []byte { return Liquidation(nil, p.Time, p.Market, p.ID) },
 		func(k []byte) (parts, error) {
 			l, err := ParseLiquidation(k)
@@ -157,7 +162,7 @@ func TestParseRefuses(t *testing.T) {
 	for _, l := range layouts {
 		k := l.build(parts{Time: 1_760_041_995_767_000, Market: 7})
 		bad := map[string][]byte{"empty": nil, "short": k[:len(k)-1], "long": append(slices.Clone(k), 0), "another family": append([]byte{'z'}, k[1:]...)}
-		if l.family != Index && l.family != Coverage && l.family != Markets {
+		if l.family != Index && l.family != Coverage && l.family != Markets && l.family != ExchangeSums {
 			other := slices.Clone(k)
 			other[bucketAt(l.family)+3]++
 			bad["bucket of another time"] = other
@@ -198,14 +203,15 @@ func bucketAt(f Family) int {
 // A range of a market holds exactly the keys of that market, form and time, as far as they lie in the first bucket.
 func TestRanges(t *testing.T) {
 	ranges := map[Family]func(mkt uint32, small uint8, from, to int64) (Range, error){
-		Trades:    func(m uint32, s uint8, a, b int64) (Range, error) { return TradeRange(m, Form(s%2), a, b) },
-		Books:     func(m uint32, s uint8, a, b int64) (Range, error) { return BookRange(m, Form(s%2), a, b) },
-		Keyframes: func(m uint32, _ uint8, a, b int64) (Range, error) { return KeyframeRange(m, a, b) },
-		Stats:     func(m uint32, _ uint8, a, b int64) (Range, error) { return StatRange(m, a, b) },
-		Funding:   func(m uint32, _ uint8, a, b int64) (Range, error) { return FundingRange(m, a, b) },
-		Candles:   func(m uint32, s uint8, a, b int64) (Range, error) { return CandleRange(Resolution(s%6), m, a, b) },
-		Gaps:      func(m uint32, s uint8, a, b int64) (Range, error) { return GapRange(m, s, a, b) },
-		Coverage:  func(m uint32, s uint8, a, b int64) (Range, error) { return HeldRange(s, m, a, b) },
+		Trades:       func(m uint32, s uint8, a, b int64) (Range, error) { return TradeRange(m, Form(s%2), a, b) },
+		Books:        func(m uint32, s uint8, a, b int64) (Range, error) { return BookRange(m, Form(s%2), a, b) },
+		Keyframes:    func(m uint32, _ uint8, a, b int64) (Range, error) { return KeyframeRange(m, a, b) },
+		Stats:        func(m uint32, _ uint8, a, b int64) (Range, error) { return StatRange(m, a, b) },
+		Funding:      func(m uint32, _ uint8, a, b int64) (Range, error) { return FundingRange(m, a, b) },
+		Candles:      func(m uint32, s uint8, a, b int64) (Range, error) { return CandleRange(Resolution(s%6), m, a, b) },
+		Gaps:         func(m uint32, s uint8, a, b int64) (Range, error) { return GapRange(m, s, a, b) },
+		Coverage:     func(m uint32, s uint8, a, b int64) (Range, error) { return HeldRange(s, m, a, b) },
+		ExchangeSums: func(_ uint32, s uint8, a, b int64) (Range, error) { return ExchangeSumRange(Resolution(1+s%2), a, b) },
 	}
 	near := rapid.OneOf(rapid.Int64Range(0, 40), rapid.Int64Range(DayMillis-20, DayMillis+20), rapid.Int64Range(DayMicros-20, DayMicros+20), rapid.Int64Range(SpanMillis-20, SpanMillis+20))
 	for _, l := range layouts {
@@ -271,7 +277,7 @@ func TestBucketRanges(t *testing.T) {
 func TestFamiliesAndMemory(t *testing.T) {
 	all := []Family{Trades, Keyframes, Books, Candles, Funding, Liquidations, Stats, Gaps, Heatmaps, AccountSnapshots, Fills, Usage, RateWindows,
 		Idempotency, DeliveryLog, DeliveryQueue, AccountState, Addresses, Users, Emails, APIKeys, KeyHashes, MonthTotals, Signals, SignalStates,
-		Exports, Index, Coverage, Markets, BillingEvents, Meta}
+		Exports, Index, Coverage, Markets, BillingEvents, Meta, ExchangeSums}
 	seen := map[Family]bool{}
 	for _, f := range all {
 		if seen[f] {

@@ -23,20 +23,20 @@ func AppendBookFrame(dst []byte, m *model.Market, epoch uint8, u *model.BookUpda
 		dst = strconv.AppendInt(dst, int64(u.UpdatedAt), 10)
 	}
 	dst = append(dst, `,"offset":`...)
-	dst = strconv.AppendUint(dst, u.Offset, 10)
+	dst = num.AppendUint(dst, u.Offset)
 	dst = append(dst, `,"order_book":{"code":0,"asks":`...)
 	dst = appendLevels(dst, u.Asks, price, size)
 	dst = append(dst, `,"bids":`...)
 	dst = appendLevels(dst, u.Bids, price, size)
 	dst = append(dst, `,"offset":`...)
-	dst = strconv.AppendUint(dst, u.Offset, 10)
+	dst = num.AppendUint(dst, u.Offset)
 	if u.Chained {
 		dst = append(dst, `,"nonce":`...)
-		dst = strconv.AppendUint(dst, u.Seq, 10)
+		dst = num.AppendUint(dst, u.Seq)
 		dst = append(dst, `,"last_updated_at":`...)
 		dst = strconv.AppendInt(dst, int64(u.UpdatedAt), 10)
 		dst = append(dst, `,"begin_nonce":`...)
-		dst = strconv.AppendUint(dst, u.Prev, 10)
+		dst = num.AppendUint(dst, u.Prev)
 	}
 	dst = append(dst, '}')
 	return appendTail(dst, t, "order_book", u.Snapshot)
@@ -82,7 +82,7 @@ func AppendTickerFrame(dst []byte, m *model.Market, epoch uint8, bid, ask *model
 	dst = append(dst, `","last_updated_at":`...)
 	dst = strconv.AppendInt(dst, int64(updated), 10)
 	dst = append(dst, `,"nonce":`...)
-	dst = strconv.AppendUint(dst, nonce, 10)
+	dst = num.AppendUint(dst, nonce)
 	dst = append(dst, `,"ticker":{"s":`...)
 	dst = model.AppendString(dst, m.Symbol)
 	dst = side(append(dst, `,"a":`...), ask)
@@ -96,7 +96,7 @@ func AppendTickerFrame(dst []byte, m *model.Market, epoch uint8, bid, ask *model
 // AppendHeightFrame appends a height frame.
 func AppendHeightFrame(dst []byte, height uint64, t model.Millis, first bool) []byte {
 	dst = append(dst, `{"channel":"height","height":`...)
-	dst = strconv.AppendUint(dst, height, 10)
+	dst = num.AppendUint(dst, height)
 	return appendTail(dst, t, "height", first)
 }
 

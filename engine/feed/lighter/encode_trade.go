@@ -20,7 +20,7 @@ func AppendTradeFrame(dst []byte, m *model.Market, b *model.TradeBatch) []byte {
 	}
 	if b.Nonce != 0 {
 		dst = append(dst, `,"nonce":`...)
-		dst = strconv.AppendUint(dst, b.Nonce, 10)
+		dst = num.AppendUint(dst, b.Nonce)
 	}
 	dst = append(dst, `,"trades":`...)
 	dst = appendTrades(dst, m, b.Rows, false)
@@ -77,13 +77,13 @@ func AppendTrade(dst []byte, m *model.Market, t *model.Trade) []byte {
 		dst = appendID(dst, t.BidClient, `,"bid_client_id_str":"`, true)
 	}
 	dst = append(dst, `,"ask_account_id":`...)
-	dst = strconv.AppendUint(dst, uint64(t.AskAccount), 10)
+	dst = num.AppendUint(dst, uint64(t.AskAccount))
 	dst = append(dst, `,"bid_account_id":`...)
-	dst = strconv.AppendUint(dst, uint64(t.BidAccount), 10)
+	dst = num.AppendUint(dst, uint64(t.BidAccount))
 	dst = append(dst, `,"is_maker_ask":`...)
 	dst = strconv.AppendBool(dst, t.MakerAsk)
 	dst = append(dst, `,"block_height":`...)
-	dst = strconv.AppendUint(dst, t.Block, 10)
+	dst = num.AppendUint(dst, t.Block)
 	dst = append(dst, `,"timestamp":`...)
 	dst = strconv.AppendInt(dst, int64(t.Time), 10)
 	dst = appendSide(dst, "taker", t.TakerFee, &t.TakerBefore, size, t.TakerSignChanged)
@@ -100,10 +100,10 @@ func AppendTrade(dst []byte, m *model.Market, t *model.Trade) []byte {
 }
 
 func appendID(dst []byte, id uint64, twin string, twins bool) []byte {
-	dst = strconv.AppendUint(dst, id, 10)
+	dst = num.AppendUint(dst, id)
 	if twins {
 		dst = append(dst, twin...)
-		dst = strconv.AppendUint(dst, id, 10)
+		dst = num.AppendUint(dst, id)
 		dst = append(dst, '"')
 	}
 	return dst
