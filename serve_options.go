@@ -64,6 +64,7 @@ func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, cli
 		Markets: eng.Registry(), History: eng.History(), Access: eng.Access(), Logger: log.With("component", "ws"),
 		Limits: socketLimits(cfg), SnapshotDepth: cfg.Snapshots.Depth, Compression: cfg.WS.Compression,
 		PrivateSockets: cfg.Relay.PrivateSockets, AllowAnonymous: cfg.Proxy.AllowAnonymous, ClientIP: clientIP,
+		Heatmaps: eng.Exposure(),
 		Native: ws.Native{
 			Book: lighter.AppendBookFrame, Trades: lighter.AppendTradeFrame, Stats: lighter.AppendMarketStatsFrame,
 			AllStats: lighter.AppendMarketStatsAllFrame, Height: lighter.AppendHeightFrame, Connected: lighter.AppendConnectedFrame,

@@ -15,8 +15,10 @@ import (
 
 	"hyperlight/config"
 	"hyperlight/engine/access"
+	"hyperlight/engine/account"
 	"hyperlight/engine/book"
 	"hyperlight/engine/exchange"
+	"hyperlight/engine/exposure"
 	"hyperlight/engine/history"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
@@ -54,6 +56,8 @@ type Engine struct {
 	reader   *history.Reader
 	exchange *exchange.Statistics
 	sums     *exchange.Sums
+	accounts *account.Tracker
+	exposure *exposure.Desk
 	lighter  *lighterVenue // nil where the venue is switched off
 	gate     gate
 	probe    storeProbe
@@ -114,6 +118,9 @@ func (e *Engine) wire() error {
 		Store: e.store, Record: e.reader, Markets: e.registry.All, Enter: e.Enter, Now: e.now, Logger: e.log,
 	})
 	e.registry.Listen(e.exchange)
+	if err := e.openAccounts(); err != nil {
+		return err
+	}
 	e.writer, err = history.NewWriter(history.WriterOptions{
 		Store: e.store, Now: e.now, Logger: e.log,
 		Markets: e.registry.Get, Retention: retention(e.o.History),
@@ -149,16 +156,20 @@ func (e *Engine) Run(ctx context.Context) error {
 	feed := newStage(ctx, "feed")
 	shards := newStage(context.WithoutCancel(ctx), "shards")
 	writer := newStage(context.WithoutCancel(ctx), "history")
-	accounts := newStage(context.WithoutCancel(ctx), "access")
+	callers := newStage(context.WithoutCancel(ctx), "access")
+	accounts := newStage(context.WithoutCancel(ctx), "accounts")
+	exposed := newStage(context.WithoutCancel(ctx), "exposure")
 	sums := newStage(context.WithoutCancel(ctx), "exchange")
 	rolling := newStage(context.WithoutCancel(ctx), "rolling statistics")
-	failed := make(chan error, 8)
-	accounts.run(failed, e.access.Run)
+	failed := make(chan error, 8) // one for each stage
+	callers.run(failed, e.access.Run)
+	accounts.run(failed, e.accounts.Run)
 	writer.run(failed, e.writer.Run)
 	rolling.run(failed, e.exchange.Run)
 	sums.run(failed, e.sums.Run)
 	shards.run(failed, e.registry.Run)
 	if e.lighter != nil {
+		exposed.run(failed, e.exposure.Run)
 		feed.run(failed, e.lighter.run)
 	}
 	var err error
@@ -166,7 +177,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	return errors.Join(err, feed.stop(), sums.stop(), rolling.stop(), shards.stop(), writer.stop(), accounts.stop())
+	return errors.Join(err, feed.stop(), exposed.stop(), sums.stop(), rolling.stop(), shards.stop(), accounts.stop(), writer.stop(), callers.stop())
 }
 
 // Close closes the store. Call it after Run has returned and the servers have finished.
