@@ -18,6 +18,7 @@ type Config struct {
 	Snapshots Snapshots `yaml:"snapshots" envPrefix:"SNAPSHOTS_" doc:"One-second book snapshots."`
 	Venues    Venues    `yaml:"venues" envPrefix:"VENUES_" doc:"The exchanges that are followed."`
 	Backfill  Backfill  `yaml:"backfill" envPrefix:"BACKFILL_" doc:"Fetching what the exchange still serves of times that were not recorded. Ranges that clients ask for come first, whatever their age; depths say what is fetched without being asked for, 0 nothing. By itself it spends a third of rest_budget_per_minute at most."`
+	Accounts  Accounts  `yaml:"accounts" envPrefix:"ACCOUNTS_" doc:"What is known of the exchange's accounts. Positions follow from the trades; the rest is asked for within rest_budget_per_minute."`
 	WS        WS        `yaml:"ws" envPrefix:"WS_" doc:"Client sockets."`
 	Replay    Replay    `yaml:"replay" envPrefix:"REPLAY_" doc:"Replay of recorded data."`
 	Metrics   Metrics   `yaml:"metrics" envPrefix:"METRICS_" doc:"The /metrics page."`
@@ -116,6 +117,12 @@ type Lighter struct {
 	MaxSubscriptionsPerConnection int      `yaml:"max_subscriptions_per_connection" doc:"Most subscriptions on one socket."`
 	StaleAfter                    Duration `yaml:"stale_after" doc:"Silence after which the stream counts as dead."`
 	Timeout                       Duration `yaml:"timeout" doc:"Time that a REST call or a handshake may take."`
+}
+
+// Accounts configures what is known of the venue's accounts.
+type Accounts struct {
+	StaleAfter  Duration `yaml:"stale_after" doc:"Age from which an account's collateral is shown as stale, and asked for again when somebody wants the account."`
+	ReadyBodies Size     `yaml:"ready_bodies" doc:"Memory for ready answers and recent fills of the accounts that are asked for most. 0: none."`
 }
 
 // WS configures client sockets.

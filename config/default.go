@@ -49,6 +49,7 @@ func Default() *Config {
 			StaleAfter:                    15 * second,
 			Timeout:                       10 * second,
 		}},
+		Accounts: Accounts{StaleAfter: 60 * second, ReadyBodies: 256 << 20},
 		WS: WS{
 			QueueFrames:  1024,
 			QueueBytes:   8 << 20,

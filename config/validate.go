@@ -28,6 +28,8 @@ func (c *Config) faults() []Fault {
 	v.check(c.Relay.Cache == 0 || c.Relay.Cache >= 1<<20, "relay.cache", "must be 0 or at least 1MiB")
 	v.storage(c)
 	v.lighter(&c.Venues.Lighter)
+	v.atLeast("accounts.stale_after", c.Accounts.StaleAfter, second)
+	v.check(c.Accounts.ReadyBodies == 0 || c.Accounts.ReadyBodies >= 1<<20, "accounts.ready_bodies", "must be 0 or at least 1MiB")
 	v.ws(c)
 	v.oneOf("logging.level", c.Logging.Level, "debug", "info", "warn", "error")
 	v.oneOf("logging.format", c.Logging.Format, "json", "text")
