@@ -184,7 +184,7 @@ var mayImport = map[string][]string{
 	"engine":         {"config", "kv", "engine"},
 	"http": {"config", "engine", "engine/num", "engine/model", "engine/book", "engine/record", "engine/history",
 		"engine/replay", "engine/access", "engine/market", "engine/relay", "engine/exchange",
-		"engine/account", "engine/risk", "engine/exposure", "engine/attribution", "http"},
+		"engine/account", "engine/fills", "engine/risk", "engine/exposure", "engine/attribution", "http"},
 	"ws": {"config", "engine", "engine/num", "engine/model", "engine/book", "engine/record", "engine/history",
 		"engine/replay", "engine/access", "engine/market", "engine/relay", "engine/feed/lighter", "engine/attribution", "ws"},
 	"export": {"config", "engine", "export"},
