@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hyperlight/engine/book"
@@ -46,6 +47,7 @@ type Tracker struct {
 	followMu  sync.RWMutex
 	followers []*Changes
 	saves     *Changes // what is not written yet
+	versions  [1 << versionBits]atomic.Uint32
 }
 
 // shard is a part of the table.

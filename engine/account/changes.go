@@ -2,6 +2,7 @@ package account
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"hyperlight/engine/model"
 )
@@ -41,7 +42,21 @@ func (c *Changes) add(id model.AccountID) {
 	c.mu.Unlock()
 }
 
+// versionBits is the size of the table of versions: with a million accounts a few hundred changes a second make a few
+// thousand accounts look changed that are not.
+const versionBits = 17
+
+// Version returns a number that is another one after anything of an account has changed: what was made of the row that
+// was read after the number still stands while the number is the same. Accounts share numbers, so that it may change
+// without them. It takes no lock.
+func (t *Tracker) Version(id model.AccountID) uint32 { return t.version(id).Load() }
+
+func (t *Tracker) version(id model.AccountID) *atomic.Uint32 {
+	return &t.versions[uint64(id)*0x9e3779b97f4a7c15>>(64-versionBits)]
+}
+
 func (t *Tracker) changed(id model.AccountID) {
+	t.version(id).Add(1)
 	t.followMu.RLock()
 	defer t.followMu.RUnlock()
 	for _, c := range t.followers {
