@@ -18,10 +18,12 @@ const (
 	FamilySpotStats
 	FamilyHeight
 	FamilyTicker
+	FamilyAccount          // everything of an account; Channel.Native is the venue's index of it
+	FamilyAccountPositions // its positions only
 	familyCount
 )
 
-var familyNames = [familyCount]string{"other", "order_book", "trade", "market_stats", "spot_market_stats", "height", "ticker"}
+var familyNames = [familyCount]string{"other", "order_book", "trade", "market_stats", "spot_market_stats", "height", "ticker", "account_all", "account_all_positions"}
 
 // String returns the family's name.
 func (f Family) String() string {
@@ -34,7 +36,7 @@ func (f Family) String() string {
 // All is the Channel.Native of a channel that covers every market, or none in particular.
 const All int64 = -1
 
-// Channel names one subscription: a family, and the venue's own market id or All.
+// Channel names one subscription: a family, and the venue's own market id, the index of an account, or All.
 type Channel struct {
 	Family Family
 	Native int64
@@ -59,6 +61,7 @@ const (
 	FrameStats
 	FrameHeight
 	FrameTicker
+	FrameAccount
 	FrameConnected
 	FramePing
 	FramePong
@@ -67,7 +70,7 @@ const (
 	frameKinds
 )
 
-var frameNames = [frameKinds]string{"unknown", "order_book", "trade", "market_stats", "height", "ticker", "connected", "ping", "pong", "unsubscribed", "error"}
+var frameNames = [frameKinds]string{"unknown", "order_book", "trade", "market_stats", "height", "ticker", "account", "connected", "ping", "pong", "unsubscribed", "error"}
 
 // String returns the kind's name as metrics show it.
 func (k FrameKind) String() string {
@@ -105,6 +108,7 @@ const (
 	RefusalTooFast             // too many messages: wait, never reconnect
 	RefusalTooMany             // too many unanswered messages: send fewer at once
 	RefusalFull                // the connection holds too many subscriptions
+	RefusalAccounts            // the connection holds channels of too many accounts
 	RefusalConnections         // too many connections
 	RefusalUnavailable         // the channel does not exist
 )

@@ -71,3 +71,11 @@ type Position struct {
 	AsOf        Millis // of the last trade or poll that told it
 	Trade       uint64 // id of the last trade that changed it; 0: none seen
 }
+
+// AccountUpdate is what an account's channel told of its positions. It never passes a market's shard: the epoch of each
+// size is in the position.
+type AccountUpdate struct {
+	Account   AccountID
+	Whole     bool       // all positions that the venue lists, not only what changed
+	Positions []Position // ascending by market; AsOf is not set
+}

@@ -16,15 +16,16 @@ type Event struct {
 	Payload Payload
 }
 
-// Payload is one of *TradeBatch, *BookUpdate, *Stats, *Funding, *Height and *Gap.
+// Payload is one of *TradeBatch, *BookUpdate, *Stats, *Funding, *Height, *Gap and *AccountUpdate.
 type Payload interface{ payload() }
 
-func (*TradeBatch) payload() {}
-func (*BookUpdate) payload() {}
-func (*Stats) payload()      {}
-func (*Funding) payload()    {}
-func (*Height) payload()     {}
-func (*Gap) payload()        {}
+func (*TradeBatch) payload()    {}
+func (*BookUpdate) payload()    {}
+func (*Stats) payload()         {}
+func (*Funding) payload()       {}
+func (*Height) payload()        {}
+func (*Gap) payload()           {}
+func (*AccountUpdate) payload() {}
 
 // TradeKind is the venue's type of a trade.
 type TradeKind uint8
@@ -256,6 +257,10 @@ func (e *Event) Clone() Event {
 	case *Gap:
 		g := *p
 		c.Payload = &g
+	case *AccountUpdate:
+		u := *p
+		u.Positions = slices.Clone(p.Positions)
+		c.Payload = &u
 	}
 	return c
 }

@@ -37,8 +37,17 @@ func family(b []byte) feed.Family {
 		return feed.FamilyHeight
 	case "ticker":
 		return feed.FamilyTicker
+	case "account_all":
+		return feed.FamilyAccount
+	case "account_all_positions":
+		return feed.FamilyAccountPositions
 	}
 	return feed.FamilyOther
+}
+
+// ofAccount tells whether a channel is that of an account.
+func ofAccount(f feed.Family) bool {
+	return f == feed.FamilyAccount || f == feed.FamilyAccountPositions
 }
 
 // frameType is what the member "type" says.

@@ -35,6 +35,7 @@ var (
 // decoded without allocation.
 type Decoder struct {
 	resolver Resolver
+	accounts bool // channels of accounts are read; without, they are frames like any other that the engine does not use
 	s        scanner
 	last     feed.Frame
 
@@ -65,6 +66,8 @@ type Decoder struct {
 	stats []statsRow
 	texts map[int64]string // the last statistics row of each market that the resolver took
 	tip   model.Height
+
+	account model.AccountUpdate
 }
 
 type body uint8
@@ -76,6 +79,7 @@ const (
 	bodyStats
 	bodySpotStats
 	bodyTicker
+	bodyPositions
 	bodyError
 	bodyCount
 )
@@ -124,6 +128,9 @@ func (d *Decoder) member(name []byte) {
 	switch string(name) {
 	case "channel":
 		d.last.Channel = parseChannel(d.s.text("channel"))
+		if ofAccount(d.last.Channel.Family) && !d.accounts {
+			d.last.Channel = feed.Channel{}
+		}
 	case "type":
 		d.typ, d.typFamily = parseType(d.s.text("type"))
 	case "timestamp":
@@ -152,6 +159,8 @@ func (d *Decoder) member(name []byte) {
 		d.body(bodySpotStats, feed.FamilySpotStats)
 	case "ticker":
 		d.body(bodyTicker, feed.FamilyTicker)
+	case "positions":
+		d.later(bodyPositions)
 	case "error":
 		d.later(bodyError)
 	default:
@@ -294,6 +303,9 @@ func (d *Decoder) settle(recv model.Micros) error {
 		d.settleTicker()
 	case f.Channel.Family == feed.FamilyHeight:
 		f.Kind = feed.FrameHeight
+	case ofAccount(f.Channel.Family):
+		f.Kind = feed.FrameAccount
+		d.settleAccount()
 	}
 	return d.s.err
 }
@@ -352,6 +364,8 @@ func (d *Decoder) emit(recv model.Micros, emit func(*model.Event) error) error {
 			return nil
 		}
 		e.Payload = &d.batch
+	case feed.FrameAccount:
+		e.Payload = &d.account
 	case feed.FrameHeight:
 		if d.height == 0 {
 			return nil

@@ -8,12 +8,19 @@ import (
 )
 
 // Dialect is Lighter's feed.Dialect.
-type Dialect struct{ Resolver Resolver }
+type Dialect struct {
+	Resolver Resolver
+	Accounts bool // decoders read the channels of accounts too
+}
 
 var _ feed.Dialect = Dialect{}
 
 // NewDecoder returns a decoder for one socket.
-func (d Dialect) NewDecoder() feed.Decoder { return NewDecoder(d.Resolver) }
+func (d Dialect) NewDecoder() feed.Decoder {
+	dec := NewDecoder(d.Resolver)
+	dec.accounts = d.Accounts
+	return dec
+}
 
 // AppendSubscribe appends a subscribe message.
 func (Dialect) AppendSubscribe(dst []byte, c feed.Channel) []byte {
@@ -68,6 +75,8 @@ func (Dialect) Refusal(f feed.Frame) (r feed.Refusal, c feed.Channel, named bool
 		return feed.RefusalTooMany, c, false
 	case CodeTooManySubscriptions:
 		return feed.RefusalFull, c, false
+	case CodeTooManyAccounts:
+		return feed.RefusalAccounts, c, false
 	case CodeTooManyConnections:
 		return feed.RefusalConnections, c, false
 	case CodeInvalidChannel:

@@ -209,7 +209,9 @@ func reference(frame []byte, recv model.Micros, known *markets) (feed.Frame, []m
 		return f, nil, err
 	}
 	var r reader
-	f.Channel = parseChannel([]byte(r.text(get(top, "channel"))))
+	if f.Channel = parseChannel([]byte(r.text(get(top, "channel")))); ofAccount(f.Channel.Family) {
+		f.Channel = feed.Channel{} // only a decoder that is told to reads the channels of accounts
+	}
 	typ, fam := parseType([]byte(r.text(get(top, "type"))))
 	at := model.Millis(r.int(get(top, "timestamp")))
 	offset, updated := r.uint(get(top, "offset")), r.int(get(top, "last_updated_at"))
