@@ -155,9 +155,9 @@ func appendQuote(dst []byte, p num.Price, ps uint8, known bool) []byte {
 
 // appendEnrichedSide writes the levels of a side, or its steps where a tick was chosen.
 func appendEnrichedSide(dst []byte, e *enrichedBook, o *options, s model.Side, ps, ss uint8) []byte {
-	w := levelWriter{o: o, side: s, ps: ps, ss: ss}
+	w := levelWriter{o: o, view: e.view, side: s, ps: ps, ss: ss}
 	if e.owners != nil && e.owners.Epoch == e.view.Epoch {
-		w.orders = e.owners.Orders[s]
+		w.owned = e.owners.Levels[s]
 	}
 	tick, err := num.Rescale(o.tick.Mant, o.tick.Scale, ps)
 	if tick <= 0 || err != nil { // none chosen, or the market's own step has grown beyond it
@@ -183,24 +183,25 @@ func appendEnrichedSide(dst []byte, e *enrichedBook, o *options, s model.Side, p
 // levelWriter writes the levels of a side, best first, and walks the known orders along with them.
 type levelWriter struct {
 	o      *options
+	view   *book.View
 	side   model.Side
 	ps, ss uint8
-	orders []model.RestingOrder // those of this level and worse ones
+	owned  []*model.OwnedLevel // those at this level's price and worse ones
 	begun  bool
 }
 
 // append writes one level that is shown at price. last is the other end of the prices that it holds.
 func (w *levelWriter) append(dst []byte, price, last num.Price, size, notional num.Acc) []byte {
 	low, high := min(price, last), max(price, last)
-	for len(w.orders) > 0 && w.better(w.orders[0].Price, low, high) {
-		w.orders = w.orders[1:] // the book has moved on since they were read
+	for len(w.owned) > 0 && w.better(w.owned[0].Price, low, high) {
+		w.owned = w.owned[1:]
 	}
 	n := 0
-	for n < len(w.orders) && w.orders[n].Price >= low && w.orders[n].Price <= high {
+	for n < len(w.owned) && w.owned[n].Price >= low && w.owned[n].Price <= high {
 		n++
 	}
-	here := w.orders[:n]
-	w.orders = w.orders[n:]
+	here := w.owned[:n]
+	w.owned = w.owned[n:]
 
 	if w.begun {
 		dst = append(dst, ',')
@@ -217,20 +218,38 @@ func (w *levelWriter) append(dst []byte, price, last num.Price, size, notional n
 		dst = append(dst, '"')
 	}
 	// A level is a whale's if one of its known orders is, or, where none is known, if it is so by itself.
-	whale := len(here) == 0 && reaches(notional, w.ps+w.ss, w.o.threshold)
-	for i := range here {
-		whale = whale || w.whale(&here[i])
+	known, whale := false, false
+	for _, l := range here {
+		for i := range w.orders(l) {
+			known, whale = true, whale || w.whale(&l.Orders[i])
+		}
+	}
+	if !known {
+		whale = reaches(notional, w.ps+w.ss, w.o.threshold)
 	}
 	dst = append(dst, `,"whale":`...)
 	dst = strconv.AppendBool(dst, whale)
 	dst = append(dst, `,"orders":[`...)
-	for i := range here {
-		if i > 0 {
-			dst = append(dst, ',')
+	first := true
+	for _, l := range here {
+		for i := range w.orders(l) {
+			if !first {
+				dst = append(dst, ',')
+			}
+			first = false
+			dst = w.appendOrder(dst, &l.Orders[i])
 		}
-		dst = w.appendOrder(dst, &here[i])
 	}
 	return append(dst, `]}`...)
+}
+
+// orders returns the known orders of a level; none where the book and they are not of the same moment and the level has
+// changed between.
+func (w *levelWriter) orders(l *model.OwnedLevel) []model.RestingOrder {
+	if w.view.At(w.side, l.Price) != l.Size {
+		return nil
+	}
+	return l.Orders
 }
 
 // better tells whether a price is better than those of a level.

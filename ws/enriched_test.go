@@ -148,11 +148,27 @@ func TestEnrichedBookPace(t *testing.T) {
 	})
 }
 
+// owned is what is known of a level of a size: the orders, and that nobody knows of the rest.
+func owned(size num.Size, orders ...model.RestingOrder) *model.OwnedLevel {
+	l := &model.OwnedLevel{Price: orders[0].Price, Size: size, Rest: size, Orders: orders}
+	for _, r := range orders {
+		l.Rest -= r.Size
+	}
+	if l.Rest > 0 {
+		l.State = model.OwnersPartial
+	}
+	return l
+}
+
 func TestEnrichedBookShape(t *testing.T) {
-	owners := &fakeOwners{reading: &model.Attribution{At: 1700000000000, Orders: [2][]model.RestingOrder{
-		model.Bid: {{Account: 1, ID: 5, Price: 100_00, Size: 1}, {Account: 42, ID: 281476000000002, Price: 99_00, Size: 1_000_0000},
-			{Account: 43, ID: 7, Price: 99_00, Size: 10_0000}, {Account: 44, ID: 8, Price: 98_50, Size: 10_0000}},
-		model.Ask: {{Account: 45, ID: 9, Price: 10_000_00, Size: 5000}}}}}
+	// The first bid has left the book since, the last one has grown.
+	owners := &fakeOwners{reading: &model.Attribution{At: 1700000000000, Levels: [2][]*model.OwnedLevel{
+		model.Bid: {owned(1, model.RestingOrder{Account: 1, ID: 5, Price: 100_00, Size: 1}),
+			owned(1_010_0000, model.RestingOrder{Account: 42, ID: 281476000000002, Price: 99_00, Size: 1_000_0000},
+				model.RestingOrder{Account: 43, ID: 7, Price: 99_00, Size: 10_0000}),
+			owned(20_0000, model.RestingOrder{Account: 44, ID: 8, Price: 98_50, Size: 10_0000}),
+			owned(8_0000, model.RestingOrder{Account: 44, ID: 8, Price: 98_10, Size: 8_0000})},
+		model.Ask: {owned(10_000, model.RestingOrder{Account: 45, ID: 9, Price: 10_000_00, Size: 5000})}}}}
 	inBubble(t, Options{Owners: owners}, func(t *testing.T, b *bubble) {
 		k := newMaker(b.s.Hub(), 0)
 		k.snapshot(level(99_00, 1_010_0000), level(98_50, 20_0000), level(98_10, 9_0000), level(97_00, 2_000_0000), level(10_00, 1))
@@ -187,7 +203,7 @@ func TestEnrichedBookShape(t *testing.T) {
 			best.Orders[0].Side != "bid" || best.Orders[0].Size != "1000.0000" || best.Orders[0].Notional != "99000" {
 			t.Errorf("best bid %+v", best)
 		}
-		if !e.Bids[3].Whale || len(e.Bids[3].Orders) != 0 || e.Bids[2].Whale {
+		if !e.Bids[3].Whale || len(e.Bids[3].Orders) != 0 || e.Bids[2].Whale || len(e.Bids[2].Orders) != 0 {
 			t.Errorf("other bids %+v", e.Bids[1:])
 		}
 		if len(e.Asks[0].Orders) != 1 || e.Asks[0].Orders[0].Side != "ask" {
