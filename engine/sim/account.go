@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math/bits"
 	"sort"
 
 	"hyperlight/engine/num"
@@ -79,6 +80,13 @@ func share(v num.USD, part, whole num.Size) num.USD {
 	return num.USD(r)
 }
 
+// keep returns what is left of the entry value when a part of a position is left, rounded down as the venue does.
+func keep(v num.USD, left, held num.Size) num.USD {
+	hi, lo := bits.Mul64(uint64(v), uint64(left))
+	q, _ := bits.Div64(hi, lo, uint64(held)) // below v, since left < held
+	return num.USD(q)
+}
+
 // fraction returns v x f / 10^scale, half-even.
 func fractionOf(v num.USD, f int64, scale uint8) num.USD {
 	var a num.Acc
@@ -128,7 +136,7 @@ func (p *position) apply(by num.Size, price num.Price) {
 	before := p.size
 	if before != 0 && sign(before) != sign(by) {
 		part := min(abs(by), abs(before))
-		entry := share(p.entry, part, abs(before))
+		entry := p.entry - keep(p.entry, abs(before)-part, abs(before))
 		profit := num.USD(sign(before)) * (worth(price, part) - entry)
 		margin := share(p.allocated, part, abs(before))
 		p.entry -= entry
