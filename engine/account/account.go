@@ -165,8 +165,9 @@ func (t *Tracker) See(id model.AccountID) {
 // OnEvent applies new trades: it is a market.Listener.
 func (t *Tracker) OnEvent(e *model.Event, _ *book.View) {
 	if b, ok := e.Payload.(*model.TradeBatch); ok {
+		late := b.History && !b.Recovered
 		for i := range b.Rows {
-			t.Trade(e.Market, &b.Rows[i])
+			t.Trade(e.Market, &b.Rows[i], late)
 		}
 	}
 }

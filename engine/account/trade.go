@@ -1,49 +1,79 @@
 package account
 
 import (
+	"math/bits"
+
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
 
-// Trade applies a new trade to both of its accounts. A trade that an account's position already contains changes nothing.
-func (t *Tracker) Trade(m model.MarketID, trade *model.Trade) {
+// spot is the type of markets whose trades move balances, not positions.
+const spot = "spot"
+
+// Trade applies a trade to both of its accounts. A trade that an account's position already contains changes nothing.
+// late says that the trade comes after newer ones of its market: it tells nothing that a later poll does not know better.
+func (t *Tracker) Trade(m model.MarketID, trade *model.Trade, late bool) {
 	info, ok := t.o.Markets(m)
 	if !ok {
 		return
 	}
-	f := fill{market: info, trade: trade}
 	buyer, seller := trade.BidAccount, trade.AskAccount
-	if buyer == seller {
-		// Both sides are one account: its position stays, whatever the venue tells as the one before.
+	switch {
+	case buyer == 0 && seller == 0:
+		return // the row names nobody
+	case info.Type == spot:
 		t.See(buyer)
+		t.See(seller)
 		return
 	}
-	f.before, f.other = trade.MakerBefore, trade.TakerBefore
-	if trade.TakerBuys() {
-		f.before, f.other = trade.TakerBefore, trade.MakerBefore
+	f := fill{market: info, trade: trade, late: late}
+	bought, sold := sides(trade)
+	if buyer == seller {
+		// Its position stays. Where both sides tell the same one before, that is it; else one was booked after the other, and
+		// which came first cannot be told.
+		if !bought.Known || bought != sold {
+			t.See(buyer)
+			return
+		}
+		f.before = bought
+		t.fill(buyer, &f)
+		return
 	}
-	f.by = trade.Size
+	f.by, f.before, f.role = trade.Size, bought, roleOf(trade.TakerBuys())
 	t.fill(buyer, &f)
-	f.before, f.by = f.other, -trade.Size
+	f.by, f.before, f.role = -trade.Size, sold, roleOf(!trade.TakerBuys())
 	t.fill(seller, &f)
+}
+
+// sides returns the positions before a trade of its buyer and its seller. A sign that changed without a position before
+// tells one as well: the venue leaves out what is zero.
+func sides(trade *model.Trade) (buyer, seller model.PositionBefore) {
+	taker, maker := trade.TakerBefore, trade.MakerBefore
+	taker.Known = taker.Known || trade.TakerSignChanged
+	maker.Known = maker.Known || trade.MakerSignChanged
+	if trade.TakerBuys() {
+		return taker, maker
+	}
+	return maker, taker
 }
 
 // fill is a trade seen from one of its accounts.
 type fill struct {
 	market *model.Market
 	trade  *model.Trade
+	late   bool
+	role   string   // the account's: taker or maker; "" where it was both
 	by     num.Size // what it adds to the position, signed
 	before model.PositionBefore
-	other  model.PositionBefore // of the seller, while the buyer is worked on
 }
 
 func (t *Tracker) fill(id model.AccountID, f *fill) {
 	s := t.shard(id)
 	s.mu.Lock()
-	a, _ := s.row(id)
+	a, isNew := s.row(id)
 	changed := t.apply(a, f)
 	s.mu.Unlock()
-	if changed {
+	if changed || isNew {
 		t.changed(id)
 	}
 }
@@ -51,20 +81,37 @@ func (t *Tracker) fill(id model.AccountID, f *fill) {
 // apply books a fill on an account's position; the shard is locked.
 func (t *Tracker) apply(a *model.Account, f *fill) bool {
 	p := touch(a, f.market.ID)
-	if p.Trade >= f.trade.ID || !f.before.Known && p.AsOf > f.trade.Time {
-		// Known, or contained in what a later poll told. A trade that tells the position before it is applied even then: it
-		// comes out at the same.
+	if p.Trade >= f.trade.ID {
 		return false
 	}
-	t.bring(p, f)
-	next, err := after(p, f)
-	if err != nil {
-		tradesRefused.Inc()
-		t.log.Warn("trade does not fit its account's position", "market", f.market.ID, "trade", f.trade.ID, "account", a.ID, "error", err)
+	// A market's trades come in the order of their times, so that only a poll can have told a later position. It may or may
+	// not contain this trade: the venue's clock is not ours, and it answers some time after it was asked.
+	polled := p.AsOf > f.trade.Time
+	if polled && (f.late || !f.before.Known) {
 		return false
+	}
+	next, agrees := f.start(p)
+	contained := polled && f.contains(p)
+	switch {
+	case contained:
+		next = *p
+	case !agrees && p.Trade != 0 && !polled:
+		disagreedTrades.Inc()
+	}
+	if !contained {
+		realized := next.Realized
+		if err := f.book(&next); err != nil {
+			tradesRefused.Inc()
+			t.log.Warn("trade does not fit its account's position", "market", f.market.ID, "trade", f.trade.ID, "account", a.ID, "error", err)
+			return false
+		}
+		if polled && !agrees {
+			next.Realized = realized // the poll has seen this trade and others behind it
+		}
+		next.Liquidation = num.Decimal{} // it was that of the position before
+		f.margin(&next)
 	}
 	next.Trade, next.AsOf = f.trade.ID, max(p.AsOf, f.trade.Time)
-	next.Liquidation = num.Decimal{} // it was that of the position before
 	*p = next
 	a.AsOf = max(a.AsOf, f.trade.Time)
 	switch a.Source {
@@ -76,82 +123,80 @@ func (t *Tracker) apply(a *model.Account, f *fill) bool {
 	return true
 }
 
-// bring makes the position what the venue says it was before the trade. Where we knew another one, something passed us
-// by: it is counted, and the venue is right.
-func (t *Tracker) bring(p *model.Position, f *fill) {
+// held returns the size of a position at the trade's scale; false where it does not fit there.
+func (f *fill) held(p *model.Position) (num.Size, bool) {
 	_, to := f.market.ScaleAt(f.trade.Epoch)
 	_, from := f.market.ScaleAt(p.Epoch)
 	size, err := num.Rescale(int64(p.Size), from, to)
-	p.Epoch = f.trade.Epoch
-	p.Size = num.Size(size)
-	if !f.before.Known {
-		if err != nil {
-			p.Size, p.Entry = 0, 0
-		}
-		return
-	}
-	if err != nil || p.Size != f.before.Size {
-		if p.Trade != 0 && p.AsOf <= f.trade.Time {
-			disagreedTrades.Inc()
-		}
-		p.Size, p.Entry = f.before.Size, f.before.EntryQuote
-	} else {
-		p.Entry = f.before.EntryQuote // to the venue's own rounding
-	}
-	if f.before.InitialMargin > 0 {
-		p.Initial = f.before.InitialMargin
-	}
+	return num.Size(size), err == nil
 }
 
-// after returns the position after a fill. What closes realises its share of the entry value, what opens adds the fill's
-// value; through zero it does both.
-func after(p *model.Position, f *fill) (model.Position, error) {
-	next := *p
+// contains tells whether a position is already what the trade makes of the one before it.
+func (f *fill) contains(p *model.Position) bool {
+	size, ok := f.held(p)
+	return ok && f.before.Known && size == f.before.Size+f.by
+}
+
+// start returns the position before the trade: as the venue tells it, to its own rounding, where it does; agrees says
+// whether it is the one that we held.
+func (f *fill) start(p *model.Position) (next model.Position, agrees bool) {
+	size, fits := f.held(p)
+	next = *p
+	next.Epoch, next.Size = f.trade.Epoch, size
+	if !f.before.Known {
+		if !fits {
+			next.Size, next.Entry = 0, 0
+		}
+		return next, fits
+	}
+	next.Size, next.Entry = f.before.Size, f.before.EntryQuote
+	if f.before.InitialMargin > 0 {
+		next.Initial = f.before.InitialMargin
+	}
+	return next, fits && size == f.before.Size
+}
+
+// book adds the fill to a position. What closes realises its share of the entry value, what opens adds the fill's value;
+// through zero it does both.
+func (f *fill) book(p *model.Position) error {
 	ps, ss := f.market.ScaleAt(f.trade.Epoch)
 	by := f.by
-	held, part := magnitude(p.Size), magnitude(by)
-	if p.Size != 0 && (p.Size < 0) != (by < 0) {
+	if held, part := magnitude(p.Size), magnitude(by); p.Size != 0 && by != 0 && (p.Size < 0) != (by < 0) {
 		closed := min(held, part)
-		entry, err := share(p.Entry, closed, held)
-		if err != nil {
-			return next, err
-		}
+		kept := keep(p.Entry, held-closed, held)
 		value, err := num.MulUSD(f.trade.Price, ps, closed, ss)
 		if err != nil {
-			return next, err
+			return err
 		}
-		profit := value - entry
+		profit := value - (p.Entry - kept)
 		if p.Size < 0 {
-			profit = -profit
-			next.Size += closed
-			by -= closed
-		} else {
-			next.Size -= closed
-			by += closed
+			profit, closed = -profit, -closed
 		}
-		next.Realized += profit
-		next.Entry -= entry
+		p.Size -= closed
+		by += closed
+		p.Realized += profit
+		p.Entry = kept
 	}
 	if by != 0 {
 		value, err := num.MulUSD(f.trade.Price, ps, magnitude(by), ss)
 		if err != nil {
-			return next, err
+			return err
 		}
-		next.Size += by
-		next.Entry += value
+		p.Size += by
+		p.Entry += value
 	}
-	return next, nil
+	return nil
 }
 
 func magnitude(s num.Size) num.Size { return max(s, -s) }
 
-// share returns the part of a whole's value, half-even.
-func share(value num.USD, part, whole num.Size) (num.USD, error) {
-	if part == whole {
-		return value, nil
+// keep returns what is left of the entry value when a part of a position is left. It is rounded down, as the venue does:
+// so it is in each of the 419 positions that a recording shows before and after a part was closed.
+func keep(value num.USD, left, held num.Size) num.USD {
+	if left <= 0 || value <= 0 {
+		return 0
 	}
-	var a num.Acc
-	a.AddProduct(int64(value), int64(part))
-	v, err := a.DivRound(int64(whole), num.USDScale, num.USDScale)
-	return num.USD(v), err
+	hi, lo := bits.Mul64(uint64(value), uint64(left))
+	q, _ := bits.Div64(hi, lo, uint64(held)) // below value, since left < held
+	return num.USD(q)
 }
