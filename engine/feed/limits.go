@@ -2,13 +2,14 @@ package feed
 
 import "time"
 
-// Limits are the venue's limits and our own patience. The first four are settings of the venue's section of the
+// Limits are the venue's limits and our own patience. The first five are settings of the venue's section of the
 // configuration (messages_per_minute and so on); zero values mean the defaults.
 type Limits struct {
 	MessagesPerMinute             int // client messages in any 60 s, over all sockets
 	MaxUnanswered                 int // client messages without an answer, over all sockets
 	MaxConnections                int
 	MaxSubscriptionsPerConnection int
+	MaxAccountsPerConnection      int // different accounts whose channels one connection carries
 
 	Stale           time.Duration // silence after which a socket that carries channels is dead
 	Ping            time.Duration // pause between our ping frames
@@ -42,6 +43,7 @@ func (l Limits) WithDefaults() Limits {
 	setInt(&l.MaxUnanswered, 35)
 	setInt(&l.MaxConnections, 255)
 	setInt(&l.MaxSubscriptionsPerConnection, 500)
+	setInt(&l.MaxAccountsPerConnection, 500)
 	set(&l.Stale, 15*time.Second)
 	set(&l.Ping, 30*time.Second)
 	set(&l.Answer, 10*time.Second)

@@ -83,6 +83,12 @@ func (r *reader) event(e *model.Event) error {
 		r.noted = true
 		s.answered(r.so, f.Channel)
 	}
+	if u, ok := e.Payload.(*model.AccountUpdate); ok {
+		if s.o.Accounts != nil {
+			s.o.Accounts(u, r.recv)
+		}
+		return nil
+	}
 	if h, ok := e.Payload.(*model.Height); ok && s.height.Swap(h.Height) == h.Height {
 		return nil // another socket was first
 	}
@@ -193,6 +199,8 @@ func (s *Supervisor) refusal(so *socket, f Frame) {
 			}
 		}
 		s.perSocket = max(min(s.perSocket, live), 2)
+	case RefusalAccounts:
+		so.accountsFull = true // how many it carries shows once all that is under way is answered or overdue
 	case RefusalDuplicate:
 		if sub := so.subs[c]; named && sub != nil && sub.state == statePending {
 			s.settle(sub, 1)

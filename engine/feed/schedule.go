@@ -85,13 +85,31 @@ func (s *Supervisor) step(now time.Time, start func()) time.Duration {
 			return s.untilRoom(now, 2, reserve, next)
 		}
 	}
+	// Accounts last: half of the allowance stays for markets that must be taken again.
+	for _, sub := range s.accounts {
+		if sub.state != stateIdle || !later(sub.notBefore) {
+			continue
+		}
+		if sub.socket == nil {
+			so := s.roomiestForAccount()
+			if so == nil {
+				break
+			}
+			sub.attach(so)
+		}
+		if half := s.limits.MessagesPerMinute / 2; !s.send(now, sub, half) {
+			return s.untilRoom(now, 2, half, next)
+		}
+	}
 	return s.untilOverdue(now, next)
 }
 
 // neededSockets returns how many connections hold all channels; each also carries the height as its heartbeat.
 func (s *Supervisor) neededSockets() int {
 	per := max(s.perSocket-1, 1)
-	return min(max((len(s.want)+per-1)/per, 1), s.limits.MaxConnections)
+	all := (len(s.want) + len(s.accounts) + per - 1) / per
+	accounts := (len(s.accounts) + s.perAccount - 1) / s.perAccount
+	return min(max(all, accounts, 1), s.limits.MaxConnections)
 }
 
 // roomiest returns the first socket that takes another channel, nil where all are full or down.
@@ -203,7 +221,11 @@ func (s *Supervisor) overdue(now time.Time) {
 				}
 				sub.attempts++
 				s.late = append(s.late, sub.channel)
-				if so.full && !sub.held {
+				refused := so.accountsFull && ofAccount(sub.channel.Family)
+				if refused {
+					s.perAccount = max(min(s.perAccount, so.liveAccounts()), 1)
+				}
+				if (so.full || refused) && !sub.held {
 					sub.detach()
 				}
 			case stateLeaving:

@@ -34,6 +34,8 @@ type socket struct {
 	subs      map[Channel]*subscription
 	heartbeat *subscription // the height: it comes twice a second even where all markets are quiet
 	full      bool          // the venue takes no more subscriptions on it
+	// accountsFull: nor channels of more accounts
+	accountsFull bool
 }
 
 // keep holds one socket slot: connect, serve, pause, again.

@@ -25,6 +25,10 @@ type Options struct {
 	Dial      func(ctx context.Context, network, addr string) (net.Conn, error) // nil: TCP
 	Jitter    func() float64                                                    // uniform in [0, 1); nil: math/rand/v2
 	Logger    *slog.Logger                                                      // nil: discard
+
+	// Accounts, where set, takes what the channels of SetAccounts tell. It is called on the goroutines of the sockets, must
+	// not block, and the update is lent until it returns. The sink never sees these.
+	Accounts func(u *model.AccountUpdate, recv model.Micros)
 }
 
 // Status tells how the feed is.
@@ -36,6 +40,7 @@ type Status struct {
 	Height      uint64       // the venue's block height, 0 where unknown
 	Reconnects  uint64       // lost and failed connections since the start
 	Sockets     int          // connections that are up
+	Accounts    int          // accounts whose channel answered and is held; not among Subscribed
 	Err         error        // why the last connection failed or ended; nil while all are up
 }
 
@@ -55,11 +60,13 @@ type Supervisor struct {
 
 	mu         sync.Mutex
 	want       []*subscription                  // in the order of first subscribing
-	known      map[Channel]*subscription        // want, and what is still to be unsubscribed
+	known      map[Channel]*subscription        // want, accounts, and what is still to be unsubscribed
 	books      map[model.MarketID]*subscription // the book channels of want
+	accounts   []*subscription                  // channels of accounts that are wanted, the most wanted first
 	slots      int                              // sockets started
 	sockets    []*socket                        // those that are up
 	perSocket  int                              // subscriptions that a connection takes, as far as known
+	perAccount int                              // channels of accounts among them, likewise
 	sent       []time.Time                      // client messages of the last 60 s, oldest first
 	unanswered int                              // client messages without an answer
 	window     int                              // unanswered messages allowed now, up to MaxUnanswered
@@ -93,6 +100,7 @@ func New(o Options) *Supervisor {
 	s.limits.MessagesPerMinute = max(s.limits.MessagesPerMinute, 4)
 	s.limits.MaxUnanswered = max(s.limits.MaxUnanswered, 2)
 	s.perSocket, s.window = max(s.limits.MaxSubscriptionsPerConnection, 2), s.limits.MaxUnanswered
+	s.perAccount = s.limits.MaxAccountsPerConnection
 	return s
 }
 
@@ -133,7 +141,7 @@ func (s *Supervisor) SetMarkets(markets []model.Market) {
 	want := planned(markets)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, sub := range s.known {
+	for _, sub := range s.want {
 		sub.wanted = false
 	}
 	s.want, s.books = s.want[:0], map[model.MarketID]*subscription{}
@@ -149,12 +157,18 @@ func (s *Supervisor) SetMarkets(markets []model.Market) {
 			s.books[p.market] = sub
 		}
 	}
+	s.trimAccounts() // markets come first
+	s.dropIdle()
+	s.poke()
+}
+
+// dropIdle forgets channels that nobody wants and no connection carries.
+func (s *Supervisor) dropIdle() {
 	for c, sub := range s.known {
 		if !sub.wanted && sub.socket == nil {
 			delete(s.known, c)
 		}
 	}
-	s.poke()
 }
 
 // Resync asks for a new snapshot of a market's book. It does not block. It does nothing while a snapshot is on its way;
@@ -194,6 +208,11 @@ func (s *Supervisor) Status() Status {
 	for _, sub := range s.want {
 		if sub.state == stateLive {
 			st.Subscribed++
+		}
+	}
+	for _, sub := range s.accounts {
+		if sub.state == stateLive {
+			st.Accounts++
 		}
 	}
 	if len(s.sockets) < s.slots {

@@ -226,6 +226,8 @@ func (v *venue) first(channel string) []byte {
 		return lighter.AppendHeightFrame(nil, 7, 0, true)
 	case "market_stats", "spot_market_stats":
 		return []byte(`{"channel":"` + channel + `","` + family + `":{},"type":"subscribed/` + family + `"}`)
+	case "account_all":
+		return []byte(`{"account":` + arg + `,"channel":"` + channel + `","positions":{"1":{"market_id":1,"sign":-1,"position":"2"}},"trades":{},"type":"subscribed/account_all"}`)
 	case "trade":
 		return lighter.AppendTradeFrame(nil, &m, &model.TradeBatch{History: true})
 	}
@@ -296,6 +298,7 @@ func (v *venue) forget() {
 type sink struct {
 	mu     sync.Mutex
 	events []model.Event
+	told   map[model.AccountID]int // updates of accounts
 	hook   func(model.Event)
 }
 
@@ -314,6 +317,17 @@ func (s *sink) onEvent(hook func(model.Event)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hook = hook
+}
+
+func (s *sink) account(u *model.AccountUpdate, recv model.Micros) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.told == nil {
+		s.told = map[model.AccountID]int{}
+	}
+	if u.Whole && recv > 0 && len(u.Positions) == 1 && u.Positions[0].Market == 1 && u.Positions[0].Size < 0 {
+		s.told[u.Account]++
+	}
 }
 
 // gaps returns the gaps as "order_book 3 stale", and forgets all events.
@@ -354,7 +368,7 @@ func run(t *testing.T, limits feed.Limits, markets []model.Market, test func(t *
 		v, out := newVenue(t), &sink{}
 		s := feed.New(feed.Options{
 			Venue: "test", StreamURL: "ws://venue.test/stream", UserAgent: "hyperlight/test",
-			Dialect: lighter.Dialect{Resolver: anyMarket{}}, Limits: limits, Sink: out, Now: time.Now, Dial: v.dial,
+			Dialect: lighter.Dialect{Resolver: anyMarket{}, Accounts: true}, Accounts: out.account, Limits: limits, Sink: out, Now: time.Now, Dial: v.dial,
 			Jitter: func() float64 { return 1 },
 		})
 		s.SetMarkets(markets)
