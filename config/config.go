@@ -115,6 +115,7 @@ type Lighter struct {
 	MaxUnanswered                 int      `yaml:"max_unanswered" doc:"Most subscriptions waiting for their answer at once."`
 	MaxConnections                int      `yaml:"max_connections" doc:"Most sockets to the stream."`
 	MaxSubscriptionsPerConnection int      `yaml:"max_subscriptions_per_connection" doc:"Most subscriptions on one socket."`
+	MaxAccountsPerConnection      int      `yaml:"max_accounts_per_connection" doc:"Most accounts that are followed on one socket."`
 	StaleAfter                    Duration `yaml:"stale_after" doc:"Silence after which the stream counts as dead."`
 	Timeout                       Duration `yaml:"timeout" doc:"Time that a REST call or a handshake may take."`
 }
@@ -122,6 +123,8 @@ type Lighter struct {
 // Accounts configures what is known of the venue's accounts.
 type Accounts struct {
 	StaleAfter  Duration `yaml:"stale_after" doc:"Age from which an account's collateral is shown as stale, and asked for again when somebody wants the account."`
+	PollShare   int      `yaml:"poll_share" doc:"Percent of rest_budget_per_minute that keeping known accounts young may take: those that were asked for first, then large positions near their liquidation, then all others in turn. 0: none."`
+	Streamed    int      `yaml:"streamed" doc:"Most accounts that are followed on the stream, the most asked for and the largest. Each takes a subscription."`
 	ReadyBodies Size     `yaml:"ready_bodies" doc:"Memory for ready answers and recent fills of the accounts that are asked for most. 0: none."`
 }
 

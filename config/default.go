@@ -46,10 +46,11 @@ func Default() *Config {
 			MaxUnanswered:                 35,
 			MaxConnections:                4,
 			MaxSubscriptionsPerConnection: 500,
+			MaxAccountsPerConnection:      500,
 			StaleAfter:                    15 * second,
 			Timeout:                       10 * second,
 		}},
-		Accounts: Accounts{StaleAfter: 60 * second, ReadyBodies: 256 << 20},
+		Accounts: Accounts{StaleAfter: 60 * second, PollShare: 50, Streamed: 200, ReadyBodies: 256 << 20},
 		WS: WS{
 			QueueFrames:  1024,
 			QueueBytes:   8 << 20,

@@ -29,6 +29,8 @@ func (c *Config) faults() []Fault {
 	v.storage(c)
 	v.lighter(&c.Venues.Lighter)
 	v.atLeast("accounts.stale_after", c.Accounts.StaleAfter, second)
+	v.between("accounts.poll_share", c.Accounts.PollShare, 0, 100)
+	v.between("accounts.streamed", c.Accounts.Streamed, 0, 100_000)
 	v.check(c.Accounts.ReadyBodies == 0 || c.Accounts.ReadyBodies >= 1<<20, "accounts.ready_bodies", "must be 0 or at least 1MiB")
 	v.ws(c)
 	v.oneOf("logging.level", c.Logging.Level, "debug", "info", "warn", "error")
@@ -148,6 +150,7 @@ func (v *validator) lighter(l *Lighter) {
 	v.between(p+"max_unanswered", l.MaxUnanswered, 1, 1_000_000)
 	v.between(p+"max_connections", l.MaxConnections, 1, 1_000)
 	v.between(p+"max_subscriptions_per_connection", l.MaxSubscriptionsPerConnection, 1, 1_000_000)
+	v.between(p+"max_accounts_per_connection", l.MaxAccountsPerConnection, 1, 1_000_000)
 	v.atLeast(p+"stale_after", l.StaleAfter, second)
 	v.atLeast(p+"timeout", l.Timeout, second/10)
 }
