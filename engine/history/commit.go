@@ -59,6 +59,7 @@ func (w *Writer) collect() {
 		w.writeTrades(b)
 	}
 	w.dirtyTrades = w.dirtyTrades[:0]
+	w.writePostings()
 	for _, c := range w.dirtyCandles {
 		c.dirty = false
 		w.keyBuf = key.Candle(w.keyBuf[:0], c.key.resolution, c.key.market, int64(c.Time))
@@ -77,6 +78,7 @@ func (w *Writer) collect() {
 		w.extendImported()
 	}
 	w.keep.collect(w)
+	w.unposted.collect(w)
 	if w.ticked {
 		w.ticked = false
 		w.beat()

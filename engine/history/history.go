@@ -3,7 +3,7 @@
 // sealed segments so that nobody above knows of either. Bytes are the business of engine/record, keys that of kv/key.
 //
 // It must not decide what a market's book is (engine/market does), must not know HTTP or sockets, and nothing else may
-// write the families T K B C F L M G i o m or the meta rows named in meta.go.
+// write the families T K B C F L I P M G i o m or the meta rows named in meta.go.
 package history
 
 import (

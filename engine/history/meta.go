@@ -18,6 +18,7 @@ const (
 	metaHeartbeat = "heartbeat" // the last committed tick
 	metaSealing   = "sealing"   // counts the batches that replaced rows by other rows of the same content
 	metaKeep      = "retention" // keepState
+	metaFills     = "fills"     // unposted
 )
 
 // Heartbeat returns the last moment that the record covers, on the receive clock; 0 where nothing was recorded.
@@ -54,7 +55,7 @@ type keepState struct {
 }
 
 // spans tells whether a family's buckets are spans of 64 days.
-func spans(f key.Family) bool { return f == key.Candles || f == key.Funding || f == key.Fills }
+func spans(f key.Family) bool { return f == key.Candles || f == key.Funding }
 
 // pinned tells whether a bucket of the family holds a pinned day.
 func (k *keepState) pinned(f key.Family, bucket uint32) bool {
@@ -72,7 +73,7 @@ func (k *keepState) dropped(f key.Family, bucket uint32) bool {
 	switch f {
 	case key.Keyframes:
 		f = key.Books
-	case key.Liquidations:
+	case key.Liquidations, key.Fills:
 		f = key.Trades
 	}
 	return bucket < k.cuts[f] && !k.pinned(f, bucket)

@@ -1,10 +1,16 @@
 package history
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"iter"
+	"slices"
 
 	"hyperlight/engine/model"
+	"hyperlight/engine/record"
+	"hyperlight/kv/key"
 )
 
 // FillSide and FillRole narrow fills; the zero value takes both.
@@ -73,21 +79,185 @@ func PositionOf(f *model.Fill) FillPosition {
 
 // Fills goes through the fills of one account by (time, market, id). The pointer is valid until the next step.
 func (r *Reader) Fills(ctx context.Context, account model.AccountID, sp Span, q FillQuery) iter.Seq2[*model.Fill, error] {
-	return func(yield func(*model.Fill, error) bool) {}
+	return func(yield func(*model.Fill, error) bool) {
+		var found fillSet
+		defer found.free()
+		taken, page := 0, firstFills
+		// send reads the trades of what was found and hands the fills on.
+		send := func() (bool, error) {
+			fills, err := found.read(ctx, r)
+			if err != nil {
+				return false, err
+			}
+			for i := range fills {
+				if fills[i].Size == 0 && fills[i].ID == 0 {
+					continue // its trade is gone
+				}
+				taken++
+				if !yield(&fills[i], nil) {
+					return false, nil
+				}
+			}
+			return true, nil
+		}
+		q.narrow(&sp)
+		err := r.eachPosting(ctx, []model.AccountID{account}, sp, q, func(_ int, p *record.Posting) (bool, error) {
+			if !q.passed(p) {
+				return true, nil
+			}
+			found.add(p)
+			want := page
+			if left := q.Rows - taken; left > 0 {
+				want = min(left, maxFills)
+			}
+			if len(found.wants) < want {
+				return true, nil
+			}
+			page = min(4*page, maxFills)
+			return send()
+		})
+		if errors.Is(err, errEnough) {
+			return
+		}
+		if err == nil {
+			_, err = send()
+		}
+		if err != nil {
+			yield(nil, fmt.Errorf("read fills: %w", err))
+		}
+	}
+}
+
+// narrow cuts the span at the place that the query goes on from.
+func (q *FillQuery) narrow(sp *Span) {
+	switch {
+	case q.After == nil:
+	case q.Reverse:
+		sp.To = min(sp.To, q.After.Time+1)
+	default:
+		sp.From = max(sp.From, q.After.Time)
+	}
 }
 
 // CountFills returns the number of fills of an account in a span, whatever After says. Past limit postings it gives up:
 // exact is false and n tells nothing. 0 means no limit.
 func (r *Reader) CountFills(ctx context.Context, account model.AccountID, sp Span, q FillQuery, limit uint64) (n uint64, exact bool, err error) {
-	return 0, true, nil
+	exact = true
+	seen := uint64(0)
+	all := FillQuery{Reverse: q.Reverse}
+	err = r.eachPosting(ctx, []model.AccountID{account}, sp, all, func(_ int, p *record.Posting) (bool, error) {
+		if seen++; limit > 0 && seen > limit {
+			exact = false
+			return false, nil
+		}
+		if q.matches(p) {
+			n++
+		}
+		return true, nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return 0, false, fmt.Errorf("count fills: %w", err)
+	}
+	return n, exact, nil
 }
 
 // FillsOf returns at most perAccount fills of each of some accounts, in the order of the accounts, which may be in any.
 // A trade segment that several of them need is read once.
 func (r *Reader) FillsOf(ctx context.Context, accounts []model.AccountID, sp Span, q FillQuery, perAccount int) ([]AccountFills, error) {
-	return make([]AccountFills, len(accounts)), nil
+	out := make([]AccountFills, len(accounts))
+	for i, id := range accounts {
+		out[i].Account = id
+	}
+	taken := make([]int, len(accounts))
+	var found fillSet
+	defer found.free()
+	err := r.eachPosting(ctx, accounts, sp, q, func(i int, p *record.Posting) (bool, error) {
+		out[i].Total++
+		if taken[i] < perAccount && q.passed(p) {
+			taken[i]++
+			found.addFor(i, p)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read fills of accounts: %w", err)
+	}
+	fills, err := found.read(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("read fills of accounts: %w", err)
+	}
+	for i := range fills {
+		if fills[i].Size == 0 && fills[i].ID == 0 {
+			continue
+		}
+		at := found.owners[i]
+		if out[at].Fills == nil {
+			out[at].Fills = make([]model.Fill, 0, taken[at])
+		}
+		out[at].Fills = append(out[at].Fills, fills[i])
+	}
+	return out, nil
 }
 
-// FillsWhole tells whether fills of every stored trade of a span can be found: false while those of a store from before
-// there were postings are still being built.
-func (r *Reader) FillsWhole(sp Span) (bool, error) { return true, nil }
+// eachPosting visits the postings of some accounts that match a query, day by day in the direction of reading, and within
+// a day account by account: the number of the account goes along. It ends with errEnough where visit returns false.
+func (r *Reader) eachPosting(
+	ctx context.Context, accounts []model.AccountID, sp Span, q FillQuery, visit func(i int, p *record.Posting) (bool, error),
+) error {
+	keep, err := r.keep()
+	if err != nil {
+		return err
+	}
+	from, to, err := r.extent(ctx, key.Fills, max(int64(sp.From), 0), int64(sp.To))
+	if err != nil {
+		return err
+	}
+	order := make([]int, len(accounts)) // as they lie in the store
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(accounts[a], accounts[b]) })
+	slice := postingSlice{reverse: q.Reverse, limit: maxPostingSlice}
+	for from < to {
+		if keep.skip(key.Fills, &from, &to, q.Reverse) {
+			continue
+		}
+		lo, hi := from, min(to, key.DayStart(key.Day(from)+1))
+		if q.Reverse {
+			lo, hi = max(from, key.DayStart(key.Day(to-1))), to
+		}
+		for _, i := range order {
+			for dayLo, dayHi := lo, hi; dayLo < dayHi; {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if dayLo, dayHi, err = slice.load(ctx, r, accounts[i], dayLo, dayHi); err != nil {
+					return err
+				}
+				n := len(slice.rows)
+				for k := range n {
+					p := &slice.rows[k]
+					if q.Reverse {
+						p = &slice.rows[n-1-k]
+					}
+					if !q.matches(p) {
+						continue
+					}
+					more, err := visit(i, p)
+					if err != nil {
+						return err
+					}
+					if !more {
+						return errEnough
+					}
+				}
+			}
+		}
+		if q.Reverse {
+			to = lo
+		} else {
+			from = hi
+		}
+	}
+	return nil
+}

@@ -35,7 +35,7 @@ func (w *Writer) retain(ctx context.Context, now time.Time) error {
 		ages := map[key.Family]time.Duration{
 			key.Books: w.o.Retention.Books, key.Stats: w.o.Retention.Stats, key.Trades: w.o.Retention.Trades,
 			key.Candles: w.o.Retention.Candles, key.Funding: w.o.Retention.Funding, key.Gaps: w.o.Retention.Gaps,
-			key.Heatmaps: w.o.Retention.Heatmaps, key.AccountSnapshots: w.o.Retention.Accounts, key.Fills: w.o.Retention.Trades,
+			key.Heatmaps: w.o.Retention.Heatmaps, key.AccountSnapshots: w.o.Retention.Accounts,
 		}
 		batch := w.store.NewBatch()
 		for f, age := range ages {
@@ -110,7 +110,7 @@ func dropBuckets(batch *kv.Batch, f key.Family, from, to uint32) error {
 	case key.Books:
 		families = append(families, key.Keyframes)
 	case key.Trades:
-		families = append(families, key.Liquidations)
+		families = append(families, key.Liquidations, key.Fills)
 	}
 	for _, f := range families {
 		ix, err := key.IndexRange(f, from, to)

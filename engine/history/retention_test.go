@@ -24,7 +24,7 @@ func TestRetentionDeletesOnlyWhatIsOlder(t *testing.T) {
 		spans bool
 	}{
 		key.Books: {90 * day, false}, key.Keyframes: {90 * day, false}, key.Stats: {30 * day, false}, key.Heatmaps: {10 * day, false},
-		key.Trades: {40 * day, false}, key.Liquidations: {40 * day, false}, key.Fills: {40 * day, true}, key.Candles: {100 * day, true},
+		key.Trades: {40 * day, false}, key.Liquidations: {40 * day, false}, key.Fills: {40 * day, false}, key.Candles: {100 * day, true},
 		key.Funding: {0, true}, key.AccountSnapshots: {20 * day, false}, key.Gaps: {0, false},
 		key.Usage: {0, false}, // another package's
 	}

@@ -36,7 +36,7 @@ func (w *Writer) runJobs(ctx context.Context) {
 		for _, job := range []struct {
 			name string
 			run  func(context.Context, time.Time) error
-		}{{"seal", w.SealNow}, {"thin", w.ThinNow}, {"retention", w.retain}} {
+		}{{"seal", w.SealNow}, {"thin", w.ThinNow}, {"retention", w.retain}, {"fills", w.buildPostings}} {
 			at := now
 			if job.name == "seal" {
 				at = now.Add(-settle)
@@ -97,6 +97,9 @@ func (w *Writer) SealNow(ctx context.Context, before time.Time) error {
 
 // sealHour seals one market-hour, again if it was written to meanwhile.
 func (w *Writer) sealHour(ctx context.Context, k hourKey) error {
+	if k.family == key.Fills {
+		return w.sealFills(ctx, k)
+	}
 	build := w.sealBooks
 	if k.family == key.Trades {
 		build = w.sealTrades
@@ -158,7 +161,7 @@ func (w *Writer) replace(ctx context.Context, k hourKey, build buildFunc) error 
 func (w *Writer) forgetHour(k hourKey) {
 	delete(w.unsealed, k)
 	ms := w.markets[model.MarketID(k.market)]
-	if ms == nil {
+	if ms == nil || k.family == key.Fills {
 		return
 	}
 	if k.family == key.Books {
@@ -206,6 +209,9 @@ func (w *Writer) sweep(ctx context.Context) error {
 			return err
 		}
 		found[hourKey{key.Books, k.Market, k.Time / hourMicros}] = struct{}{}
+	}
+	if err := w.hotFills(ctx, found); err != nil {
+		return err
 	}
 	return w.do(ctx, func() error {
 		for k := range found {

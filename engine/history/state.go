@@ -57,6 +57,9 @@ func (w *Writer) load(ctx context.Context) error {
 	if err := w.keep.load(w.store); err != nil {
 		return err
 	}
+	if err := w.unposted.load(w.store); err != nil {
+		return err
+	}
 	hb, err := readMoment(w.store, metaHeartbeat)
 	if err != nil {
 		return err
@@ -85,6 +88,7 @@ func (w *Writer) load(ctx context.Context) error {
 			ms.lastRecv = max(ms.lastRecv, row.To)
 		}
 	}
+	traded := map[uint32]struct{}{}
 	for row, err := range w.store.Scan(ctx, key.All(key.Index)) {
 		if err != nil {
 			return fmt.Errorf("scan index: %w", err)
@@ -100,9 +104,11 @@ func (w *Writer) load(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("decode index: %w", err)
 		}
+		traded[k.Bucket] = struct{}{}
 		ms := w.state(model.MarketID(k.Market))
 		ms.lastTrade = max(ms.lastTrade, tradeBlockTime(ix.Last, math.MaxUint8))
 	}
+	w.unposted.begin(traded)
 	return nil
 }
 

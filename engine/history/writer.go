@@ -14,6 +14,7 @@ import (
 	"hyperlight/engine/book"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
+	"hyperlight/engine/record"
 	"hyperlight/kv"
 )
 
@@ -79,6 +80,8 @@ type Writer struct {
 	dirtyCandles []*candleState
 	pendingRows  int
 	pendingBytes int
+	postings     []record.Posting // of the group's new trades
+	unposted     unposted
 	fresh        map[string]bool // keys of funding rows in the batch
 	losing       bool            // the store is read-only and rows are being dropped
 	keyBuf       []byte

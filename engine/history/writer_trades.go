@@ -101,6 +101,7 @@ func (w *Writer) addTrade(ms *marketState, t *model.Trade) error {
 			return err
 		}
 	}
+	w.post(ms.id, t)
 	if err := w.addToCandles(ms, t); err != nil {
 		return err
 	}

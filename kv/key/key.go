@@ -25,8 +25,8 @@ const (
 	Stats            Family = 'M' // day mkt ts(ms)
 	Gaps             Family = 'G' // day mkt kind from(us)
 	Heatmaps         Family = 'H' // day mkt ts
-	AccountSnapshots Family = 'P' // day acct ts
-	Fills            Family = 'I' // span acct form ts
+	AccountSnapshots Family = 'P' // day acct ts(ms)
+	Fills            Family = 'I' // day form acct ts(ms) mkt id
 	Usage            Family = 'U' // day key_id hour
 	RateWindows      Family = 'W' // minute bucket_id
 	Idempotency      Family = 'Y' // day account sha256(route, key)
