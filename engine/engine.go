@@ -118,7 +118,7 @@ func (e *Engine) wire() error {
 		Store: e.store, Record: e.reader, Markets: e.registry.All, Enter: e.Enter, Now: e.now, Logger: e.log,
 	})
 	e.registry.Listen(e.exchange)
-	if err := e.openAccounts(); err != nil {
+	if err := e.openAccounts(recovered); err != nil {
 		return err
 	}
 	e.writer, err = history.NewWriter(history.WriterOptions{

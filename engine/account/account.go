@@ -43,6 +43,7 @@ type Tracker struct {
 	log    *slog.Logger
 	shards [shards]shard
 	owners owners
+	loaded model.Millis // see Loaded
 
 	followMu  sync.RWMutex
 	followers []*Changes

@@ -23,9 +23,12 @@ func (t *Tracker) Polled(row *model.Account) {
 	if a.Source == model.SourceStream || a.Source == model.SourceBoth {
 		source = model.SourceBoth
 	}
-	asOf := max(a.AsOf, row.Polled)
+	asOf, index, owner := max(a.AsOf, row.Polled), a.Index, a.Address
 	*a = *row
-	a.Positions, a.Source, a.AsOf = positions, source, asOf
+	a.Positions, a.Source, a.AsOf, a.Index = positions, source, asOf, index
+	if a.Address == (model.Address{}) {
+		a.Address = owner // it never changes
+	}
 	for i := range row.Positions {
 		t.merge(a, &row.Positions[i], row.Polled)
 	}
@@ -66,12 +69,18 @@ func lists(ps []model.Position, m model.MarketID) bool {
 	return slices.ContainsFunc(ps, func(p model.Position) bool { return p.Market == m })
 }
 
-// merge puts a polled position into an account, unless a trade after the poll has told a newer one. Numbers that only
-// polls tell are taken in any case.
+// merge puts a polled position into an account, unless something later has told a newer one. Behind a trade, the numbers
+// that trades do not tell are taken all the same.
 func (t *Tracker) merge(a *model.Account, polled *model.Position, at model.Millis) {
 	p := touch(a, polled.Market)
-	if p.Trade != 0 && p.AsOf > at {
-		p.Isolated, p.Allocated, p.FundingPaid = polled.Isolated, polled.Allocated, polled.FundingPaid
+	if p.AsOf > at {
+		if p.Trade == 0 {
+			return
+		}
+		if !p.Isolated {
+			p.Isolated, p.Allocated = polled.Isolated, polled.Allocated
+		}
+		p.FundingPaid = polled.FundingPaid
 		p.OpenOrders, p.Pending, p.Tied = polled.OpenOrders, polled.Pending, polled.Tied
 		return
 	}

@@ -33,9 +33,18 @@ func (t *Tracker) load() error {
 		}
 		a.Positions = slices.Clip(a.Positions)
 		t.owners.own(a.Address, a.ID)
+		for i := range a.Positions {
+			if p := &a.Positions[i]; p.Trade != 0 {
+				t.loaded = max(t.loaded, p.AsOf)
+			}
+		}
 	}
 	return nil
 }
+
+// Loaded returns the time of the newest trade that the table had in it when it was loaded, 0 where it had none: trades
+// from then on may be missing and are to be told again. A position's own last trade keeps it from counting one twice.
+func (t *Tracker) Loaded() model.Millis { return t.loaded }
 
 // Run writes changed accounts until ctx ends, and once more then. While the disk refuses, they wait in memory: the table
 // is bounded by what the venue has, not by time.
