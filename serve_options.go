@@ -33,6 +33,9 @@ func storeOptions(cfg *config.Config, fail context.CancelCauseFunc) kv.Options {
 	}
 }
 
+// readyShare is the part of accounts.ready_bodies that encoded rows get; the rest is for recent fills.
+const readyShare = 4
+
 // serverOptions configures the REST server. Without a venue there is nothing to relay to.
 func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, publicURL string, tls bool, keys *secrets, log *slog.Logger, stderr io.Writer) api.Options {
 	o := api.Options{
@@ -41,6 +44,10 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 		Status:       func() api.Status { return apiStatus(eng.Status()) },
 		FundingRates: eng.FundingRates,
 		Exchange:     eng,
+		Accounts: api.AccountOptions{
+			Accounts: eng.Accounts(), History: eng.History(), Exposure: eng.Exposure(), Stats: eng.LiveStats,
+			StaleAfter: time.Duration(cfg.Accounts.StaleAfter), ReadyBodies: int64(cfg.Accounts.ReadyBodies) / readyShare,
+		},
 		WebSocket: map[string]api.Handler{
 			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay, "/replay/stream": sockets.Past,
 		},

@@ -117,3 +117,7 @@ func (e *Engine) askMetrics(q exchange.MetricsQuery) ([]exchange.Metric, error) 
 	}
 	return out, nil
 }
+
+// LiveStats returns the newest statistics that the venue pushed for a market and when they came, nil where there are none:
+// the mark prices that positions are valued at.
+func (e *Engine) LiveStats(id model.MarketID) (*model.Stats, model.Micros) { return e.liveStats(id) }

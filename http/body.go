@@ -27,8 +27,10 @@ type object struct {
 }
 
 // object reads the body, whatever its Content-Type says. No body at all reads as an object without members.
-func (c *call) object() object {
-	body := c.ctx.Request.Body()
+func (c *call) object() object { return readObject(c.ctx.Request.Body()) }
+
+// readObject reads a JSON object; no bytes at all read as one without members.
+func readObject(body []byte) object {
 	if len(body) == 0 {
 		return object{}
 	}

@@ -23,8 +23,10 @@ type span struct {
 }
 
 // history reads a range of the record, which the caller's plan bounds in length and depth (contract 9.1).
-func (p *params) history(now model.Millis) span {
-	s := p.span(now)
+func (p *params) history(now model.Millis) span { return p.bounded(p.span(now)) }
+
+// bounded refuses a range that the caller's plan does not allow.
+func (p *params) bounded(s span) span {
 	if p.err != nil || p.c.principal == nil {
 		return s
 	}
@@ -62,6 +64,11 @@ func (p *params) span(now model.Millis) span {
 	var s span
 	s.From, s.GivenFrom = p.moment("start")
 	s.To, s.GivenTo = p.moment("end")
+	return p.completed(s, now)
+}
+
+// completed puts the defaults in the place of what was not given.
+func (p *params) completed(s span, now model.Millis) span {
 	if !s.GivenTo {
 		s.To = now
 	} else if p.c.past != nil {

@@ -26,6 +26,8 @@ type creditClass uint8
 const (
 	creditFree     creditClass = 0
 	creditStandard creditClass = 1
+	creditBatch    creditClass = 25 // many accounts, whatever their number
+	creditHeavy    creditClass = 50 // the same over a range of the record
 )
 
 // handler appends an answer's data object to dst.
@@ -120,6 +122,25 @@ func routeTable(sockets map[string]Handler) []*route {
 			answer: typed(parseCoverage, answerCoverage)},
 		{method: "GET", pattern: "/api/v1/data-quality/gaps", auth: authData, credits: creditStandard, past: true,
 			answer: typed(parseGaps, answerGaps)},
+		{method: "POST", pattern: "/api/v1/accounts/batch", auth: authData, credits: creditBatch, answer: answerBatch},
+		{method: "POST", pattern: "/api/v1/accounts/batch/fills", auth: authData, credits: creditHeavy, answer: answerBatchFills},
+		{method: "POST", pattern: "/api/v1/accounts/batch/positions", auth: authData, credits: creditBatch, answer: answerBatchPositions},
+		{method: "POST", pattern: "/api/v1/accounts/batch/liquidations", auth: authData, credits: creditHeavy, answer: answerBatchLiquidations},
+		{method: "GET", pattern: "/api/v1/accounts/{account_id}/positions", auth: authData, credits: creditStandard,
+			answer: typed(parsePositions, answerPositions)},
+		{method: "GET", pattern: "/api/v1/accounts/{account_id}/fills", auth: authData, credits: creditStandard,
+			answer: typed(parseFills, answerFills)},
+		{method: "GET", pattern: "/api/v1/accounts/{account_id}/pnl", auth: authData, credits: creditStandard,
+			answer: typed(parsePnL, answerPnL)},
+		{method: "GET", pattern: "/api/v1/accounts/{account_id}/liquidation-risk", auth: authData, credits: creditStandard, answer: answerRisk},
+		{method: "GET", pattern: "/api/v1/liquidation-heatmap/{market_id}", auth: authData, credits: creditStandard,
+			answer: typed(parseHeatmap, answerHeatmap)},
+		{method: "GET", pattern: "/api/v1/liquidation-heatmap/{market_id}/cascade", auth: authData, credits: creditStandard,
+			answer: typed(parseCascade, answerCascade)},
+		{method: "GET", pattern: "/api/v1/markets/{market_id}/top-accounts", auth: authData, credits: creditStandard,
+			answer: typed(parseHolders, answerHolders)},
+		{method: "GET", pattern: "/api/v1/exchange/top-accounts", auth: authData, credits: creditStandard,
+			answer: typed(parseTotals, answerTotals)},
 		{method: "POST", pattern: "/api/v1/keys", auth: authUser, status: 201, replays: true, answer: typed(parseNewKey, answerNewKey)},
 		{method: "GET", pattern: "/api/v1/keys", auth: authUser, answer: typed(parseKeys, answerKeys)},
 		{method: "PATCH", pattern: "/api/v1/keys/{key_id}", auth: authUser, answer: typed(parseKeyChange, answerKeyChange)},

@@ -122,6 +122,8 @@ type Options struct {
 	FundingRates func(ctx context.Context) (*model.FundingRates, error)
 	// Exchange tells what concerns the exchange as a whole; nil: upstream_error.
 	Exchange Exchange
+	// Accounts is what the calls about accounts are answered from.
+	Accounts AccountOptions
 	// Fill asks for a range that is not held; nil without a venue.
 	Fill FillFunc
 	// Day knows the forced trades of the last 24 hours; nil: they are read from the record.
@@ -174,6 +176,7 @@ type Server struct {
 	relay    Relay
 	funding  func(ctx context.Context) (*model.FundingRates, error)
 	exchange Exchange
+	accounts *accountDesk
 	fill     FillFunc
 	day      Day
 	past     func(at model.Micros) Past
@@ -229,6 +232,7 @@ func New(o Options) (*Server, error) {
 		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS, anonymous: o.AllowAnonymous,
 		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,
 	}
+	s.accounts = newAccountDesk(o.Accounts)
 	s.SetTrustedProxies(o.TrustedProxies)
 	if s.now == nil {
 		s.now = time.Now

@@ -120,6 +120,16 @@ func (m *Market) openInterest() (base, ratio int64, ok bool) {
 	return base, ratio, ok
 }
 
+// Share returns which part of the venue's open interest a position's size is, with 8 decimals, half-even; false where the
+// venue told no open interest.
+func (m *Market) Share(size num.Size) (int64, bool) {
+	base, _, ok := m.openInterest()
+	if !ok {
+		return 0, false
+	}
+	return quotient(num.Decimal{Mant: int64(max(size, -size)), Scale: m.Info.SizeScale}, num.Decimal{Mant: base, Scale: quotientScale})
+}
+
 // quotient divides two decimals, half-even, to quotientScale decimals; false where that does not fit.
 func quotient(a, b num.Decimal) (int64, bool) {
 	if b.Mant <= 0 {
