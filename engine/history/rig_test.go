@@ -245,7 +245,8 @@ func (g *rig) trade(n *naiveMarket) model.Trade {
 	n.nextID += uint64(1 + g.rnd.IntN(3))
 	t := model.Trade{ID: n.nextID, Time: g.now.Millis() - model.Millis(g.rnd.IntN(3)), Recv: g.now, Epoch: n.m.Epoch,
 		Price: num.Price(int64(10000+g.rnd.IntN(50)) * num.Pow10(n.m.Epoch)), Size: num.Size(1 + g.rnd.IntN(1000)), MakerAsk: g.rnd.IntN(2) == 0,
-		AskOrder: g.rnd.Uint64() >> 8, BidOrder: g.rnd.Uint64() >> 8, AskAccount: model.AccountID(g.rnd.IntN(9)), BidAccount: model.AccountID(g.rnd.IntN(9)), Block: 5, TxHash: "abcdef0123456789"}
+		AskOrder: g.rnd.Uint64() >> 8, BidOrder: g.rnd.Uint64() >> 8, AskAccount: model.AccountID(n.nextID * 7 % 9),
+		BidAccount: model.AccountID((n.nextID*5 + uint64(n.m.ID)) % 9), Block: 5, TxHash: "abcdef0123456789"}
 	t.USD = num.USD(int64(t.Price) * int64(t.Size))
 	if g.rnd.IntN(10) == 0 {
 		t.Kind = model.KindLiquidation
