@@ -39,8 +39,8 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "seed of the record and the questions")
 	flag.StringVar(&o.bin, "bin", "", "directory of initdb and postgres")
 	flag.StringVar(&o.dir, "dir", "", "directory for both stores; empty: a temporary one")
-	flag.BoolVar(&o.keep, "keep", false, "keep both stores, and tell where they are")
-	flag.StringVar(&o.reuse, "reuse", "", "directory that a run with -keep and the same number of trades has left; nothing is filled or dropped")
+	flag.BoolVar(&o.keep, "keep", false, "keep both stores as they were filled, and tell where they are")
+	flag.StringVar(&o.reuse, "reuse", "", "directory that a run with -keep and the same number of trades has left: nothing is filled")
 	flag.StringVar(&o.profile, "profile", "", "file for the processor profile of our server")
 	quick := flag.Bool("quick", false, "a million trades and short turns")
 	flag.StringVar(&o.role, "role", "", "of a child process")
@@ -147,7 +147,7 @@ func compare(ctx context.Context, o *options) (err error) {
 	}
 	fmt.Printf("\ntrades with indexes: PostgreSQL %.0f bytes each; ours, with candles and books, %.1f\n",
 		float64(size)/float64(o.trades), float64(diskUse(store))/float64(o.trades))
-	if o.keep || o.reuse != "" {
+	if o.keep {
 		return nil
 	}
 	return measureDrop(o, ours, store)
