@@ -11,6 +11,7 @@ import (
 
 	"hyperlight/config"
 	"hyperlight/engine"
+	"hyperlight/engine/backfill"
 	"hyperlight/engine/feed/lighter"
 	"hyperlight/engine/model"
 	"hyperlight/engine/past"
@@ -38,7 +39,7 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 	o := api.Options{
 		Engine: eng, History: eng.History(), Access: eng.Access(),
 		Health:       func() api.Health { return api.Health(eng.Health()) },
-		Status:       func() api.Status { return apiStatus(eng.Status()) },
+		Status:       func() api.Status { return apiStatus(eng.Status(), eng.Backfill()) },
 		FundingRates: eng.FundingRates,
 		Exchange:     eng,
 		WebSocket: map[string]api.Handler{
@@ -111,9 +112,16 @@ func trustedProxies(cfg *config.Config) []netip.Prefix {
 	return out
 }
 
-func apiStatus(s engine.Status) api.Status {
+func apiStatus(s engine.Status, fills []backfill.Progress) api.Status {
+	var progress []api.BackfillProgress
+	for _, p := range fills {
+		progress = append(progress, api.BackfillProgress{
+			Kind: p.Kind.String(), Markets: p.Markets, Incomplete: p.Incomplete, LeftSeconds: int64(p.Left / time.Second), Newest: p.Newest,
+		})
+	}
 	return api.Status{
-		Status: s.Status, REST: s.REST, WebSocket: s.WebSocket, NetworkID: s.NetworkID,
+		Backfill: progress,
+		Status:   s.Status, REST: s.REST, WebSocket: s.WebSocket, NetworkID: s.NetworkID,
 		LighterTimestamp: s.LighterTimestamp, LastMessageAt: s.LastMessageAt, CheckedAt: s.CheckedAt,
 		BlockHeight: s.BlockHeight, LatencyMS: s.LatencyMS, ActiveMarkets: s.ActiveMarkets,
 		Subscribed: s.Subscribed, Wanted: s.Wanted, Synced: s.SyncedMarkets,
