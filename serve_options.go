@@ -42,6 +42,7 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 		Status:       func() api.Status { return apiStatus(eng.Status(), eng.Backfill()) },
 		FundingRates: eng.FundingRates,
 		Exchange:     eng,
+		Day:          eng.Exchange(),
 		WebSocket: map[string]api.Handler{
 			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay, "/replay/stream": sockets.Past,
 		},

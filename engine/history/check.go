@@ -83,7 +83,7 @@ type checker struct {
 	markets  map[model.MarketID]*model.Market
 	counts   map[indexKey]*record.Index
 	held     map[uint32][]Interval // of books
-	torn     map[key.Family]bool    // families with rows that cannot be read
+	torn     map[key.Family]bool   // families with rows that cannot be read
 	findings []Finding
 }
 
