@@ -62,6 +62,15 @@ func (s *bookRows) start(from, to model.Micros) {
 	s.entry, s.opened, s.unopened = 0, 0, true
 }
 
+// keyframe returns the state at the start of a segment, valid until the next call; the rows are over.
+func (s *bookRows) keyframe(segment []byte) (*record.Keyframe, error) {
+	s.start(0, 0)
+	if err := s.cursor.Open(segment); err != nil {
+		return nil, err
+	}
+	return s.cursor.Keyframe(), nil
+}
+
 // next returns the next row, valid until the call after, or nil at the end.
 func (s *bookRows) next(ctx context.Context) (*record.BookRow, error) {
 	for {
