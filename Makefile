@@ -43,8 +43,9 @@ lint:
 ## unit: every test with the race detector; fuzz targets run on their seeds
 unit: clients
 	CGO_ENABLED=1 $(GO) test -race -timeout 12m $(PACKAGES)
-	@# What counts memory says nothing under the race detector.
+	@# What counts bytes says nothing, or takes too long, under the race detector.
 	$(GO) test -run 'Memory|Allocate' ./engine/access ./engine/feed/lighter
+	$(GO) test -run 'BytesPer' ./bench
 
 ## clients: the clients of other people that the tests run, as their lock file pins them; needs Node 20
 clients:

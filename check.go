@@ -76,5 +76,8 @@ func newCheckReport(dir string, deep bool, found *check.Report) *checkReport {
 	for _, d := range found.Damage {
 		r.Damage = append(r.Damage, damage{File: d.File, Families: d.Families, Key: hex.EncodeToString(d.Key), Problem: d.Problem})
 	}
+	for _, h := range found.Holes {
+		r.Holes = append(r.Holes, hole{Market: h.Native, Kind: h.Kind.String(), From: h.Span.From, To: h.Span.To, Cause: h.Cause})
+	}
 	return r
 }

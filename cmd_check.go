@@ -11,6 +11,7 @@ import (
 
 	"hyperlight/config"
 	"hyperlight/engine/check"
+	"hyperlight/engine/model"
 )
 
 // checkReport is what a check of a store found.
@@ -20,6 +21,16 @@ type checkReport struct {
 	StoreFormat int      `json:"store_format"`
 	BlocksOnly  bool     `json:"blocks_only"` // the store has an older format: its rows were not looked at
 	Damage      []damage `json:"damage"`
+	Holes       []hole   `json:"holes,omitempty"`
+}
+
+// hole is a time of which the record lacks a kind of rows; it is no damage.
+type hole struct {
+	Market int64        `json:"market_id"`
+	Kind   string       `json:"kind"`
+	From   model.Millis `json:"from"`
+	To     model.Millis `json:"to"`
+	Cause  string       `json:"cause,omitempty"` // why the venue does not fill it: venue_end or venue_refused
 }
 
 // damage is a file or a row that is wrong.
@@ -91,5 +102,8 @@ func (a *app) printDamage(what string, r *checkReport, hint string) error {
 		return nil
 	}
 	a.say("%s is sound", what)
+	if n := len(r.Holes); n > 0 {
+		a.say("the record lacks trades or fundings at %d times; -o json lists them", n)
+	}
 	return nil
 }

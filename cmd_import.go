@@ -30,11 +30,10 @@ type importOptions struct {
 func (a *app) newImportCommand() *cobra.Command {
 	var options importOptions
 	cmd := &cobra.Command{
-		Use:   "import FILE... | --list | --unpin FROM..TO",
-		Short: "Load recordings and archives into the store",
-		Long:  importHelp,
-		Example: "  hyperlight import recording.ndjson.gz\n" +
-			"  hyperlight import --dataset candles --resolution 1m --market 24 candles.csv",
+		Use:     "import FILE... | --list | --unpin FROM..TO",
+		Short:   "Load recordings and archives into the store",
+		Long:    importHelp,
+		Example: "  hyperlight import recording.ndjson.gz",
 		Args: func(_ *cobra.Command, args []string) error {
 			switch manages := options.List || options.Unpin != ""; {
 			case options.List && options.Unpin != "":

@@ -11,6 +11,7 @@ import (
 
 	"hyperlight/config"
 	"hyperlight/engine"
+	"hyperlight/engine/backfill"
 	"hyperlight/engine/feed/lighter"
 	"hyperlight/engine/model"
 	"hyperlight/engine/past"
@@ -41,13 +42,14 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 	o := api.Options{
 		Engine: eng, History: eng.History(), Access: eng.Access(),
 		Health:       func() api.Health { return api.Health(eng.Health()) },
-		Status:       func() api.Status { return apiStatus(eng.Status()) },
+		Status:       func() api.Status { return apiStatus(eng.Status(), eng.Backfill()) },
 		FundingRates: eng.FundingRates,
 		Exchange:     eng,
 		Accounts: api.AccountOptions{
 			Accounts: eng.Accounts(), History: eng.History(), Exposure: eng.Exposure(), Stats: eng.LiveStats,
 			StaleAfter: time.Duration(cfg.Accounts.StaleAfter), ReadyBodies: int64(cfg.Accounts.ReadyBodies) / readyShare,
 		},
+		Day: eng.Exchange(),
 		WebSocket: map[string]api.Handler{
 			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay, "/replay/stream": sockets.Past,
 		},
@@ -119,9 +121,16 @@ func trustedProxies(cfg *config.Config) []netip.Prefix {
 	return out
 }
 
-func apiStatus(s engine.Status) api.Status {
+func apiStatus(s engine.Status, fills []backfill.Progress) api.Status {
+	var progress []api.BackfillProgress
+	for _, p := range fills {
+		progress = append(progress, api.BackfillProgress{
+			Kind: p.Kind.String(), Markets: p.Markets, Incomplete: p.Incomplete, LeftSeconds: int64(p.Left / time.Second), Newest: p.Newest,
+		})
+	}
 	return api.Status{
-		Status: s.Status, REST: s.REST, WebSocket: s.WebSocket, NetworkID: s.NetworkID,
+		Backfill: progress,
+		Status:   s.Status, REST: s.REST, WebSocket: s.WebSocket, NetworkID: s.NetworkID,
 		LighterTimestamp: s.LighterTimestamp, LastMessageAt: s.LastMessageAt, CheckedAt: s.CheckedAt,
 		BlockHeight: s.BlockHeight, LatencyMS: s.LatencyMS, ActiveMarkets: s.ActiveMarkets,
 		Subscribed: s.Subscribed, Wanted: s.Wanted, Synced: s.SyncedMarkets,

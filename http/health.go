@@ -83,6 +83,9 @@ func getStatus(c *call, dst []byte) ([]byte, meta, error) {
 	dst = appendMillisOrNull(dst, s.LastMessageAt)
 	dst = append(dst, `,"checked_at":`...)
 	dst = appendMillisOrNull(dst, s.CheckedAt)
+	if len(s.Backfill) > 0 {
+		dst = appendBackfill(append(dst, `,"backfill":`...), s.Backfill)
+	}
 	return append(dst, '}'), meta{}, nil
 }
 

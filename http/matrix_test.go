@@ -252,7 +252,8 @@ func (a *accounts) lock(pattern, plan string) *route {
 func (a *accounts) example(t *testing.T, r *route, s *credential) (path, body string, ok verdict) {
 	path, ok = strings.NewReplacer("{market_id}", "0", "{file}", setupStyle.name, "{call}", firstCalls[0]).Replace(r.pattern), verdict{status: 200}
 	switch r.method + " " + r.pattern {
-	case "GET /api/v1/candles", "GET /api/v1/data-quality/coverage", "GET /api/v1/data-quality/gaps":
+	case "GET /api/v1/candles", "GET /api/v1/trades/aggregate", "GET /api/v1/funding-rates/history", "GET /api/v1/data-quality/coverage",
+		"GET /api/v1/data-quality/gaps":
 		path += "?market_id=0"
 	case "POST /api/v1/keys":
 		ok.status = 201

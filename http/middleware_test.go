@@ -158,7 +158,8 @@ func TestHead(t *testing.T) {
 			continue
 		}
 		path := strings.NewReplacer("{market_id}", "0", "{call}", firstCalls[0]).Replace(r.pattern)
-		if r.pattern == "/api/v1/candles" || r.pattern == "/api/v1/data-quality/coverage" {
+		switch r.pattern {
+		case "/api/v1/candles", "/api/v1/trades/aggregate", "/api/v1/funding-rates/history", "/api/v1/data-quality/coverage":
 			path += "?market_id=0"
 		}
 		for _, accept := range []string{"", "gzip"} {

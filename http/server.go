@@ -96,6 +96,7 @@ type Status struct {
 	BlockHeight                                uint64
 	LatencyMS                                  int64
 	ActiveMarkets, Subscribed, Wanted, Synced  int
+	Backfill                                   []BackfillProgress // nil where nothing is fetched
 }
 
 // Handler answers a path whose protocol is not ours to know: an upgrade.

@@ -122,9 +122,6 @@ func answerTrades(c *call, dst []byte, q tradesQuery) ([]byte, meta, error) {
 	if !q.filter.active {
 		read.Rows = q.page.Offset + q.page.Limit + 1 // the last one tells that there are more
 	}
-	if !q.filter.active {
-		read.Rows = q.page.Offset + q.page.Limit + 1 // the last one tells that there are more
-	}
 	if q.page.Continued {
 		after := q.page.After
 		read.After = &history.Position{Time: model.Millis(after.Time), Market: after.Market, ID: after.ID}

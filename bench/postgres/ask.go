@@ -88,9 +88,11 @@ func (a *asker) send(q *question) error {
 
 // round is what a server did in a time.
 type round struct {
-	rate     float64
-	p50, p99 time.Duration
-	max      time.Duration
+	rate      float64
+	answers   int
+	p50, p99  time.Duration
+	max       time.Duration
+	processor time.Duration // of the server's processes, each answer
 }
 
 // load has all connections ask for a while, each its next question when the answer is read.
@@ -125,7 +127,8 @@ func load(all []*asker, q *question, span time.Duration) (round, error) {
 		took = append(took, a.took...)
 	}
 	slices.Sort(took)
-	return round{float64(len(took)) / elapsed.Seconds(), took[len(took)/2], took[len(took)*99/100], took[len(took)-1]}, nil
+	return round{rate: float64(len(took)) / elapsed.Seconds(), answers: len(took), p50: took[len(took)/2], p99: took[len(took)*99/100],
+		max: took[len(took)-1]}, nil
 }
 
 // fetch reads one whole answer.

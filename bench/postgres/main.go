@@ -24,6 +24,7 @@ import (
 type options struct {
 	role, dir, url, bin, profile string
 	reuse                        string
+	only                         int
 	keep                         bool
 	trades, connections, rounds  int
 	span                         time.Duration
@@ -39,9 +40,10 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "seed of the record and the questions")
 	flag.StringVar(&o.bin, "bin", "", "directory of initdb and postgres")
 	flag.StringVar(&o.dir, "dir", "", "directory for both stores; empty: a temporary one")
-	flag.BoolVar(&o.keep, "keep", false, "keep both stores, and tell where they are")
-	flag.StringVar(&o.reuse, "reuse", "", "directory that a run with -keep and the same number of trades has left; nothing is filled or dropped")
+	flag.BoolVar(&o.keep, "keep", false, "keep both stores as they were filled, and tell where they are")
+	flag.StringVar(&o.reuse, "reuse", "", "directory that a run with -keep and the same number of trades has left: nothing is filled")
 	flag.StringVar(&o.profile, "profile", "", "file for the processor profile of our server")
+	flag.IntVar(&o.only, "only", 0, "ask nothing but this question, the first one is 1")
 	quick := flag.Bool("quick", false, "a million trades and short turns")
 	flag.StringVar(&o.role, "role", "", "of a child process")
 	flag.StringVar(&o.url, "url", "", "of a child process")
@@ -135,9 +137,14 @@ func compare(ctx context.Context, o *options) (err error) {
 	}
 	defer func() { err = errors.Join(err, theirs.stop()) }()
 
-	fmt.Printf("| question | bytes | rows | | requests/s | p50 ms | p99 ms | times PostgreSQL |\n|---|---|---|---|---|---|---|---|\n")
+	fmt.Printf("| question | bytes | rows | | requests/s | p50 ms | p99 ms | processor ms/request | times PostgreSQL |\n" +
+		"|---|---|---|---|---|---|---|---|---|\n")
+	sides := [2]side{{ours.addr, []int{ours.cmd.Process.Pid}}, {theirs.addr, []int{theirs.cmd.Process.Pid, c.process.Process.Pid}}}
 	for i := range questions {
-		if err := measure(o, &questions[i], ours.addr, theirs.addr); err != nil {
+		if o.only != 0 && o.only != i+1 {
+			continue
+		}
+		if err := measure(o, &questions[i], sides); err != nil {
 			return err
 		}
 	}
@@ -153,16 +160,22 @@ func compare(ctx context.Context, o *options) (err error) {
 	return measureDrop(o, ours, store)
 }
 
+// side is what is measured: where it answers, and the processes that it is made of.
+type side struct {
+	addr string
+	pids []int
+}
+
 // measure lets both servers work in turns and prints the medians of their turns.
-func measure(o *options, q *question, ours, theirs string) error {
-	size, rows, err := same(ours, theirs, q, 100)
+func measure(o *options, q *question, sides [2]side) error {
+	size, rows, err := same(sides[0].addr, sides[1].addr, q, 100)
 	if err != nil {
 		return err
 	}
 	var rounds [2][]round
 	var all [2][]*asker
-	for i, addr := range []string{ours, theirs} {
-		if all[i], err = dial(addr, o.connections, o.seed+7); err != nil {
+	for i, s := range sides {
+		if all[i], err = dial(s.addr, o.connections, o.seed+7); err != nil {
 			return err
 		}
 		defer func() {
@@ -175,17 +188,20 @@ func measure(o *options, q *question, ours, theirs string) error {
 		}
 	}
 	for range o.rounds {
-		for i := range all {
+		for i, s := range sides {
+			before := processorTime(s.pids...)
 			r, err := load(all[i], q, o.span)
 			if err != nil {
 				return err
 			}
+			r.processor = (processorTime(s.pids...) - before) / time.Duration(r.answers)
 			rounds[i] = append(rounds[i], r)
 		}
 	}
 	a, b := median(rounds[0]), median(rounds[1])
-	fmt.Printf("| %s | %d | %d | hyperlight | %.0f | %.2f | %.2f | %.1f |\n", q.name, size, rows, a.rate, millis(a.p50), millis(a.p99), a.rate/b.rate)
-	fmt.Printf("| | | | PostgreSQL | %.0f | %.2f | %.2f | |\n", b.rate, millis(b.p50), millis(b.p99))
+	fmt.Printf("| %s | %d | %d | hyperlight | %.0f | %.2f | %.2f | %.3f | %.1f |\n", q.name, size, rows, a.rate, millis(a.p50), millis(a.p99),
+		millis(a.processor), a.rate/b.rate)
+	fmt.Printf("| | | | PostgreSQL | %.0f | %.2f | %.2f | %.3f | |\n", b.rate, millis(b.p50), millis(b.p99), millis(b.processor))
 	return nil
 }
 
@@ -201,6 +217,7 @@ func median(rounds []round) (m round) {
 	m.rate = mid(func(r round) float64 { return r.rate })
 	m.p50 = time.Duration(mid(func(r round) float64 { return float64(r.p50) }))
 	m.p99 = time.Duration(mid(func(r round) float64 { return float64(r.p99) }))
+	m.processor = time.Duration(mid(func(r round) float64 { return float64(r.processor) }))
 	return m
 }
 

@@ -9,7 +9,6 @@ var lists = map[string]Dataset{
 
 // documents goes through the rows of JSON text: a row, an answer that holds rows, or an array of either.
 type documents struct {
-	dataset Dataset // what was asked for or found; Unknown before the first row
 	// outer is what the answer around the rows says of all of them.
 	outer record
 	rest  []byte // of the array that is being read

@@ -7,9 +7,11 @@
 package attribution
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,7 +115,7 @@ func (w *Owners) track(id model.MarketID) *tracked {
 	if t := old[id]; t != nil {
 		return t
 	}
-	t := &tracked{id: id}
+	t := newTracked(id)
 	next := maps.Clone(old)
 	next[id] = t
 	w.markets.Store(&next)
@@ -137,21 +139,47 @@ func (w *Owners) forget(now time.Time) {
 }
 
 // Orders returns the resting orders of an account in the markets that somebody watches, as far as they are known: by
-// market, bids before asks, best first.
+// market, bids before asks, best first. It costs the account's orders and the watched markets.
 func (w *Owners) Orders(account model.AccountID) []model.OpenOrder {
-	return nil
+	var out []model.OpenOrder
+	for id, t := range *w.markets.Load() {
+		a, places := t.published.Load(), t.places.Load()
+		if a == nil || places == nil {
+			continue
+		}
+		for _, p := range (*places)[account] {
+			l := findShown(a.Levels[p.side], p.side, p.price)
+			if l == nil {
+				continue
+			}
+			for _, r := range l.Orders {
+				if r.Account == account {
+					out = append(out, model.OpenOrder{RestingOrder: r, Market: id, Epoch: a.Epoch, Side: p.side, At: l.At, State: l.State})
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b model.OpenOrder) int { return cmp.Compare(a.Market, b.Market) })
+	return out
 }
 
 // OnEvent follows a watched market; of others it costs one look-up. It runs on the market's shard.
 func (w *Owners) OnEvent(e *model.Event, v *book.View) {
+	t := (*w.markets.Load())[e.Market]
+	if t == nil {
+		return
+	}
+	switch p := e.Payload.(type) {
+	case *model.BookUpdate:
+		t.book(p, v)
+	case *model.TradeBatch:
+		t.trades(e, p)
+	case *model.Gap:
+		if p.To == 0 && (p.Kind == model.KindBook || p.Kind == model.KindTrades) {
+			t.reset()
+		}
+	}
 }
 
 // OnTick does nothing: it is part of market.Listener.
 func (w *Owners) OnTick(model.Micros, []market.Held) {}
-
-// tracked is one watched market.
-type tracked struct {
-	id        model.MarketID
-	until     atomic.Int64 // unix ns up to which it is watched
-	published atomic.Pointer[model.Attribution]
-}

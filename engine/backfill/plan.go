@@ -30,6 +30,9 @@ var lengths = map[model.Kind]time.Duration{
 // takes one for seconds.
 var kinds = [...]model.Kind{model.KindFunding, model.KindDayCandles, model.KindHourCandles, model.KindTrades, model.KindCandles}
 
+// rounds are the steps in which the plan's end of candles moves on, so that many are fetched in one call.
+var rounds = map[model.Kind]model.Millis{model.KindCandles: 6 * hour, model.KindHourCandles: day, model.KindDayCandles: day}
+
 // grain is the unit of a record's coverage: holes are widened to it.
 func grain(kind model.Kind) model.Millis {
 	switch kind {
@@ -124,9 +127,9 @@ func widened(sp history.Span, grain model.Millis) history.Span {
 	return history.Span{From: max(sp.From, 0) / grain * grain, To: ceil(sp.To, grain)}
 }
 
-// lastHeld returns the end of what is held of a market's trades, or nearly now where nothing is: what follows is the live record's.
+// lastHeld returns the end of what is held of a market's trades, or a moment before now where nothing is: what follows is the live record's.
 func (s *Service) lastHeld(ctx context.Context, m model.MarketID, now model.Millis) (model.Millis, error) {
-	held, err := s.o.Reader.Coverage(ctx, model.KindTrades, m, history.Span{To: now})
+	held, err := s.o.Reader.Coverage(ctx, model.KindTrades, m, history.Span{To: model.Millis(s.o.Now().UnixMilli())})
 	if err != nil {
 		return 0, fmt.Errorf("read coverage: %w", err)
 	}
@@ -201,6 +204,17 @@ func (s *Service) plan(ctx context.Context) ([]candidate, error) {
 					return nil, err
 				}
 				sp.To = min(sp.To, max(now-s.depth(model.KindTrades), floor))
+			}
+			if step, ok := rounds[kind]; ok {
+				sp.To = sp.To / step * step
+			}
+			if kind == model.KindTrades {
+				// Before the live record of a market has begun, what is missing would grow by the moment.
+				if end, err := s.lastHeld(ctx, m.ID, 0); err != nil {
+					return nil, err
+				} else if end < 0 {
+					continue
+				}
 			}
 			missing, err := s.missing(ctx, kind, m, sp)
 			if err != nil {

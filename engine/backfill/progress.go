@@ -65,6 +65,7 @@ func (s *Service) gauges() (remove func()) {
 // Hole is a stretch of a record that is not held, and what is known of it.
 type Hole struct {
 	Market model.MarketID
+	Native int64 // the venue's own id of the market
 	Kind   model.Kind
 	Span   history.Span
 	// Cause says why the venue does not fill it: "venue_end" or "venue_refused"; "" where it may still be filled.
@@ -97,7 +98,7 @@ func Holes(ctx context.Context, store *kv.Store, reader *history.Reader, markets
 				return nil, fmt.Errorf("read coverage: %w", err)
 			}
 			for _, h := range holes(sp, held, grain(kind)) {
-				hole := Hole{Market: m.ID, Kind: kind, Span: h}
+				hole := Hole{Market: m.ID, Native: m.Native, Kind: kind, Span: h}
 				if mem := known[recordKey{kind, m.ID}]; mem != nil && mem.cause != causeNone && h.To <= mem.floor {
 					hole.Cause = mem.cause.String()
 				}

@@ -8,7 +8,10 @@ import (
 	"fmt"
 
 	"hyperlight/engine/access"
+	"hyperlight/engine/backfill"
+	"hyperlight/engine/exchange"
 	"hyperlight/engine/history"
+	"hyperlight/engine/model"
 	"hyperlight/kv"
 )
 
@@ -27,6 +30,9 @@ type Report struct {
 	// BlocksOnly tells that rows were not looked at: the store has an older format, whose rows this program only reads
 	// after it has changed them.
 	BlocksOnly bool
+	// Holes is what the record lacks of trades and fundings. A hole is no damage: it was never there. Not listed where
+	// something is damaged.
+	Holes []backfill.Hole
 }
 
 // Options says how far a check goes.
@@ -72,14 +78,34 @@ func Store(ctx context.Context, s *kv.Store, o Options) (*Report, error) {
 	for _, f := range findings {
 		r.Damage = append(r.Damage, Damage{Key: f.Key, Problem: f.Problem})
 	}
-	err = access.Check(ctx, s, func(k []byte, problem string) error {
+	report := func(k []byte, problem string) error {
 		if r.Damage = append(r.Damage, Damage{Key: k, Problem: problem}); len(r.Damage) >= maxDamage {
 			return errEnough
 		}
 		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return nil, fmt.Errorf("check store: %w", err)
+	}
+	for _, rows := range []func(context.Context, *kv.Store, func(k []byte, problem string) error) error{access.Check, exchange.Check} {
+		if err := rows(ctx, s, report); err != nil && !errors.Is(err, errEnough) {
+			return nil, fmt.Errorf("check store: %w", err)
+		}
+	}
+	if len(r.Damage) == 0 {
+		if r.Holes, err = holes(ctx, s); err != nil {
+			return nil, fmt.Errorf("look for holes: %w", err)
+		}
 	}
 	return r, nil
+}
+
+func holes(ctx context.Context, s *kv.Store) ([]backfill.Hole, error) {
+	markets, err := history.Markets(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[model.MarketID]*model.Market, len(markets))
+	for _, m := range markets {
+		byID[m.ID] = m
+	}
+	reader := history.NewReader(s, func(id model.MarketID) (*model.Market, bool) { m, ok := byID[id]; return m, ok })
+	return backfill.Holes(ctx, s, reader, markets)
 }

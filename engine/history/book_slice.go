@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -30,6 +29,7 @@ type bookSlice struct {
 type bookEntry struct {
 	first      int64 // receive time of the first row; of a segment its key's time
 	start, end int   // in the arena
+	sealed     bool
 }
 
 func (s *bookSlice) value(i int) []byte { return s.arena[s.entries[i].start:s.entries[i].end] }
@@ -88,7 +88,7 @@ func (s *bookSlice) hot(ctx context.Context, store *kv.Store, mkt uint32, from, 
 			k, err := key.ParseBook(row.Key)
 			return model.Micros(k.Time), err
 		}
-		s.add(h.First, row.Value)
+		s.add(h.First, row.Value, false)
 	}
 	return to, nil
 }
@@ -110,7 +110,7 @@ func (s *bookSlice) sealed(ctx context.Context, store *kv.Store, mkt uint32, fro
 		}
 		h, err := record.BookHeader(v)
 		if err == nil && h.Updates > 0 && h.Last >= int64(from) {
-			s.add(parsed.Time, v)
+			s.add(parsed.Time, v, true)
 			size += len(v)
 		}
 		return err
@@ -134,7 +134,7 @@ func (s *bookSlice) sealed(ctx context.Context, store *kv.Store, mkt uint32, fro
 				until = model.Micros(k.Time)
 				break
 			}
-			s.add(k.Time, row.Value)
+			s.add(k.Time, row.Value, true)
 			size += len(row.Value)
 		}
 	}
@@ -147,80 +147,8 @@ func (s *bookSlice) sealed(ctx context.Context, store *kv.Store, mkt uint32, fro
 	return until, nil
 }
 
-func (s *bookSlice) add(first int64, v []byte) {
+func (s *bookSlice) add(first int64, v []byte, sealed bool) {
 	start := len(s.arena)
 	s.arena = append(s.arena, v...)
-	s.entries = append(s.entries, bookEntry{first: first, start: start, end: len(s.arena)})
-}
-
-// bookRows goes through the rows of a time range, which lies in one held interval, slice by slice.
-type bookRows struct {
-	r        *Reader
-	market   uint32
-	slice    bookSlice
-	cursor   record.BookCursor
-	at, to   model.Micros // what of the range is not loaded yet
-	from     model.Micros // of the loaded slice
-	until    model.Micros
-	entry    int  // the next one to open
-	unopened bool // no entry is open
-}
-
-// bookReaders keeps the memory of finished queries: copied blocks and what a cursor has decompressed.
-var bookReaders = sync.Pool{New: func() any { return &bookRows{} }}
-
-func newBookRows(r *Reader, mkt uint32) *bookRows {
-	s := bookReaders.Get().(*bookRows)
-	s.r, s.market = r, mkt
-	return s
-}
-
-// free gives the memory back; rows that were returned are invalid from then on.
-func (s *bookRows) free() {
-	s.r = nil
-	bookReaders.Put(s)
-}
-
-// start sets the range from <= receive time < to.
-func (s *bookRows) start(from, to model.Micros) {
-	s.at, s.to = max(from, 0), to
-	s.slice.entries, s.slice.limit = s.slice.entries[:0], 0
-	s.entry, s.unopened = 0, true
-}
-
-// next returns the next row, valid until the call after, or nil at the end.
-func (s *bookRows) next(ctx context.Context) (*record.BookRow, error) {
-	for {
-		if !s.unopened {
-			for s.cursor.Next() {
-				row := s.cursor.Row()
-				if row.Recv >= s.from && row.Recv < s.until {
-					return row, nil
-				}
-			}
-			if err := s.cursor.Err(); err != nil {
-				return nil, fmt.Errorf("read book block: %w", err)
-			}
-			s.unopened = true
-		}
-		if s.entry < len(s.slice.entries) {
-			if err := s.cursor.Open(s.slice.value(s.entry)); err != nil {
-				return nil, fmt.Errorf("open book block: %w", err)
-			}
-			s.entry++
-			s.unopened = false
-			continue
-		}
-		if s.at >= s.to {
-			return nil, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("read book updates: %w", err)
-		}
-		until, err := s.slice.load(ctx, s.r, s.market, s.at, s.to)
-		if err != nil {
-			return nil, err
-		}
-		s.from, s.until, s.at, s.entry = s.at, until, until, 0
-	}
+	s.entries = append(s.entries, bookEntry{first: first, start: start, end: len(s.arena), sealed: sealed})
 }

@@ -20,7 +20,6 @@ type naiveAggregate struct {
 	open, high, low, close           *big.Rat
 	volume, buys, quote, notional    *big.Rat
 	trades, firstID, lastID          uint64
-	priceScale, sizeScale, usdPlaces uint8
 }
 
 func rat(mant int64, scale uint8) *big.Rat { return big.NewRat(mant, num.Pow10(scale)) }

@@ -91,6 +91,7 @@ type bookWalk struct {
 
 // seek places the book at t, from the nearest keyframe or segment at or before it. Rows are read ahead up to the given end.
 func (w *bookWalk) seek(ctx context.Context, iv Interval, t, end model.Micros) error {
+	w.open()
 	base, at, err := w.base(iv, t)
 	if err != nil {
 		return err
@@ -103,12 +104,17 @@ func (w *bookWalk) seek(ctx context.Context, iv Interval, t, end model.Micros) e
 	return w.forward(ctx, t)
 }
 
-// reset empties the book before the rows of from <= receive time < to.
-func (w *bookWalk) reset(from, to model.Micros) {
+// open takes the memory that the walk needs.
+func (w *bookWalk) open() {
 	if w.book == nil {
 		w.book = book.New()
 		w.rows = newBookRows(w.r, uint32(w.market))
 	}
+}
+
+// reset empties the book before the rows of from <= receive time < to.
+func (w *bookWalk) reset(from, to model.Micros) {
+	w.open()
 	w.book.Reset(nil)
 	w.ahead = nil
 	w.rows.start(from, to)
@@ -195,7 +201,8 @@ func (w *bookWalk) apply(row *record.BookRow) error {
 }
 
 // base returns the newest stored state at or before t inside the interval, and its moment; without one, no state and the
-// interval's start. Keyframes are looked for before segments, because sealing turns the ones into the others.
+// interval's start. Keyframes are looked for before segments, because sealing turns the ones into the others. The walk's
+// rows are over then.
 func (w *bookWalk) base(iv Interval, t model.Micros) (*book.View, model.Micros, error) {
 	mkt := uint32(w.market)
 	for day := key.DayOfMicros(int64(t)); ; day-- {
@@ -230,12 +237,11 @@ func (w *bookWalk) base(iv Interval, t model.Micros) (*book.View, model.Micros, 
 					if err != nil {
 						return err
 					}
-					var cursor record.BookCursor
-					if err := cursor.Open(v); err != nil {
-						return err
+					frame, err := w.rows.keyframe(v)
+					if err == nil {
+						at, found = model.Micros(parsed.Time), frame.View()
 					}
-					at, found = model.Micros(parsed.Time), cursor.Keyframe().View()
-					return nil
+					return err
 				})
 			}
 			if err != nil && !errors.Is(err, kv.ErrNotFound) {

@@ -22,7 +22,8 @@ type tradeSlice struct {
 	want    int // rows that the query still takes at most; 0: unknown
 	sure    int // rows that the copied segments have in the range, without those of segments that lie across an end
 	reverse bool
-	rows    []model.Trade
+	decoded []model.Trade // everything in the values
+	rows    []model.Trade // of them those of the range, in order
 }
 
 // tradeSlices keeps the memory of finished queries: a decoded segment is a third of a megabyte.
@@ -38,7 +39,7 @@ func newTradeSlice(reverse bool) *tradeSlice {
 }
 
 func (s *tradeSlice) free() {
-	if cap(s.rows) <= maxPooled {
+	if cap(s.decoded) <= maxPooled {
 		tradeSlices.Put(s)
 	}
 }
@@ -269,30 +270,39 @@ func byTimeAndID(a, b model.Trade) int {
 
 // decode fills rows with the trades of from <= time < to by (time, id).
 func (s *tradeSlice) decode(from, to int64, columns record.Columns) (err error) {
-	s.rows = s.rows[:0]
+	all := s.decoded[:0]
 	for _, at := range s.values {
-		if s.rows, err = record.DecodeTrades(s.rows, s.arena[at[0]:at[1]], columns); err != nil {
+		if all, err = record.DecodeTrades(all, s.arena[at[0]:at[1]], columns); err != nil {
 			return fmt.Errorf("decode trade block: %w", err)
 		}
 	}
+	s.decoded = all
+	// What lies outside is at the ends, unless blocks overlap.
+	for len(all) > 0 && all[0].Time < model.Millis(from) {
+		all = all[1:]
+	}
+	for len(all) > 0 && all[len(all)-1].Time >= model.Millis(to) {
+		all = all[:len(all)-1]
+	}
 	sorted, within := true, true
-	for i := range s.rows {
-		t := &s.rows[i]
+	for i := range all {
+		t := &all[i]
 		if t.Time < model.Millis(from) || t.Time >= model.Millis(to) {
 			within = false
 		}
 		if i > 0 && sorted {
-			before := &s.rows[i-1]
+			before := &all[i-1]
 			sorted = before.Time < t.Time || before.Time == t.Time && before.ID < t.ID
 		}
 	}
 	if !within {
-		s.rows = slices.DeleteFunc(s.rows, func(t model.Trade) bool {
+		all = slices.DeleteFunc(all, func(t model.Trade) bool {
 			return t.Time < model.Millis(from) || t.Time >= model.Millis(to)
 		})
 	}
 	if !sorted {
-		slices.SortFunc(s.rows, byTimeAndID)
+		slices.SortFunc(all, byTimeAndID)
 	}
+	s.rows = all
 	return nil
 }

@@ -83,6 +83,7 @@ func (w *Writer) applyFunding(e *model.Event, f *model.Funding) error {
 		return nil
 	}
 	w.fresh[string(k)] = true
+	w.pinDay(key.Day(int64(f.Time)))
 	w.valBuf = record.AppendFunding(w.valBuf[:0], e.Epoch, f)
 	w.batch.Set(k, w.valBuf)
 	return w.count(key.Funding, bucket, ms.id, 1, int64(f.Time), 0)

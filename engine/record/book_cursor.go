@@ -216,17 +216,32 @@ func readStreams(price, size *reader, side model.Side, ref num.Price, n uint64, 
 	prices, sizes := price.b, size.b
 	p, z := price.i, size.i
 	for range n {
-		if p >= len(prices) {
+		var first byte
+		var d uint64
+		switch {
+		case len(prices)-p >= 2:
+			// A second byte is there or not at random: it is masked, not branched on.
+			first = prices[p]
+			more := first >> 7
+			second := prices[p+1]
+			d = uint64(first>>1)&0x3f | uint64(second&-more)<<6
+			p += 1 + int(more)
+			if second&-more >= 0x80 {
+				price.i = p - 1
+				d = uint64(first>>1)&0x3f | price.uvarint()<<6
+				p = price.i
+			}
+		case p < len(prices):
+			first = prices[p]
+			p++
+			d = uint64(first>>1) & 0x3f
+			if first >= 0x80 {
+				price.fail()
+				return dst
+			}
+		default:
 			price.fail()
 			return dst
-		}
-		first := prices[p]
-		p++
-		d := uint64(first>>1) & 0x3f
-		if first >= 0x80 {
-			price.i = p
-			d |= price.uvarint() << 6
-			p = price.i
 		}
 		if side == model.Bid {
 			ref -= num.Price(unzigzag(d))

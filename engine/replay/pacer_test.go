@@ -127,7 +127,7 @@ func TestPacerForgetsAnEndedWait(t *testing.T) {
 		_, _ = pacer.sleep(ctx, w, 100*time.Microsecond, nil)
 		cancel()
 		began := time.Now()
-		if _, err := pacer.sleep(t.Context(), w, 200*time.Microsecond, nil); err != nil || time.Since(began) < 150*time.Microsecond {
+		if _, err := pacer.sleep(t.Context(), w, 200*time.Microsecond, nil); err != nil || time.Since(began) < 200*time.Microsecond-pacerEarly {
 			t.Fatalf("slept %v, %v", time.Since(began), err)
 		}
 	}

@@ -1,7 +1,6 @@
 package lighter
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -359,41 +358,21 @@ func (r *REST) OrderBook(ctx context.Context, m *model.Market) (bids, asks []mod
 
 // ParseOrders reads an orderBookOrders answer and sums the orders of each price.
 func ParseOrders(body []byte, m *model.Market) (bids, asks []model.Level, err error) {
-	type order struct {
-		Price     text `json:"price"`
-		Remaining text `json:"remaining_base_amount"`
-	}
-	var answer struct{ Bids, Asks []order }
-	if err := decodeJSON(body, &answer); err != nil {
+	rows, _, err := ParseOrderRows(body, m)
+	if err != nil {
 		return nil, nil, err
 	}
-	side := func(orders []order, better int) ([]model.Level, error) {
-		levels := make([]model.Level, 0, len(orders))
-		for _, o := range orders {
-			price, err := exact(bytes.TrimSpace([]byte(o.Price)), m.PriceScale)
-			size, err2 := exact(bytes.TrimSpace([]byte(o.Remaining)), m.SizeScale)
-			if err != nil || err2 != nil || price < 0 || size < 0 {
-				return nil, unexpected("order")
+	var sides [2][]model.Level
+	for s := range rows {
+		levels := make([]model.Level, 0, len(rows[s]))
+		for _, o := range rows[s] {
+			if n := len(levels); n > 0 && levels[n-1].Price == o.Price {
+				levels[n-1].Size += o.Size
+			} else {
+				levels = append(levels, model.Level{Price: o.Price, Size: o.Size})
 			}
-			levels = append(levels, model.Level{Price: num.Price(price), Size: num.Size(size)})
 		}
-		slices.SortStableFunc(levels, func(a, b model.Level) int { return better * cmp.Compare(a.Price, b.Price) })
-		n := 0
-		for _, l := range levels {
-			if n > 0 && levels[n-1].Price == l.Price {
-				if levels[n-1].Size += l.Size; levels[n-1].Size < 0 {
-					return nil, unexpected("order")
-				}
-				continue
-			}
-			levels[n] = l
-			n++
-		}
-		return levels[:n], nil
+		sides[s] = levels
 	}
-	if bids, err = side(answer.Bids, -1); err != nil {
-		return nil, nil, err
-	}
-	asks, err = side(answer.Asks, 1)
-	return bids, asks, err
+	return sides[model.Bid], sides[model.Ask], nil
 }
