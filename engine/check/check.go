@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"hyperlight/engine/access"
+	"hyperlight/engine/account"
 	"hyperlight/engine/backfill"
 	"hyperlight/engine/exchange"
 	"hyperlight/engine/history"
@@ -84,7 +85,7 @@ func Store(ctx context.Context, s *kv.Store, o Options) (*Report, error) {
 		}
 		return nil
 	}
-	for _, rows := range []func(context.Context, *kv.Store, func(k []byte, problem string) error) error{access.Check, exchange.Check} {
+	for _, rows := range []func(context.Context, *kv.Store, func(k []byte, problem string) error) error{access.Check, account.Check, exchange.Check} {
 		if err := rows(ctx, s, report); err != nil && !errors.Is(err, errEnough) {
 			return nil, fmt.Errorf("check store: %w", err)
 		}

@@ -46,6 +46,19 @@ func goldenBook() (*Keyframe, []BookRow) {
 	}
 }
 
+// goldenAccount has every member, and a position that only trades told.
+func goldenAccount() model.Account {
+	return model.Account{
+		Source: model.SourceBoth, Type: 1, Status: 1, Mode: 1, Address: model.Address{0xde, 0xad, 19: 0xef}, AsOf: 1785027657554, Polled: 1785027650000,
+		Collateral: 9100242706, Available: 5000000, TotalValue: 15298072264, CrossValue: 15298072000, TotalOrders: 7, PendingOrders: 2,
+		Positions: []model.Position{
+			{Market: 0, Epoch: 1, Size: 180193, Entry: 48108736511, Initial: 500, Realized: -12500000, AsOf: 1785027657554, Trade: 26101748593},
+			{Market: 24, Size: -302, Entry: 13083, Initial: 2000, Isolated: true, Allocated: 2616, Realized: 5, FundingPaid: -3,
+				Liquidation: num.Decimal{Mant: 21911107, Scale: 4}, OpenOrders: 3, Pending: 1, Tied: 2, AsOf: 1785027650000},
+		},
+	}
+}
+
 // regularTrades and regularRows are long enough to be compressed.
 func regularTrades() (rows []model.Trade) {
 	for i := range 200 {
@@ -146,6 +159,8 @@ func goldens() []golden {
 			MaintenanceMargin: 120, CloseOutMargin: 80, TakerFee: "0.0000", MakerFee: "0.0000", LiquidationFee: "1.0000", MinBaseAmount: "0.50",
 			MinQuoteAmount: "10.000000", DailyQuoteVolume: 8184378409738}),
 		small("index-v1", Index{Rows: 4096, First: 1760041995767, Last: 1760042016232, LastID: 212747579}),
+		small("account-v1", goldenAccount()),
+		small("account-seen-v1", model.Account{}),
 		small("interval-open-v1", Interval{}),
 		small("interval-v1", Interval{End: 1760042016232000}),
 		small("gap-v1", Gap{To: 1760042016232000, Cause: model.CauseNonce, Filled: true}),

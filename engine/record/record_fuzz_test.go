@@ -164,6 +164,12 @@ func FuzzDecodeFamilies(f *testing.F) {
 	f.Add(byte(5), AppendInterval(nil, Interval{End: 1}))
 	f.Add(byte(6), AppendGap(nil, Gap{To: 1}))
 	f.Add(byte(7), AppendMoment(nil, 1))
+	for i := range families {
+		if families[i].name == "account" {
+			a := goldenAccount()
+			f.Add(byte(i), AppendAccount(nil, &a))
+		}
+	}
 	f.Fuzz(func(t *testing.T, which byte, b []byte) {
 		f := families[int(which)%len(families)]
 		bounded(t, b, func() {

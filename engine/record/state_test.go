@@ -104,7 +104,36 @@ var families = []family{
 		}
 		return s
 	}, func(dst []byte, s ExchangeSums) []byte { return AppendExchangeSums(dst, &s) }, DecodeExchangeSums),
+	of("account", anyAccount, func(dst []byte, a model.Account) []byte { return AppendAccount(dst, &a) }, func(b []byte) (a model.Account, err error) {
+		err = DecodeAccount(b, &a)
+		return a, err
+	}),
 	of("moment", func(t *rapid.T) model.Micros { return model.Micros(i64.Draw(t, "moment")) }, AppendMoment, DecodeMoment),
+}
+
+// anyAccount has no id: that is in its key.
+func anyAccount(t *rapid.T) model.Account {
+	usd := func(what string) num.USD { return num.USD(i64.Draw(t, what)) }
+	small := func(what string) uint8 { return rapid.Uint8().Draw(t, what) }
+	a := model.Account{
+		Source: model.AccountSource(small("source")), Type: small("type"), Status: small("status"), Mode: small("mode"),
+		AsOf: model.Millis(i64.Draw(t, "as of")), Polled: model.Millis(i64.Draw(t, "polled")), Collateral: usd("collateral"), Available: usd("available"),
+		TotalValue: usd("value"), CrossValue: usd("cross"), TotalOrders: rapid.Uint32().Draw(t, "orders"), PendingOrders: rapid.Uint32().Draw(t, "pending"),
+	}
+	copy(a.Address[:], rapid.SliceOfN(rapid.Byte(), 0, len(a.Address)).Draw(t, "address"))
+	for range rapid.IntRange(0, 3).Draw(t, "positions") {
+		p := model.Position{
+			Market: model.MarketID(rapid.Uint32().Draw(t, "market")), Epoch: small("epoch"), Size: num.Size(i64.Draw(t, "size")), Entry: usd("entry"),
+			Initial: rapid.Int32().Draw(t, "initial"), Isolated: rapid.Bool().Draw(t, "isolated"), Realized: usd("realised"),
+			AsOf: model.Millis(i64.Draw(t, "told")), Trade: u64.Draw(t, "trade"),
+		}
+		if rapid.Bool().Draw(t, "polled too") {
+			p.Allocated, p.FundingPaid, p.Liquidation = usd("allocated"), usd("funding"), anyDecimal(t)
+			p.OpenOrders, p.Pending, p.Tied = rapid.Uint32().Draw(t, "open"), rapid.Uint32().Draw(t, "waiting"), rapid.Uint32().Draw(t, "tied")
+		}
+		a.Positions = append(a.Positions, p)
+	}
+	return a
 }
 
 func TestFamiliesRoundTrip(t *testing.T) {

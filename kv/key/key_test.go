@@ -3,6 +3,7 @@ package key
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"math"
 	"reflect"
@@ -84,6 +85,24 @@ var layouts = []layout{
 			h, err := ParseHeld(k)
 			return parts{Time: h.Start, Market: h.Market, Small: h.Kind}, err
 		}, none},
+	{AccountState, func(p parts) []byte { return Account(nil, p.ID) },
+		func(k []byte) (parts, error) {
+			id, err := ParseAccount(k)
+			return parts{ID: id}, err
+		}, none},
+	{Addresses, func(p parts) []byte {
+		var owner [AddressSize]byte
+		binary.BigEndian.PutUint32(owner[:], p.Market)
+		owner[AddressSize-1] = p.Small
+		return Address(nil, owner, p.ID)
+	},
+		func(k []byte) (parts, error) {
+			a, err := ParseAddress(k)
+			if err == nil && slices.ContainsFunc(a.Address[4:AddressSize-1], func(b byte) bool { return b != 0 }) {
+				return parts{}, errors.New("more of an address than parts have")
+			}
+			return parts{Market: binary.BigEndian.Uint32(a.Address[:]), Small: a.Address[AddressSize-1], ID: a.Account}, err
+		}, none},
 	{Markets, func(p parts) []byte { return Market(nil, p.Market) },
 		func(k []byte) (parts, error) {
 			m, err := ParseMarket(k)
@@ -123,6 +142,8 @@ func (l *layout) order(a, b parts) int {
 		return cmp.Or(c, cmp.Compare(a.Time, b.Time), cmp.Compare(a.Market, b.Market), cmp.Compare(a.ID, b.ID))
 	case Index:
 		return cmp.Or(cmp.Compare(a.Small, b.Small), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Market, b.Market))
+	case AccountState, Addresses:
+		return cmp.Or(cmp.Compare(a.Market, b.Market), cmp.Compare(a.Small, b.Small), cmp.Compare(a.ID, b.ID))
 	case Coverage:
 		return cmp.Or(cmp.Compare(a.Small, b.Small), cmp.Compare(a.Market, b.Market), cmp.Compare(a.Time, b.Time))
 	}
@@ -162,7 +183,7 @@ func TestParseRefuses(t *testing.T) {
 	for _, l := range layouts {
 		k := l.build(parts{Time: 1_760_041_995_767_000, Market: 7})
 		bad := map[string][]byte{"empty": nil, "short": k[:len(k)-1], "long": append(slices.Clone(k), 0), "another family": append([]byte{'z'}, k[1:]...)}
-		if l.family != Index && l.family != Coverage && l.family != Markets && l.family != ExchangeSums {
+		if l.family != Index && l.family != Coverage && l.family != Markets && l.family != ExchangeSums && l.family != AccountState && l.family != Addresses {
 			other := slices.Clone(k)
 			other[bucketAt(l.family)+3]++
 			bad["bucket of another time"] = other
