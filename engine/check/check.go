@@ -3,6 +3,7 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func Store(ctx context.Context, s *kv.Store, o Options) (*Report, error) {
 		r.Damage = append(r.Damage, Damage{Key: f.Key, Problem: f.Problem})
 	}
 	report := func(k []byte, problem string) error {
-		if r.Damage = append(r.Damage, Damage{Key: k, Problem: problem}); len(r.Damage) >= maxDamage {
+		if r.Damage = append(r.Damage, Damage{Key: bytes.Clone(k), Problem: problem}); len(r.Damage) >= maxDamage {
 			return errEnough
 		}
 		return nil
