@@ -19,6 +19,7 @@ const (
 	kindWhaleTrade       = "whale_trade"
 	kindLargeLiquidation = "large_liquidation"
 
+	sourceOrder = "order"
 	sourceLevel = "level"
 	sourceTrade = "trade"
 )
@@ -34,6 +35,7 @@ type alert struct {
 	size               num.Size
 	ps, ss             uint8
 	notional           num.USD
+	order              uint64 // 0 where it is not known
 	trade              uint64 // 0 where it is no trade
 	ts                 model.Millis
 	recovered          bool
@@ -84,6 +86,7 @@ func (d *desk) growth(e *model.Event, u *model.BookUpdate, before, after *book.V
 			if ts == 0 {
 				ts = e.Recv.Millis()
 			}
+			d.told.add(side, l.Price, grown, e.Recv.Millis())
 			d.raise(&alert{kind: kindLargeOrder, side: side.String(), source: sourceLevel, market: m, price: l.Price, size: grown,
 				ps: ps, ss: ss, notional: notional, ts: ts, id: alertID(m.ID, sourceLevel, u.Seq, uint64(l.Price), side)}, now)
 		}
@@ -197,7 +200,15 @@ func appendAlert(dst []byte, a *alert, o *options) []byte {
 	}
 	dst = append(dst, `","threshold":"`...)
 	dst = num.AppendTrim(dst, int64(o.threshold), num.USDScale)
-	dst = append(dst, `","order_id":null,"trade_id":`...)
+	dst = append(dst, `","order_id":`...)
+	if a.order == 0 || !o.accounts { // the id leads to the account
+		dst = append(dst, "null"...)
+	} else {
+		dst = append(dst, '"')
+		dst = strconv.AppendUint(dst, a.order, 10)
+		dst = append(dst, '"')
+	}
+	dst = append(dst, `,"trade_id":`...)
 	if a.trade == 0 {
 		dst = append(dst, "null"...)
 	} else {

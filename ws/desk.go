@@ -15,7 +15,7 @@ const maxVariants = 64
 
 // Owners tells who owns resting orders. Until it is given, levels have no owners and books no attribution time.
 type Owners interface {
-	// Attribution returns the last reading of a market's orders, nil where there is none. It must not block.
+	// Attribution returns who owns the resting orders of a market's book, nil where nothing is known. It must not block.
 	Attribution(m model.MarketID) *model.Attribution
 	// Watch says, once a second, that somebody watches a market's enriched book. It must not block.
 	Watch(m model.MarketID)
@@ -44,7 +44,8 @@ type desk struct {
 
 	mu     sync.Mutex
 	view   *book.View         // latest; nil while the book is out of sync
-	owners *model.Attribution // latest; nil until there is one
+	owners *model.Attribution // latest; nil where nothing is known
+	told   toldGrowth         // for what alerts were raised
 	open   [ownFamilies][]*channel
 	count  int // channels in open
 }
@@ -95,6 +96,10 @@ func (d *desk) add(f *family, m *model.Market, o options) *channel {
 	if v.chosen && !d.room(f) {
 		return nil
 	}
+	if owners := d.hub.own.owners; owners != nil && f == enrichedBookFamily {
+		owners.Watch(m.ID)
+		d.owners = owners.Attribution(m.ID) // while nobody listened it was not followed
+	}
 	v.latest = enrichedBook{view: d.view, owners: d.owners, market: m}
 	c := d.hub.newChannel(f, m)
 	c.set = v
@@ -144,12 +149,16 @@ func (d *desk) book(e *model.Event, u *model.BookUpdate, v *book.View, m *model.
 	if d.count == 0 {
 		return
 	}
+	// What is known of the owners was brought to this frame before: it is asked for here, so that both are of one moment.
+	d.readOwners(m, e.Recv, now)
 	for _, c := range d.open[enrichedBookFamily.own()] {
 		c.offer(enrichedBook{view: v, owners: d.owners, market: m}, e.Recv, now)
 	}
 	if alerts := d.open[alertFamily.own()]; len(alerts) > 0 {
 		heard(alerts, e.Recv)
-		if !u.Snapshot && before != nil && before.Epoch == v.Epoch {
+		if u.Snapshot {
+			d.told.clear()
+		} else if before != nil && before.Epoch == v.Epoch {
 			d.growth(e, u, before, v, m, now)
 		}
 	}
@@ -201,7 +210,7 @@ func (d *desk) sweep(now time.Time) {
 	if d.count == 0 {
 		return
 	}
-	d.readOwners(now)
+	d.askOwners(now)
 	for _, c := range d.open[heatmapFamily.own()] {
 		c.heatmap(now)
 	}
@@ -214,17 +223,32 @@ func (d *desk) sweep(now time.Time) {
 	}
 }
 
-// readOwners passes a new reading of the orders' owners on to the books that somebody watches.
-func (d *desk) readOwners(now time.Time) {
+// askOwners says that the market's books are watched, and shows what a new list has told meanwhile.
+func (d *desk) askOwners(now time.Time) {
 	books := d.open[enrichedBookFamily.own()]
-	if d.hub.own.owners == nil || len(books) == 0 {
+	if d.hub.own.owners == nil || d.market == nil {
 		return
 	}
-	d.hub.own.owners.Watch(d.market.ID)
-	if a := d.hub.own.owners.Attribution(d.market.ID); a != d.owners {
-		d.owners = a
+	if len(books) > 0 {
+		d.hub.own.owners.Watch(d.market.ID)
+	}
+	if before := d.owners; d.view != nil && d.readOwners(d.market, model.Micros(now.UnixMicro()), now) != before {
 		for _, c := range books {
-			c.offerOwners(a, now)
+			c.offerOwners(d.owners, now)
 		}
 	}
+}
+
+// readOwners takes what is known of the owners now, and raises the alerts of the orders that a new list brought.
+func (d *desk) readOwners(m *model.Market, recv model.Micros, now time.Time) *model.Attribution {
+	if d.hub.own.owners == nil {
+		return nil
+	}
+	a := d.hub.own.owners.Attribution(m.ID)
+	if a == d.owners {
+		return a
+	}
+	d.owners = a
+	d.arrivals(a, m, recv, now)
+	return a
 }
