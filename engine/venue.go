@@ -9,6 +9,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"hyperlight/engine/attribution"
 	"hyperlight/engine/backfill"
 	"hyperlight/engine/feed"
 	"hyperlight/engine/feed/lighter"
@@ -43,6 +44,7 @@ type lighterVenue struct {
 	trades     *tradeRepair
 	books      bookFetches
 	backfill   *backfill.Service // nil where it is off
+	owners     *attribution.Owners
 
 	live   *relay.Live   // what native calls are answered from, with the record
 	polled *relay.Polled // and the rest of it
@@ -75,6 +77,7 @@ func (v *lighterVenue) wire(r *market.Registry) {
 	o := v.e.o.Lighter
 	v.registry = r
 	r.Listen(v.live)
+	v.openOwners()
 	v.supervisor = feed.New(feed.Options{
 		Venue: "lighter", StreamURL: o.StreamURL, UserAgent: v.userAgent(),
 		Dialect: &lighter.Dialect{Resolver: r.Resolver(lighterID, false)},
@@ -112,6 +115,7 @@ func (v *lighterVenue) run(ctx context.Context) error {
 	group.Go(func() { v.trades.run(ctx) })
 	group.Go(func() { v.settleFundings(ctx) })
 	group.Go(func() { v.pollNative(ctx) })
+	group.Go(func() { _ = v.owners.Run(ctx) }) // fails never
 	if v.backfill != nil {
 		group.Go(func() { _ = v.backfill.Run(ctx) }) // fails only when it runs already
 	}
