@@ -35,6 +35,9 @@ type refTrade struct {
 	MakerAsk   bool   `json:"is_maker_ask"`
 	Block      uint64 `json:"block_height"`
 	Timestamp  int64  `json:"timestamp"`
+
+	TakerBefore json.Number `json:"taker_position_size_before"`
+	MakerBefore json.Number `json:"maker_position_size_before"`
 }
 
 type refFrame struct {
