@@ -6,13 +6,36 @@ package fills
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
 
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 )
 
-// MaxRecent is the most fills of an account that are kept.
-const MaxRecent = 100
+var (
+	loads     = metrics.NewCounter("hyperlight_fills_loaded_accounts_total")
+	evictions = metrics.NewCounter("hyperlight_fills_evicted_accounts_total")
+)
+
+const (
+	// MaxRecent is the most fills of an account that are kept.
+	MaxRecent = 100
+
+	defaultBudget   = 256 << 20
+	defaultLookback = 30 * 24 * time.Hour
+	// accountBytes is about what an account takes beside its fills.
+	accountBytes = 160
+	shards       = 64
+	// samples is how many accounts are looked at to find one that was not asked for lately.
+	samples = 8
+)
 
 // Reader is what is needed of history.Reader.
 type Reader interface {
@@ -22,26 +45,256 @@ type Reader interface {
 // Options configures the recent fills.
 type Options struct {
 	Reader Reader
-	// Flush returns when every trade that was told to Add before the call can be read: history.Writer.Flush.
+	// Flush returns when every trade that was told to Add before the call can be read: history.Writer.Flush. nil: they can
+	// be read at once.
 	Flush func(ctx context.Context) error
 	// Budget is how many bytes the fills may take; 0: 256 MiB. The accounts asked for longest ago go first.
 	Budget int
+	// Lookback is how far back fills are looked for, of an account that has too few; 0: 30 days.
+	Lookback time.Duration
+	Now      func() time.Time
 }
 
 // Fills is the recent fills of accounts. Its methods may be called from any goroutine.
-type Fills struct{ o Options }
+type Fills struct {
+	o      Options
+	bytes  atomic.Int64
+	clock  atomic.Uint64 // counts calls of Recent
+	shards [shards]shard
+}
+
+// shard is a part of the accounts.
+type shard struct {
+	mu       sync.Mutex
+	accounts map[model.AccountID]*account
+}
+
+// account is the newest fills of one account. Until ready is closed only those that came since it was made are there.
+type account struct {
+	recent
+	ready  chan struct{}
+	loaded bool
+	used   uint64 // the clock when it was asked for last
+}
 
 // New returns recent fills of which nothing is in memory yet.
-func New(o Options) *Fills { return &Fills{o: o} }
+func New(o Options) *Fills {
+	if o.Budget <= 0 {
+		o.Budget = defaultBudget
+	}
+	if o.Lookback <= 0 {
+		o.Lookback = defaultLookback
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	f := &Fills{o: o}
+	for i := range f.shards {
+		f.shards[i].accounts = map[model.AccountID]*account{}
+	}
+	return f
+}
+
+func (f *Fills) shard(id model.AccountID) *shard {
+	return &f.shards[uint64(id)*0x9e3779b97f4a7c15>>(64-6)]
+}
 
 // Add takes a trade that the store did not have: it is history.WriterOptions.OnTrade. It keeps nothing of the trade.
-func (f *Fills) Add(m model.MarketID, t *model.Trade) {}
+func (f *Fills) Add(m model.MarketID, t *model.Trade) {
+	takerBuys := t.TakerBuys()
+	f.add(t.AskAccount, m, t, takerBuys)
+	f.add(t.BidAccount, m, t, !takerBuys)
+}
 
-// Load reads the accounts that are not in memory from the store, all in one pass. Accounts that are cost nothing.
-func (f *Fills) Load(ctx context.Context, ids []model.AccountID) error { return nil }
+func (f *Fills) add(id model.AccountID, m model.MarketID, t *model.Trade, maker bool) {
+	s := f.shard(id)
+	s.mu.Lock()
+	a := s.accounts[id]
+	if a != nil {
+		fill := t.Fill(m, maker)
+		before := a.size()
+		a.insert(&fill)
+		f.bytes.Add(int64(a.size() - before))
+	}
+	s.mu.Unlock()
+	if a != nil {
+		f.evict()
+	}
+}
 
 // Recent appends the newest fills of an account, at most n (and at most MaxRecent), newest first, to dst; false where the
 // account is not in memory and Load must be called first.
 func (f *Fills) Recent(id model.AccountID, n int, dst []model.Fill) ([]model.Fill, bool) {
-	return dst, false
+	s := f.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[id]
+	if a == nil || !a.loaded {
+		return dst, false
+	}
+	a.used = f.clock.Add(1)
+	return a.newest(n, dst), true
+}
+
+// Load reads the accounts that are not in memory from the store, all in one pass. Accounts that are cost nothing, those
+// that another call is reading are waited for.
+func (f *Fills) Load(ctx context.Context, ids []model.AccountID) error {
+	for {
+		mine, waits := f.claim(ids)
+		if len(mine) > 0 {
+			if err := f.read(ctx, mine); err != nil {
+				return fmt.Errorf("load recent fills: %w", err)
+			}
+			f.evict()
+		}
+		for _, ready := range waits {
+			select {
+			case <-ready:
+			case <-ctx.Done():
+				return fmt.Errorf("wait for recent fills: %w", ctx.Err())
+			}
+		}
+		if len(waits) == 0 {
+			return nil
+		}
+		// A call that was waited for may have failed: then its accounts are ours.
+		ids = f.missing(ids)
+		if len(ids) == 0 {
+			return nil
+		}
+	}
+}
+
+// claim makes the accounts that are not there, which the caller must read, and returns what to wait for besides.
+func (f *Fills) claim(ids []model.AccountID) (mine []model.AccountID, waits []chan struct{}) {
+	for _, id := range ids {
+		s := f.shard(id)
+		s.mu.Lock()
+		switch a := s.accounts[id]; {
+		case a == nil:
+			s.accounts[id] = &account{ready: make(chan struct{}), used: f.clock.Add(1)}
+			f.bytes.Add(accountBytes)
+			mine = append(mine, id)
+		case !a.loaded:
+			waits = append(waits, a.ready)
+		}
+		s.mu.Unlock()
+	}
+	if len(mine) == 0 {
+		return mine, waits
+	}
+	// An id that stands twice waits for itself.
+	own := make(map[chan struct{}]bool, len(mine))
+	for _, id := range mine {
+		s := f.shard(id)
+		s.mu.Lock()
+		if a := s.accounts[id]; a != nil {
+			own[a.ready] = true
+		}
+		s.mu.Unlock()
+	}
+	others := waits[:0]
+	for _, ready := range waits {
+		if !own[ready] {
+			others = append(others, ready)
+		}
+	}
+	return mine, others
+}
+
+func (f *Fills) missing(ids []model.AccountID) (out []model.AccountID) {
+	for _, id := range ids {
+		s := f.shard(id)
+		s.mu.Lock()
+		if a := s.accounts[id]; a == nil || !a.loaded {
+			out = append(out, id)
+		}
+		s.mu.Unlock()
+	}
+	return out
+}
+
+// read reads claimed accounts. What comes meanwhile is added to them; what came before is flushed, so that it is read.
+func (f *Fills) read(ctx context.Context, ids []model.AccountID) (err error) {
+	var found []history.AccountFills
+	defer func() {
+		for i, id := range ids {
+			if err != nil || i >= len(found) {
+				f.finish(id, nil, false)
+			} else {
+				f.finish(id, found[i].Fills, true)
+			}
+		}
+	}()
+	if f.o.Flush != nil {
+		if err := f.o.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	from := f.o.Now().Add(-f.o.Lookback).UnixMilli()
+	span := history.Span{From: model.Millis(from), To: math.MaxInt64}
+	found, err = f.o.Reader.FillsOf(ctx, ids, span, history.FillQuery{Reverse: true, Uncounted: true}, MaxRecent)
+	if err == nil {
+		loads.Add(len(ids))
+	}
+	return err
+}
+
+// finish puts what was read to what came meanwhile, or takes the account back.
+func (f *Fills) finish(id model.AccountID, fills []model.Fill, ok bool) {
+	s := f.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[id]
+	if a == nil || a.loaded {
+		return
+	}
+	before := a.size()
+	if ok {
+		for i := range fills {
+			a.insert(&fills[len(fills)-1-i])
+		}
+		a.loaded = true
+		f.bytes.Add(int64(a.size() - before))
+	} else {
+		delete(s.accounts, id)
+		f.bytes.Add(-int64(before) - accountBytes)
+	}
+	close(a.ready)
+}
+
+// evict drops accounts until the rest fits: of a few taken at random the one that was not asked for longest.
+func (f *Fills) evict() {
+	for tries := 0; f.bytes.Load() > int64(f.o.Budget) && tries < 4*shards; tries++ {
+		s := &f.shards[rand.IntN(shards)]
+		s.mu.Lock()
+		var oldest model.AccountID
+		var least *account
+		seen := 0
+		for id, a := range s.accounts {
+			if a.loaded && (least == nil || a.used < least.used) {
+				oldest, least = id, a
+			}
+			if seen++; seen == samples {
+				break
+			}
+		}
+		if least != nil {
+			delete(s.accounts, oldest)
+			f.bytes.Add(-int64(least.size()) - accountBytes)
+			evictions.Inc()
+		}
+		s.mu.Unlock()
+	}
+}
+
+// Bytes returns about how much memory the fills take, and how many accounts they are of.
+func (f *Fills) Bytes() (bytes int64, accounts int) {
+	for i := range f.shards {
+		s := &f.shards[i]
+		s.mu.Lock()
+		accounts += len(s.accounts)
+		s.mu.Unlock()
+	}
+	return f.bytes.Load(), accounts
 }

@@ -123,7 +123,7 @@ func (g *rig) checkFills(queries int) {
 	for i, a := range got {
 		want, total := g.naiveFills(accounts[i], sp, q)
 		want = want[:min(len(want), per)]
-		if a.Account != accounts[i] || a.Total != total || !sameFills(a.Fills, want) {
+		if a.Account != accounts[i] || a.Total != total || !a.Counted || !sameFills(a.Fills, want) {
 			g.t.Fatalf("account %d of %+v, %+v: total %d of %d, %s", accounts[i], sp, q, a.Total, total, fillsDiff(a.Fills, want))
 		}
 	}

@@ -3,7 +3,6 @@ package history
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -63,6 +62,10 @@ type FillQuery struct {
 	// Rows is how many fills the caller is going to take at most, so that no more of them are read ahead; 0 where nobody
 	// knows. Whoever takes more gets them.
 	Rows int
+	// Uncounted says that totals are not wanted: FillsOf ends as soon as it has the fills.
+	Uncounted bool
+	// CountLimit is from how many postings of an account on FillsOf gives up counting them; 0: never.
+	CountLimit uint64
 }
 
 // AccountFills is what FillsOf found for one account.
@@ -70,6 +73,7 @@ type AccountFills struct {
 	Account model.AccountID
 	Fills   []model.Fill // in the order asked for
 	Total   uint64       // how many match in the whole span, whatever After says
+	Counted bool         // Total is exact; else it tells nothing
 }
 
 // PositionOf returns the place of a fill.
@@ -82,7 +86,7 @@ func (r *Reader) Fills(ctx context.Context, account model.AccountID, sp Span, q 
 	return func(yield func(*model.Fill, error) bool) {
 		var found fillSet
 		defer found.free()
-		taken, page := 0, firstFills
+		taken, page, ended := 0, firstFills, false
 		// send reads the trades of what was found and hands the fills on.
 		send := func() (bool, error) {
 			fills, err := found.read(ctx, r)
@@ -95,6 +99,7 @@ func (r *Reader) Fills(ctx context.Context, account model.AccountID, sp Span, q 
 				}
 				taken++
 				if !yield(&fills[i], nil) {
+					ended = true
 					return false, nil
 				}
 			}
@@ -116,10 +121,7 @@ func (r *Reader) Fills(ctx context.Context, account model.AccountID, sp Span, q 
 			page = min(4*page, maxFills)
 			return send()
 		})
-		if errors.Is(err, errEnough) {
-			return
-		}
-		if err == nil {
+		if err == nil && !ended {
 			_, err = send()
 		}
 		if err != nil {
@@ -155,7 +157,7 @@ func (r *Reader) CountFills(ctx context.Context, account model.AccountID, sp Spa
 		}
 		return true, nil
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		return 0, false, fmt.Errorf("count fills: %w", err)
 	}
 	return n, exact, nil
@@ -166,18 +168,26 @@ func (r *Reader) CountFills(ctx context.Context, account model.AccountID, sp Spa
 func (r *Reader) FillsOf(ctx context.Context, accounts []model.AccountID, sp Span, q FillQuery, perAccount int) ([]AccountFills, error) {
 	out := make([]AccountFills, len(accounts))
 	for i, id := range accounts {
-		out[i].Account = id
+		out[i].Account, out[i].Counted = id, !q.Uncounted
 	}
-	taken := make([]int, len(accounts))
+	taken, seen := make([]int, len(accounts)), make([]uint64, len(accounts))
 	var found fillSet
 	defer found.free()
-	err := r.eachPosting(ctx, accounts, sp, q, func(i int, p *record.Posting) (bool, error) {
-		out[i].Total++
-		if taken[i] < perAccount && q.passed(p) {
-			taken[i]++
-			found.addFor(i, p)
+	all := q
+	all.Market, all.Side, all.Role, all.Kinds = nil, 0, 0, 0 // the limit counts what is looked at
+	err := r.eachPosting(ctx, accounts, sp, all, func(i int, p *record.Posting) (bool, error) {
+		seen[i]++
+		if q.CountLimit > 0 && seen[i] > q.CountLimit {
+			out[i].Counted = false
 		}
-		return true, nil
+		if q.matches(p) {
+			out[i].Total++
+			if taken[i] < perAccount && q.passed(p) {
+				taken[i]++
+				found.addFor(i, p)
+			}
+		}
+		return out[i].Counted || taken[i] < perAccount, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read fills of accounts: %w", err)
@@ -200,7 +210,7 @@ func (r *Reader) FillsOf(ctx context.Context, accounts []model.AccountID, sp Spa
 }
 
 // eachPosting visits the postings of some accounts that match a query, day by day in the direction of reading, and within
-// a day account by account: the number of the account goes along. It ends with errEnough where visit returns false.
+// a day account by account: the number of the account goes along. Where visit returns false it is done with that account.
 func (r *Reader) eachPosting(
 	ctx context.Context, accounts []model.AccountID, sp Span, q FillQuery, visit func(i int, p *record.Posting) (bool, error),
 ) error {
@@ -217,8 +227,9 @@ func (r *Reader) eachPosting(
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(accounts[a], accounts[b]) })
+	done := make([]bool, len(accounts))
 	slice := postingSlice{reverse: q.Reverse, limit: maxPostingSlice}
-	for from < to {
+	for from < to && len(order) > 0 {
 		if keep.skip(key.Fills, &from, &to, q.Reverse) {
 			continue
 		}
@@ -226,8 +237,9 @@ func (r *Reader) eachPosting(
 		if q.Reverse {
 			lo, hi = max(from, key.DayStart(key.Day(to-1))), to
 		}
+		order = slices.DeleteFunc(order, func(i int) bool { return done[i] })
 		for _, i := range order {
-			for dayLo, dayHi := lo, hi; dayLo < dayHi; {
+			for dayLo, dayHi := lo, hi; dayLo < dayHi && !done[i]; {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
@@ -247,8 +259,8 @@ func (r *Reader) eachPosting(
 					if err != nil {
 						return err
 					}
-					if !more {
-						return errEnough
+					if done[i] = !more; !more {
+						break
 					}
 				}
 			}
