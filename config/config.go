@@ -19,6 +19,7 @@ type Config struct {
 	Venues    Venues    `yaml:"venues" envPrefix:"VENUES_" doc:"The exchanges that are followed."`
 	Backfill  Backfill  `yaml:"backfill" envPrefix:"BACKFILL_" doc:"Fetching what the exchange still serves of times that were not recorded. Ranges that clients ask for come first, whatever their age; depths say what is fetched without being asked for, 0 nothing. By itself it spends a third of rest_budget_per_minute at most."`
 	Accounts  Accounts  `yaml:"accounts" envPrefix:"ACCOUNTS_" doc:"What is known of the exchange's accounts. Positions follow from the trades; the rest is asked for within rest_budget_per_minute."`
+	Whales    Whales    `yaml:"whales" envPrefix:"WHALES_" doc:"From what value an order, a level or a trade is a whale's. A reload counts for new subscriptions; those that are open keep theirs."`
 	WS        WS        `yaml:"ws" envPrefix:"WS_" doc:"Client sockets."`
 	Replay    Replay    `yaml:"replay" envPrefix:"REPLAY_" doc:"Replay of recorded data."`
 	Metrics   Metrics   `yaml:"metrics" envPrefix:"METRICS_" doc:"The /metrics page."`
@@ -126,6 +127,12 @@ type Accounts struct {
 	PollShare   int      `yaml:"poll_share" doc:"Percent of rest_budget_per_minute that keeping known accounts young may take: those that were asked for first, then large positions near their liquidation, then all others in turn. 0: none."`
 	Streamed    int      `yaml:"streamed" doc:"Most accounts that are followed on the stream, the most asked for and the largest. Each takes a subscription."`
 	ReadyBodies Size     `yaml:"ready_bodies" doc:"Memory for ready answers and recent fills of the accounts that are asked for most. 0: none."`
+}
+
+// Whales configures what is marked as a whale's and worth an alert.
+type Whales struct {
+	Threshold int          `yaml:"threshold" doc:"Value in USD, where neither a market nor a subscription says otherwise."`
+	Markets   WhaleMarkets `yaml:"markets" doc:"Values in USD of single markets by their ids, as {0: 250000, 1: 500000}."`
 }
 
 // WS configures client sockets.

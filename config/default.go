@@ -50,6 +50,7 @@ func Default() *Config {
 			StaleAfter:                    15 * second,
 			Timeout:                       10 * second,
 		}},
+		Whales:   Whales{Threshold: 100_000, Markets: WhaleMarkets{}},
 		Accounts: Accounts{StaleAfter: 60 * second, PollShare: 50, Streamed: 200, ReadyBodies: 256 << 20},
 		WS: WS{
 			QueueFrames:  1024,

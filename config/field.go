@@ -40,6 +40,8 @@ func (f Field) Type() string {
 		return "all or ids"
 	case Retention:
 		return "datasets with durations"
+	case WhaleMarkets:
+		return "ids with numbers"
 	case Plans:
 		return "list of plans"
 	case bool:
@@ -94,6 +96,11 @@ func (c *Config) set(f Field, text string) error {
 		case reflect.String, reflect.Slice:
 			if _, ok := f.value.Interface().(Markets); !ok {
 				f.value.SetZero()
+				return nil
+			}
+		case reflect.Map:
+			if _, ok := f.value.Interface().(WhaleMarkets); ok {
+				f.value.Set(reflect.ValueOf(WhaleMarkets{}))
 				return nil
 			}
 		}

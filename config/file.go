@@ -198,10 +198,10 @@ func (r *fileReader) text(f Field, n ast.Node) (*string, bool) {
 		t, ok := r.scalar(n)
 		return &t, ok
 	}
-	if _, isMap := f.value.Interface().(Retention); n.Type() != ast.SequenceType && !isMap {
+	if n.Type() != ast.SequenceType && !isMap(f.value.Interface()) {
 		return nil, false
 	}
-	if _, isMap := f.value.Interface().(Retention); isMap && len(parts) == 0 {
+	if _, kept := f.value.Interface().(Retention); kept && len(parts) == 0 {
 		return nil, true
 	}
 	joined := strings.Join(parts, ",")

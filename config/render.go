@@ -88,8 +88,8 @@ func (f Field) yaml() string {
 			return "all"
 		}
 		return "[" + strings.ReplaceAll(v.String(), ",", ", ") + "]"
-	case Retention:
-		return "{" + strings.NewReplacer("=", ": ", ",", ", ").Replace(v.String()) + "}"
+	case Retention, WhaleMarkets:
+		return "{" + strings.NewReplacer("=", ": ", ",", ", ").Replace(f.Text()) + "}"
 	default:
 		return f.Text()
 	}

@@ -212,6 +212,56 @@ func (m *Markets) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// WhaleMarkets are values in whole USD by the venue's own market ids.
+type WhaleMarkets map[int64]int
+
+// String writes the comma form, sorted by id.
+func (w WhaleMarkets) String() string {
+	var b []byte
+	for _, id := range slices.Sorted(maps.Keys(w)) {
+		if len(b) > 0 {
+			b = append(b, ',')
+		}
+		b = append(strconv.AppendInt(b, id, 10), '=')
+		b = strconv.AppendInt(b, int64(w[id]), 10)
+	}
+	return string(b)
+}
+
+// MarshalText writes the form that UnmarshalText reads.
+func (w WhaleMarkets) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText reads 0=250000,1=500000 in place of what is there.
+func (w *WhaleMarkets) UnmarshalText(b []byte) error {
+	next := WhaleMarkets{}
+	for item := range strings.SplitSeq(string(b), ",") {
+		if len(b) == 0 {
+			break
+		}
+		market, value, ok := strings.Cut(strings.TrimSpace(item), "=")
+		id, err := strconv.ParseInt(market, 10, 64)
+		usd, err2 := strconv.Atoi(value)
+		if !ok || err != nil || err2 != nil || id < 0 {
+			return errors.New("must be market ids with values in whole USD as 0=250000,1=500000")
+		}
+		if _, twice := next[id]; twice {
+			return fmt.Errorf("names market %d twice", id)
+		}
+		next[id] = usd
+	}
+	*w = next
+	return nil
+}
+
+// isMap tells of the values that a file writes as a mapping.
+func isMap(v any) bool {
+	switch v.(type) {
+	case Retention, WhaleMarkets:
+		return true
+	}
+	return false
+}
+
 // Retention is the age at which a dataset is deleted; 0 keeps it for good. It
 // always holds every dataset: what a file or a variable leaves out keeps its value.
 type Retention map[string]Duration

@@ -108,3 +108,24 @@ func FuzzFile(f *testing.F) {
 		}
 	})
 }
+
+func TestWhaleMarkets(t *testing.T) {
+	var w WhaleMarkets
+	if err := w.UnmarshalText([]byte("7=5000, 0=250000")); err != nil || len(w) != 2 || w[0] != 250_000 || w.String() != "0=250000,7=5000" {
+		t.Errorf("%v, %v", w, err)
+	}
+	if err := w.UnmarshalText(nil); err != nil || len(w) != 0 || w.String() != "" {
+		t.Errorf("empty gives %v, %v", w, err)
+	}
+	for _, text := range []string{"0", "0=", "x=5000", "-1=5000", "0=1.5", "0=5000,0=6000", "0=5000,", "0:5000"} {
+		if err := w.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q gives %v, want an error", text, w)
+		}
+	}
+	for _, bad := range []Whales{{Threshold: 999}, {Threshold: 1000, Markets: WhaleMarkets{0: 999}}, {Threshold: 1000, Markets: WhaleMarkets{1 << 23: 5000}}} {
+		c := Default()
+		if c.Whales = bad; c.Validate() == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -32,6 +33,7 @@ func (c *Config) faults() []Fault {
 	v.between("accounts.poll_share", c.Accounts.PollShare, 0, 100)
 	v.between("accounts.streamed", c.Accounts.Streamed, 0, 100_000)
 	v.check(c.Accounts.ReadyBodies == 0 || c.Accounts.ReadyBodies >= 1<<20, "accounts.ready_bodies", "must be 0 or at least 1MiB")
+	v.whales(&c.Whales)
 	v.ws(c)
 	v.oneOf("logging.level", c.Logging.Level, "debug", "info", "warn", "error")
 	v.oneOf("logging.format", c.Logging.Format, "json", "text")
@@ -117,6 +119,16 @@ func (v *validator) server(s *Server) {
 	}
 	v.check(len(s.Control) <= maxSocketPath && !strings.ContainsRune(s.Control, 0), "server.control",
 		fmt.Sprintf("must be a path of at most %d bytes, as the system asks of a socket", maxSocketPath))
+}
+
+// whales keeps values within what subscriptions may ask for and 64 bits hold in millionths.
+func (v *validator) whales(w *Whales) {
+	const low, high = 1_000, 1_000_000_000_000
+	v.between("whales.threshold", w.Threshold, low, high)
+	for _, id := range slices.Sorted(maps.Keys(w.Markets)) {
+		v.check(id < 1<<23, "whales.markets", fmt.Sprintf("%d is no market id", id))
+		v.check(w.Markets[id] >= low && w.Markets[id] <= high, "whales.markets", fmt.Sprintf("market %d must be from %d to %d", id, low, high))
+	}
 }
 
 func (v *validator) storage(c *Config) {
