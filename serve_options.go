@@ -62,6 +62,9 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 	if r := eng.Relay(); r != nil {
 		o.Relay = r
 	}
+	if r := eng.Refresher(); r != nil {
+		o.Accounts.Refresh = r
+	}
 	if cfg.Venues.Lighter.Enabled && cfg.Backfill.Enabled {
 		o.Fill = eng.Fill
 	}

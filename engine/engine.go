@@ -16,6 +16,7 @@ import (
 	"hyperlight/config"
 	"hyperlight/engine/access"
 	"hyperlight/engine/account"
+	"hyperlight/engine/account/refresh"
 	"hyperlight/engine/book"
 	"hyperlight/engine/exchange"
 	"hyperlight/engine/exposure"
@@ -33,6 +34,7 @@ type Options struct {
 	// Backfill says what is fetched of times that were not recorded; the zero value nothing.
 	Backfill config.Backfill
 	Relay    config.Relay
+	Accounts config.Accounts
 	// Access says who may call what; the engine adds store and clock. Without a JWTSecret there are no users, only the
 	// local caller.
 	Access  access.Options
@@ -58,9 +60,11 @@ type Engine struct {
 	sums     *exchange.Sums
 	accounts *account.Tracker
 	exposure *exposure.Desk
-	lighter  *lighterVenue // nil where the venue is switched off
-	gate     gate
-	probe    storeProbe
+	// refresher asks for accounts; nil where the venue is switched off.
+	refresher *refresh.Refresher
+	lighter   *lighterVenue // nil where the venue is switched off
+	gate      gate
+	probe     storeProbe
 
 	running   atomic.Bool
 	closeOnce sync.Once
@@ -134,6 +138,9 @@ func (e *Engine) wire() error {
 	}
 	if e.lighter != nil {
 		e.lighter.wire(e.registry)
+		if err := e.openRefresher(); err != nil {
+			return err
+		}
 		if err := e.openBackfill(); err != nil {
 			return err
 		}

@@ -80,13 +80,14 @@ func (v *lighterVenue) wire(r *market.Registry) {
 	v.openOwners()
 	v.supervisor = feed.New(feed.Options{
 		Venue: "lighter", StreamURL: o.StreamURL, UserAgent: v.userAgent(),
-		Dialect: &lighter.Dialect{Resolver: r.Resolver(lighterID, false)},
+		Dialect: &lighter.Dialect{Resolver: r.Resolver(lighterID, false), Accounts: true},
 		Limits: feed.Limits{
 			MessagesPerMinute: o.MessagesPerMinute, MaxUnanswered: o.MaxUnanswered, MaxConnections: o.MaxConnections,
-			MaxSubscriptionsPerConnection: o.MaxSubscriptionsPerConnection,
-			Stale:                         time.Duration(o.StaleAfter), Handshake: time.Duration(o.Timeout),
+			MaxSubscriptionsPerConnection: o.MaxSubscriptionsPerConnection, MaxAccountsPerConnection: o.MaxAccountsPerConnection,
+			Stale: time.Duration(o.StaleAfter), Handshake: time.Duration(o.Timeout),
 		},
 		Sink: r, Now: v.e.now, Logger: v.log,
+		Accounts: func(u *model.AccountUpdate, recv model.Micros) { v.e.refresher.Told(u, recv) },
 	})
 }
 
@@ -115,7 +116,8 @@ func (v *lighterVenue) run(ctx context.Context) error {
 	group.Go(func() { v.trades.run(ctx) })
 	group.Go(func() { v.settleFundings(ctx) })
 	group.Go(func() { v.pollNative(ctx) })
-	group.Go(func() { _ = v.owners.Run(ctx) }) // fails never
+	group.Go(func() { _ = v.owners.Run(ctx) })      // fails never
+	group.Go(func() { _ = v.e.refresher.Run(ctx) }) // ends with ctx
 	if v.backfill != nil {
 		group.Go(func() { _ = v.backfill.Run(ctx) }) // fails only when it runs already
 	}
