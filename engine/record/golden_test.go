@@ -161,12 +161,18 @@ func goldens() []golden {
 		small("index-v1", Index{Rows: 4096, First: 1760041995767, Last: 1760042016232, LastID: 212747579}),
 		small("account-v1", goldenAccount()),
 		small("account-seen-v1", model.Account{}),
+		{"postings-hot-v1", goldenPostings(3), func() []byte { return AppendPostings(nil, goldenPostings(3), false) }, decodeGoldenPostings, false},
+		{"postings-sealed-v1", goldenPostings(60), func() []byte { return AppendPostings(nil, goldenPostings(60), true) }, decodeGoldenPostings, true},
+		small("account-snapshot-v1", model.AccountSnapshot{Value: 46_620_000_000, Collateral: 46_342_000_000, Unrealized: 278_426_504,
+			Realized: -2_000_000, Funding: 34_200_000, Notional: 11_456_360_000, Positions: 3}),
 		small("interval-open-v1", Interval{}),
 		small("interval-v1", Interval{End: 1760042016232000}),
 		small("gap-v1", Gap{To: 1760042016232000, Cause: model.CauseNonce, Filled: true}),
 		small("moment-v1", model.Micros(1760042016232000)),
 	}
 }
+
+func decodeGoldenPostings(b []byte) (any, error) { return DecodePostings(nil, b) }
 
 // Stored bytes never change their meaning: each version of each record decodes to this value for ever, and the current
 // version encodes to exactly these bytes.

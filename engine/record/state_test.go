@@ -104,6 +104,11 @@ var families = []family{
 		}
 		return s
 	}, func(dst []byte, s ExchangeSums) []byte { return AppendExchangeSums(dst, &s) }, DecodeExchangeSums),
+	of("account-snapshot", func(t *rapid.T) model.AccountSnapshot {
+		usd := func(name string) num.USD { return num.USD(i64.Draw(t, name)) }
+		return model.AccountSnapshot{Value: usd("value"), Collateral: usd("collateral"), Unrealized: usd("unrealized"), Realized: usd("realized"),
+			Funding: usd("funding"), Notional: usd("notional"), Positions: rapid.Uint32().Draw(t, "positions")}
+	}, func(dst []byte, s model.AccountSnapshot) []byte { return AppendAccountSnapshot(dst, &s) }, DecodeAccountSnapshot),
 	of("account", anyAccount, func(dst []byte, a model.Account) []byte { return AppendAccount(dst, &a) }, func(b []byte) (a model.Account, err error) {
 		err = DecodeAccount(b, &a)
 		return a, err
