@@ -171,7 +171,7 @@ func TestAnswersAreNotCached(t *testing.T) {
 		}
 		a.advance(time.Minute)
 		for _, poison := range [][]string{nil, {"X-Forwarded-Host", "evil.example.org"}, {"X-Original-URL", "/api/v1/keys"}, {"X-Rewrite-URL", "/api/v1/keys"}, {"X-HTTP-Method-Override", "DELETE"}, {"Cache-Control", "max-age=100"}} {
-			got := a.send(t, r.method, strings.NewReplacer("{market_id}", "0", "{key_id}", testRequestID).Replace(r.pattern), "", append([]string{"X-Api-Key", key}, poison...)...)
+			got := a.send(t, r.method, strings.NewReplacer("{market_id}", "0", "{account_id}", "42", "{key_id}", testRequestID).Replace(r.pattern), "", append([]string{"X-Api-Key", key}, poison...)...)
 			if got.Header["Cache-Control"] != "no-store" || bytes.Contains(got.Body, []byte("evil.example.org")) {
 				t.Errorf("%s %s %v: got %q %s", r.method, r.pattern, poison, got.Header["Cache-Control"], got.Body)
 			}

@@ -49,6 +49,12 @@ func TestCreditClasses(t *testing.T) {
 		if strings.HasPrefix(strings.TrimPrefix(r.pattern, "/replay"), "/api/v1/") && !free[r.pattern] && r.pattern != "/api/v1/billing/webhook" {
 			want = creditStandard
 		}
+		switch r.pattern {
+		case "/api/v1/accounts/batch", "/api/v1/accounts/batch/positions":
+			want = 25
+		case "/api/v1/accounts/batch/fills", "/api/v1/accounts/batch/liquidations":
+			want = 50
+		}
 		if r.credits != want {
 			t.Errorf("%s %s costs %d, want %d", r.method, r.pattern, r.credits, want)
 		}

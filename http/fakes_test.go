@@ -71,6 +71,9 @@ type fakeHistory struct {
 
 	forced   []history.MarketTrade // by time, market, id; not among the trades
 	fundings map[model.MarketID][]model.Funding
+
+	snapshots []model.AccountSnapshot // by time
+	building  bool                    // fills cannot all be found yet
 }
 
 func (h *fakeHistory) add(m model.MarketID, rows ...model.Trade) {

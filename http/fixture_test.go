@@ -143,6 +143,7 @@ func newFixture(t testing.TB, o testOptions) *fixture {
 		Status: func() Status { return f.status }, WebSocket: map[string]fasthttp.RequestHandler{"/ws": socket, "/ws/replay": socket, "/stream": socket, "/replay/stream": socket},
 		FundingRates: testFunding, Exchange: &testExchange{}, CursorKey: []byte("a key for tests only, 32 bytes.."), Now: func() time.Time { return f.clock() },
 		Logger: slog.New(slog.NewJSONHandler(f.logs, nil))}
+	opts.Accounts = readOnlyAccounts(t).options(f.history)
 	opts.Past = func(at model.Micros) Past { return fakePast{f.history, at} }
 	if o.edit != nil {
 		o.edit(&opts)
@@ -172,8 +173,7 @@ func newFixture(t testing.TB, o testOptions) *fixture {
 
 // fill gives the fixture two markets, a book each, ten seconds of snapshots and a few trades.
 func (f *fixture) fill() {
-	eth, btc := newMarket(0, "ETH", 2, 4), newMarket(1, "BTC", 2, 4)
-	f.engine.markets = []*model.Market{eth, btc}
+	f.engine.markets = testMarkets()
 	view := func(seq uint64, at model.Millis) *book.View {
 		return book.NewView(book.Meta{Seq: seq, Time: at, Recv: at.Micros() + 500, Chained: true},
 			levels("3199.50", "45.5", "3198.00", "1.25", "3190.00", "10"), levels("3200.00", "18.2", "3201.25", "2", "3215.00", "0.5"))
@@ -195,6 +195,7 @@ func (f *fixture) fill() {
 		trade(12345, testNow-30_000, "3200.50", "2.5", true))
 	f.history.add(1, trade(12343, testNow-100_000, "43000.00", "0.1", true))
 	f.history.fillMarkets()
+	f.history.fillSnapshots()
 	f.history.held[0] = []history.Interval{{From: (testNow - 200_000).Micros(), To: (testNow - 120_000).Micros()}, {From: (testNow - 110_000).Micros(), To: testNow.Micros()}}
 	f.history.held[1] = []history.Interval{{From: (testNow - 150_000).Micros(), To: testNow.Micros()}}
 	f.history.gaps = []history.GapRow{

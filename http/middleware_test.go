@@ -111,7 +111,7 @@ func TestPublicPaths(t *testing.T) {
 		"remote peer":   newFixture(t, testOptions{peer: &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 1}}),
 	} {
 		for _, r := range f.routes {
-			path := strings.NewReplacer("{market_id}", "0", "{call}", firstCalls[0]).Replace(r.pattern)
+			path := strings.NewReplacer("{market_id}", "0", "{account_id}", "42", "{call}", firstCalls[0]).Replace(r.pattern)
 			answer := f.do(t, r.method, path)
 			switch r.auth {
 			case authNone:
@@ -157,7 +157,7 @@ func TestHead(t *testing.T) {
 		if r.method != "GET" || r.auth == authSocket || r.auth == authUser || r.pattern == "/metrics" || r.pattern == "/assets/{file}" {
 			continue
 		}
-		path := strings.NewReplacer("{market_id}", "0", "{call}", firstCalls[0]).Replace(r.pattern)
+		path := strings.NewReplacer("{market_id}", "0", "{account_id}", "42", "{call}", firstCalls[0]).Replace(r.pattern)
 		switch r.pattern {
 		case "/api/v1/candles", "/api/v1/trades/aggregate", "/api/v1/funding-rates/history", "/api/v1/data-quality/coverage":
 			path += "?market_id=0"

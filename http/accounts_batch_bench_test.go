@@ -1,0 +1,89 @@
+package http
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+)
+
+// benchFills has the same fills for every account in memory.
+type benchFills struct{ rows []model.Fill }
+
+func (benchFills) Load(context.Context, []model.AccountID) error { return nil }
+
+func (f benchFills) Recent(_ model.AccountID, n int, dst []model.Fill) ([]model.Fill, bool) {
+	return append(dst, f.rows[:min(n, len(f.rows))]...), true
+}
+
+// benchBatch measures whole calls through the server without a network: n of 100,000 known accounts, each with two open
+// positions and one flat one.
+func benchBatch(b *testing.B, n int, include string, ready int64) {
+	f := newFixture(b, testOptions{edit: func(o *Options) {
+		v := newVenueAccounts(b, testMarkets())
+		const known = 100_000
+		for id := range model.AccountID(known) {
+			long, short := openPosition(0, "3.6956", "11177.933496", 2000), openPosition(1, "-0.25", "11000", 1000)
+			long.Size += num.Size(id)
+			v.tracker.Polled(&model.Account{ID: id, Index: int64(id), Address: model.Address{byte(id), byte(id >> 8)}, Polled: testNow - 500, Status: 1,
+				Collateral: usd("46342") + num.USD(id), Available: usd("19995"), TotalValue: usd("46620"), CrossValue: usd("46620"),
+				Positions: []model.Position{long, short, openPosition(2, "0", "0", 500)}})
+		}
+		rows := make([]model.Fill, 20)
+		for i := range rows {
+			t := trade(uint64(12345+i), testNow-model.Millis(i)*1000, "3200.50", "2.5", i%2 == 0)
+			t.TxHash = "18906a7b9cdd1c2f18906a7b9cdd1c2f18906a7b9cdd1c2f18906a7b9cdd1c2f"
+			rows[i] = t.Fill(0, i%3 == 0)
+		}
+		o.Accounts = v.options(&fakeHistory{})
+		o.Accounts.Fills, o.Accounts.ReadyBodies = benchFills{rows}, ready
+		o.AccessLog = nil
+	}})
+	body := []byte(`{"accounts":[`)
+	for i := range n {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = strconv.AppendInt(body, int64(i*7919%100_000), 10)
+	}
+	body = append(append(append(body, `],"include":[`...), include...), "]}"...)
+	var ctx fasthttp.RequestCtx
+	var req fasthttp.Request
+	req.SetRequestURI("/api/v1/accounts/batch")
+	req.Header.SetHost("localhost")
+	req.Header.SetMethod("POST")
+	req.SetBody(body)
+	ctx.Init(&req, loopback, nil)
+	for range 3 {
+		f.Server.http.Handler(&ctx)
+	}
+	if ctx.Response.StatusCode() != 200 {
+		b.Fatalf("%d %s", ctx.Response.StatusCode(), ctx.Response.Body())
+	}
+	b.SetBytes(int64(len(ctx.Response.Body())))
+	b.ReportAllocs()
+	from := cpuTime(b)
+	for b.Loop() {
+		ctx.Response.Reset()
+		f.Server.http.Handler(&ctx)
+	}
+	b.ReportMetric(float64(b.N)/(cpuTime(b)-from).Seconds(), "batches/cpu-s")
+}
+
+func BenchmarkBatch(b *testing.B) {
+	for _, n := range []int{1000, 5000} {
+		for _, k := range []struct {
+			name, include string
+			ready         int64
+		}{
+			{"rows", `"positions","orders"`, 0}, {"ready", `"positions","orders"`, 64 << 20}, {"fills", `"positions","orders","fills"`, 64 << 20},
+		} {
+			b.Run(fmt.Sprintf("%d/%s", n, k.name), func(b *testing.B) { benchBatch(b, n, k.include, k.ready) })
+		}
+	}
+}
