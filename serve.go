@@ -74,6 +74,12 @@ func runServer(ctx context.Context, cfg *config.Config, live *liveParts, log *sl
 		return err
 	}
 	live.add("trusted proxies", func(c *config.Config) error { server.SetTrustedProxies(trustedProxies(c)); return nil }, "server.trusted_proxies")
+	live.add("whale thresholds", func(c *config.Config) error {
+		notional, byMarket := whales(c)
+		server.SetWhales(notional, byMarket)
+		sockets.SetWhales(notional, byMarket)
+		return nil
+	}, "whales.threshold", "whales.markets")
 	// The store's lock is held from here on, so a socket that is there belongs to nobody.
 	if err := doors.openControl(cfg, eng, log); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"hyperlight/engine/backfill"
 	"hyperlight/engine/feed/lighter"
 	"hyperlight/engine/model"
+	"hyperlight/engine/num"
 	"hyperlight/engine/past"
 	"hyperlight/engine/replay"
 	api "hyperlight/http"
@@ -62,6 +63,10 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 	if r := eng.Relay(); r != nil {
 		o.Relay = r
 	}
+	o.WhaleNotional, o.WhaleByMarket = whales(cfg)
+	if w := eng.Owners(); w != nil {
+		o.Owners, o.Accounts.Orders = w, w
+	}
 	if r := eng.Refresher(); r != nil {
 		o.Accounts.Refresh = r
 	}
@@ -83,6 +88,10 @@ func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, cli
 			Unsubscribed: lighter.AppendUnsubscribedFrame, Error: lighter.AppendErrorFrame, Pong: lighter.AppendPongFrame,
 		},
 	}
+	o.WhaleNotional, o.WhaleByMarket = whales(cfg)
+	if w := eng.Owners(); w != nil {
+		o.Owners = w
+	}
 	if cfg.Replay.FinePacing {
 		o.Pacer = replay.NewPacer(nil)
 	}
@@ -94,6 +103,15 @@ func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, cli
 		o.Upstream = ws.Upstream{URL: l.StreamURL, UserAgent: "hyperlight/" + version, Handshake: l.Timeout.D(), Take: eng.TakeMessage}
 	}
 	return o
+}
+
+// whales turns the configured whole dollars into values.
+func whales(cfg *config.Config) (notional num.USD, byMarket map[model.MarketID]num.USD) {
+	byMarket = map[model.MarketID]num.USD{}
+	for native, usd := range cfg.Whales.Markets {
+		byMarket[model.MarketID(native)] = num.USD(int64(usd) * num.Pow10(num.USDScale))
+	}
+	return num.USD(int64(cfg.Whales.Threshold) * num.Pow10(num.USDScale)), byMarket
 }
 
 func socketLimits(cfg *config.Config) ws.Limits {

@@ -13,7 +13,7 @@ func BenchmarkEncodeRatio(b *testing.B) {
 	f := newFixture(b, testOptions{})
 	f.bigBook()
 	m, v := f.engine.markets[0], f.engine.views[0]
-	ready := appendBook(nil, m, v, defaultDepth, false, f.whale)
+	ready := (&bookAnswer{view: v, market: m, depth: defaultDepth, attribution: false, whale: defaultWhale}).append(nil)
 	var plain struct {
 		MarketID      int64        `json:"market_id"`
 		Symbol        string       `json:"symbol"`
@@ -34,7 +34,9 @@ func BenchmarkEncodeRatio(b *testing.B) {
 		b.Fatalf("the baseline writes %d bytes, want %d (%v)", len(again), len(ready), err)
 	}
 	var dst []byte
-	ours := bench.Times(4, func() { dst = appendBook(dst[:0], m, v, defaultDepth, false, f.whale) })
+	ours := bench.Times(4, func() {
+		dst = (&bookAnswer{view: v, market: m, depth: defaultDepth, attribution: false, whale: defaultWhale}).append(dst[:0])
+	})
 	b.Run("json", func(b *testing.B) {
 		bench.Compare(b, "bodies", bench.Times(4, func() {
 			if _, err := json.Marshal(&plain); err != nil {

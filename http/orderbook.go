@@ -16,9 +16,9 @@ const (
 	maxDepth     = 1000
 )
 
-// getBook answers /orderbook/{market_id}. The data object depends only on the view, the depth and what the plan may see,
-// and a view never changes: it is encoded once per view and shared by everyone who asks until the next update. There is
-// no clock in it, so an answer is never older than the book.
+// getBook answers /orderbook/{market_id}. The data object depends only on the view, the owners of its orders, the depth and
+// what the plan may see, and none of them ever changes: it is encoded once per view and shared by everyone who asks until
+// the next update. There is no clock in it, so an answer is never older than the book.
 func getBook(c *call, dst []byte) ([]byte, meta, error) {
 	m, err := c.pathMarket()
 	if err != nil {
@@ -33,14 +33,14 @@ func getBook(c *call, dst []byte) ([]byte, meta, error) {
 	if err != nil {
 		return dst, meta{}, err
 	}
+	b := bookAnswer{view: v, market: m, owners: c.ownedBy(m), depth: depth, attribution: c.attribution(), whale: c.server.whaleThreshold(m.ID)}
 	if depth > maxCachedDepth || c.past != nil {
-		return appendBook(dst, m, v, depth, c.attribution(), c.server.whaleThreshold(m.ID)), meta{}, nil
+		return b.append(dst), meta{}, nil
 	}
 	slot := c.server.books.slot(m.ID, depth, c.attribution())
 	e := slot.Load()
-	if e == nil || e.view != v || e.market != m || e.depth != depth || e.attribution != c.attribution() {
-		e = &encodedBook{view: v, market: m, depth: depth, attribution: c.attribution()}
-		e.data = appendBook([]byte(envelopeHead), m, v, depth, e.attribution, c.server.whaleThreshold(m.ID))
+	if e == nil || e.bookAnswer != b {
+		e = &encodedBook{bookAnswer: b, data: b.append([]byte(envelopeHead))}
 		slot.Store(e)
 	}
 	// A body that will be compressed has to be in one piece.
@@ -56,11 +56,18 @@ const maxCachedDepth = 250
 
 // encodedBook is a data object behind the envelope's head, and what it was made from. It is immutable.
 type encodedBook struct {
+	bookAnswer
+	data []byte
+}
+
+// bookAnswer is all that a data object of a book depends on. It is comparable.
+type bookAnswer struct {
 	view        *book.View
 	market      *model.Market
+	owners      *model.Attribution // nil where nothing is known
 	depth       int
-	attribution bool
-	data        []byte
+	attribution bool    // the caller may see owners
+	whale       num.USD // value from which something is a whale's
 }
 
 // bookSlots are the answers kept for one market; variants that fall on one slot replace each other.
@@ -103,8 +110,9 @@ func (b *bookCache) add(m model.MarketID) *bookSlots {
 	return slots
 }
 
-// appendBook writes the data object of a live book.
-func appendBook(dst []byte, m *model.Market, v *book.View, depth int, attribution bool, whale num.USD) []byte {
+// append writes the data object.
+func (b *bookAnswer) append(dst []byte) []byte {
+	m, v := b.market, b.view
 	ps, ss := m.ScaleAt(v.Epoch)
 	dst = appendMarket(dst, m)
 	for _, side := range [...]model.Side{model.Bid, model.Ask} {
@@ -113,28 +121,78 @@ func appendBook(dst []byte, m *model.Market, v *book.View, depth int, attributio
 		} else {
 			dst = append(dst, `,"asks":[`...)
 		}
-		first := true
-		for l := range v.Levels(side, depth) {
-			if !first {
-				dst = append(dst, ',')
-			}
-			first = false
-			dst = l.AppendObject(dst, ps, ss)
-			dst = append(dst[:len(dst)-1], `,"whale":`...)
-			dst = strconv.AppendBool(dst, isWhale(l, ps, ss, whale))
-			// No owner of a resting order is known yet; a plan that may see them sees that.
-			if attribution {
-				dst = append(dst, `,"orders":[]`...)
-			}
-			dst = append(dst, '}')
-		}
+		dst = b.appendSide(dst, side, ps, ss)
 		dst = append(dst, ']')
 	}
 	dst = appendQuotes(dst, v, ps)
 	dst = append(dst, `,"nonce":`...)
 	dst = strconv.AppendUint(dst, v.Seq, 10)
-	dst = append(dst, `,"attribution_at":null,"timestamp":`...)
+	dst = append(dst, `,"attribution_at":`...)
+	if b.owners == nil || !b.attribution {
+		dst = append(dst, "null"...)
+	} else {
+		dst = strconv.AppendInt(dst, int64(b.owners.At), 10)
+	}
+	dst = append(dst, `,"timestamp":`...)
 	dst = strconv.AppendInt(dst, int64(viewTime(v)), 10)
+	return append(dst, '}')
+}
+
+// appendSide writes the levels of a side, best first, and walks the known orders along with them.
+func (b *bookAnswer) appendSide(dst []byte, side model.Side, ps, ss uint8) []byte {
+	var owned []*model.OwnedLevel
+	if b.owners != nil && b.owners.Epoch == b.view.Epoch {
+		owned = b.owners.Levels[side]
+	}
+	first := true
+	for l := range b.view.Levels(side, b.depth) {
+		for len(owned) > 0 && owned[0].Price != l.Price && (owned[0].Price > l.Price) == (side == model.Bid) {
+			owned = owned[1:]
+		}
+		var orders []model.RestingOrder
+		// Book and owners may be of two moments: a level that has changed between is one of which nothing is known.
+		if len(owned) > 0 && owned[0].Price == l.Price && owned[0].Size == l.Size {
+			orders = owned[0].Orders
+		}
+		// A level is a whale's if one of its known orders is, or, where none is known, if it is so by itself.
+		whale := len(orders) == 0 && isWhale(l, ps, ss, b.whale)
+		for i := range orders {
+			whale = whale || isWhale(model.Level{Price: l.Price, Size: orders[i].Size}, ps, ss, b.whale)
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = l.AppendObject(dst, ps, ss)
+		dst = append(dst[:len(dst)-1], `,"whale":`...)
+		dst = strconv.AppendBool(dst, whale)
+		if b.attribution {
+			dst = append(dst, `,"orders":[`...)
+			for i := range orders {
+				if i > 0 {
+					dst = append(dst, ',')
+				}
+				dst = b.appendOrder(dst, side, &orders[i], ps, ss)
+			}
+			dst = append(dst, ']')
+		}
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+// appendOrder writes one known order of a level.
+func (b *bookAnswer) appendOrder(dst []byte, side model.Side, r *model.RestingOrder, ps, ss uint8) []byte {
+	dst = append(dst, `{"account":`...)
+	dst = strconv.AppendUint(dst, uint64(r.Account), 10)
+	dst = append(dst, `,"side":"`...)
+	dst = append(dst, side.String()...)
+	dst = append(dst, `","order_id":"`...)
+	dst = strconv.AppendUint(dst, r.ID, 10)
+	dst = append(dst, `","size":"`...)
+	dst = num.Append(dst, int64(r.Size), ss)
+	dst = append(dst, `","whale":`...)
+	dst = strconv.AppendBool(dst, isWhale(model.Level{Price: r.Price, Size: r.Size}, ps, ss, b.whale))
 	return append(dst, '}')
 }
 

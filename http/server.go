@@ -152,9 +152,11 @@ type Options struct {
 	MetricsToken string
 
 	// WhaleNotional is the quote value from which a level or trade is a whale's; 0 means 100,000 USD. WhaleByMarket
-	// overrides it per market.
+	// overrides it per market. SetWhales changes them.
 	WhaleNotional num.USD
 	WhaleByMarket map[model.MarketID]num.USD
+	// Owners names the owners of resting orders; nil: none is known.
+	Owners Owners
 	// SnapshotDepth is the most levels a side that /snapshots answers with; 0 means as many as are asked for.
 	SnapshotDepth int
 	// CountLimit is how many rows a total may decode before it is null; 0 means 1,000,000.
@@ -192,8 +194,8 @@ type Server struct {
 	anonymous    bool // native calls need no credential
 	cursorKey    []byte
 	metricsToken string
-	whale        num.USD
-	whaleOf      map[model.MarketID]num.USD
+	whales       atomic.Pointer[whaleRules]
+	owners       Owners
 	snapshots    int // levels a side at most; 0: no cap
 	countLimit   int
 
@@ -231,7 +233,7 @@ func New(o Options) (*Server, error) {
 		fill: o.Fill, day: o.Day, past: o.Past, clocks: o.ReplayClock,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
 		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS, anonymous: o.AllowAnonymous,
-		whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,
+		owners: o.Owners, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,
 	}
 	s.accounts = newAccountDesk(o.Accounts)
 	s.SetTrustedProxies(o.TrustedProxies)
@@ -241,9 +243,7 @@ func New(o Options) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if s.whale == 0 {
-		s.whale = 100_000_000_000
-	}
+	s.SetWhales(o.WhaleNotional, o.WhaleByMarket)
 	if s.countLimit == 0 {
 		s.countLimit = 1_000_000
 	}
@@ -291,14 +291,6 @@ func New(o Options) (*Server, error) {
 func (s *Server) SetTrustedProxies(proxies []netip.Prefix) {
 	proxies = slices.Clone(proxies)
 	s.trusted.Store(&proxies)
-}
-
-// whaleThreshold returns the quote value from which something in a market is a whale's.
-func (s *Server) whaleThreshold(m model.MarketID) num.USD {
-	if t, ok := s.whaleOf[m]; ok {
-		return t
-	}
-	return s.whale
 }
 
 // serverLogger passes fasthttp's own messages on: single connections that broke are a client's business, the rest is ours.

@@ -179,7 +179,7 @@ func BenchmarkEncodeBook(b *testing.B) {
 	var dst []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		dst = appendBook(dst[:0], m, v, defaultDepth, true, f.whale)
+		dst = (&bookAnswer{view: v, market: m, depth: defaultDepth, attribution: true, whale: defaultWhale}).append(dst[:0])
 	}
 	b.SetBytes(int64(len(dst)))
 }

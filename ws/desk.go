@@ -2,6 +2,7 @@ package ws
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hyperlight/engine/book"
@@ -28,10 +29,15 @@ type Heatmaps interface {
 	Heatmap(m model.MarketID) []byte
 }
 
+// whaleRules are the values from which something is a whale's. They are immutable.
+type whaleRules struct {
+	notional num.USD // 0 means defaultWhale
+	byMarket map[model.MarketID]num.USD
+}
+
 // ownOptions is what the channels of ours need besides events.
 type ownOptions struct {
-	whale    num.USD // 0 means defaultWhale
-	whaleOf  map[model.MarketID]num.USD
+	whales   atomic.Pointer[whaleRules]
 	owners   Owners   // may be nil
 	heatmaps Heatmaps // may be nil
 }

@@ -1,8 +1,10 @@
 package ws
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 
 	"hyperlight/engine/access"
@@ -70,13 +72,20 @@ func (h *Hub) defaults(f *family, m *model.Market, o options) bool {
 
 // whale returns the value from which something in a market is a whale's, where a subscription does not say.
 func (h *Hub) whale(m model.MarketID) num.USD {
-	if t, ok := h.own.whaleOf[m]; ok {
+	rules := h.own.whales.Load()
+	if rules == nil {
+		return defaultWhale
+	}
+	if t, ok := rules.byMarket[m]; ok {
 		return t
 	}
-	if h.own.whale != 0 {
-		return h.own.whale
-	}
-	return defaultWhale
+	return cmp.Or(rules.notional, defaultWhale)
+}
+
+// SetWhales says from what value something is a whale's or worth an alert, for subscriptions from now on that do not say;
+// 0 means 100,000 USD. Those that are open keep theirs.
+func (s *Server) SetWhales(notional num.USD, byMarket map[model.MarketID]num.USD) {
+	s.hub.own.whales.Store(&whaleRules{notional: notional, byMarket: maps.Clone(byMarket)})
 }
 
 // parseTick reads a step of prices, which is a multiple of the market's own; zero where the member was left out.

@@ -70,7 +70,7 @@ type Options struct {
 	// called at each handshake and may change its mind about trusted proxies.
 	ClientIP func(peer netip.Addr, forwardedFor string) netip.Addr
 	// WhaleNotional is the value from which something is a whale's or worth an alert, where a subscription does not say;
-	// 0 means 100,000 USD. WhaleByMarket overrides it per market.
+	// 0 means 100,000 USD. WhaleByMarket overrides it per market. SetWhales changes them.
 	WhaleNotional num.USD
 	WhaleByMarket map[model.MarketID]num.USD
 	// Owners names the owners of resting orders; nil: none is known.
@@ -181,7 +181,8 @@ func New(o Options) (*Server, error) {
 		s.o.PrivateSockets = defaultPrivateSockets
 	}
 	s.hub = newHub(o.Markets, &s.o.Native, o.Now, s.limits)
-	s.hub.own = ownOptions{whale: o.WhaleNotional, whaleOf: o.WhaleByMarket, owners: o.Owners, heatmaps: o.Heatmaps}
+	s.hub.own.owners, s.hub.own.heatmaps = o.Owners, o.Heatmaps
+	s.SetWhales(o.WhaleNotional, o.WhaleByMarket)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	showMetrics()
 	s.done.Go(s.sweep)

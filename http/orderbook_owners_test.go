@@ -1,0 +1,84 @@
+package http
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+)
+
+// fakeBookOwners stands for the engine.
+type fakeBookOwners struct {
+	mu      sync.Mutex
+	reading *model.Attribution
+	asked   int
+}
+
+func (o *fakeBookOwners) Attribution(m model.MarketID) *model.Attribution {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if m != 0 {
+		return nil
+	}
+	return o.reading
+}
+
+func (o *fakeBookOwners) Asked(model.MarketID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.asked++
+}
+
+// Checklist 67, 68: owners of known orders, for whoever may see them; the whale flag is that of the orders where some are
+// known, and of the level where none is.
+func TestBookOwners(t *testing.T) {
+	owners := &fakeBookOwners{reading: &model.Attribution{At: testNow - 1000, Levels: [2][]*model.OwnedLevel{
+		model.Bid: {
+			{Price: 320000, Size: 1, Orders: []model.RestingOrder{{Account: 9, ID: 9, Price: 320000, Size: 1}}}, // gone since
+			{Price: 319950, Size: 455000, Rest: 55000, State: model.OwnersPartial, Orders: []model.RestingOrder{
+				{Account: 42, ID: 281476000000002, Price: 319950, Size: 300000}, {Account: 43, ID: 3, Price: 319950, Size: 100000}}},
+			{Price: 319800, Size: 12501, Orders: []model.RestingOrder{{Account: 44, ID: 4, Price: 319800, Size: 12501}}}, // another size by now
+		},
+		model.Ask: {{Price: 320125, Size: 20000, Orders: []model.RestingOrder{{Account: 42, ID: 5, Price: 320125, Size: 20000}}}},
+	}}}
+	edit := func(o *Options) { o.Owners = owners }
+	starter, free := newFixture(t, testOptions{plan: "starter", edit: edit}), newFixture(t, testOptions{plan: "free", edit: edit})
+	_, e := free.get(t, "/api/v1/orderbook/0")
+	if owners.asked != 0 {
+		t.Error("who may not see owners has them fetched")
+	}
+	best := e.list("bids")[0]
+	if _, has := best["orders"]; has || best["whale"] != false || e.Data["attribution_at"] != nil {
+		t.Errorf("free: %v", e.Data)
+	}
+	_, e = starter.get(t, "/api/v1/orderbook/0")
+	if owners.asked == 0 {
+		t.Error("nobody asked for owners")
+	}
+	if got := fmt.Sprint(e.Data["attribution_at"]); got != fmt.Sprint(testNow-1000) {
+		t.Errorf("as of %s", got)
+	}
+	// 95,985 and 31,995 USD: the level is worth more than 100,000, but no order is.
+	want := "[[map[account:42 order_id:281476000000002 side:bid size:30.0000 whale:false] map[account:43 order_id:3 side:bid size:10.0000 whale:false]] [] []]"
+	if got := fmt.Sprint(e.column("bids", "orders")); got != want {
+		t.Errorf("bids\ngot  %s\nwant %s", got, want)
+	}
+	if got := fmt.Sprint(e.column("asks", "orders")); got != "[[] [map[account:42 order_id:5 side:ask size:2.0000 whale:false]] []]" {
+		t.Errorf("asks %s", got)
+	}
+	// What is known changes while the book does not; so may the threshold.
+	owners.mu.Lock()
+	owners.reading = nil
+	owners.mu.Unlock()
+	_, e = starter.get(t, "/api/v1/orderbook/0")
+	if got := fmt.Sprint(e.column("bids", "orders"), e.column("bids", "whale")); got != "[[] [] []] [true false false]" || e.Data["attribution_at"] != nil {
+		t.Errorf("got %s", got)
+	}
+	starter.SetWhales(1_000_000_000_000, map[model.MarketID]num.USD{1: 1})
+	_, e = starter.get(t, "/api/v1/orderbook/0")
+	if got := fmt.Sprint(e.column("bids", "whale")); got != "[false false false]" {
+		t.Errorf("after the threshold changed: %s", got)
+	}
+}
