@@ -66,6 +66,7 @@ func applianceConfig(dir string, v venue) *config.Config {
 	c.Storage.MinFree = 64 << 20
 	c.Storage.Cache = 32 << 20
 	c.Backfill.Enabled = false // a test of it switches it on
+	c.Accounts.PollShare, c.Accounts.Streamed = 0, 0
 	c.Venues.Lighter.Enabled = v.stream != ""
 	c.Venues.Lighter.RESTURL, c.Venues.Lighter.StreamURL = v.rest, v.stream
 	c.Venues.Lighter.RESTBudgetPerMinute = 24_000
