@@ -265,23 +265,30 @@ func (f *Fills) finish(id model.AccountID, fills []model.Fill, ok bool) {
 
 // evict drops accounts until the rest fits: of a few taken at random the one that was not asked for longest.
 func (f *Fills) evict() {
-	for tries := 0; f.bytes.Load() > int64(f.o.Budget) && tries < 4*shards; tries++ {
-		s := &f.shards[rand.IntN(shards)]
-		s.mu.Lock()
+	for tries := 0; f.bytes.Load() > int64(f.o.Budget) && tries < shards; tries++ {
 		var oldest model.AccountID
-		var least *account
-		seen := 0
-		for id, a := range s.accounts {
-			if a.loaded && (least == nil || a.used < least.used) {
-				oldest, least = id, a
-			}
-			if seen++; seen == samples {
+		least := uint64(math.MaxUint64)
+		for n := range samples * shards {
+			if least != math.MaxUint64 && n >= samples {
 				break
 			}
+			s := &f.shards[rand.IntN(shards)]
+			s.mu.Lock()
+			for id, a := range s.accounts {
+				if a.loaded { // a map begins anywhere
+					if a.used < least {
+						oldest, least = id, a.used
+					}
+					break
+				}
+			}
+			s.mu.Unlock()
 		}
-		if least != nil {
+		s := f.shard(oldest)
+		s.mu.Lock()
+		if a := s.accounts[oldest]; a != nil && a.loaded {
 			delete(s.accounts, oldest)
-			f.bytes.Add(-int64(least.size()) - accountBytes)
+			f.bytes.Add(-int64(a.size()) - accountBytes)
 			evictions.Inc()
 		}
 		s.mu.Unlock()

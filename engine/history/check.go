@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -27,9 +28,10 @@ var errEnough = errors.New("enough findings")
 // writer. The error is about walking the store; faults of its contents are findings.
 func Check(ctx context.Context, store *kv.Store, deep bool) ([]Finding, error) {
 	c := &checker{ctx: ctx, store: store, deep: deep, counts: map[indexKey]*record.Index{},
-		markets: map[model.MarketID]*model.Market{}, torn: map[key.Family]bool{}}
+		markets: map[model.MarketID]*model.Market{}, torn: map[key.Family]bool{},
+		postings: map[uint32]*postingSum{}, seed: maphash.MakeSeed()}
 	c.reader = NewReader(store, func(id model.MarketID) (*model.Market, bool) { m, ok := c.markets[id]; return m, ok })
-	steps := []func() error{c.meta, c.marketRows, c.intervals, c.trades, c.books, c.small, c.index}
+	steps := []func() error{c.meta, c.marketRows, c.intervals, c.trades, c.fills, c.books, c.small, c.index}
 	if deep {
 		steps = append(steps, c.rebuildBooks)
 	}
@@ -85,6 +87,8 @@ type checker struct {
 	held     map[uint32][]Interval // of books
 	torn     map[key.Family]bool   // families with rows that cannot be read
 	findings []Finding
+	postings map[uint32]*postingSum // of the trades of each day
+	seed     maphash.Seed
 }
 
 func (c *checker) report(k []byte, format string, args ...any) error {
@@ -195,6 +199,7 @@ func (c *checker) small() error {
 			c.count(indexKey{key.Liquidations, key.Day(k.Time), k.Market}, k.Time, k.ID)
 			return nil
 		}},
+		{key.AccountSnapshots, func(row kv.KV) error { _, err := decodeAccountSnapshot(row); return err }},
 		{key.Stats, func(row kv.KV) error { _, err := decodeStats(row); return err }},
 		{key.Funding, func(row kv.KV) error {
 			k, err := key.ParseFundingRow(row.Key)

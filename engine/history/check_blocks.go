@@ -27,6 +27,7 @@ func (c *checker) trades() error {
 			}
 		}
 		if c.deep {
+			c.posted(at.day, at.market, all)
 			if err := c.candles(at.market, all); err != nil {
 				return err
 			}
