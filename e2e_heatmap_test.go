@@ -1,0 +1,60 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"hyperlight/engine/sim"
+)
+
+// The heatmap channel sends what the whole program makes of the simulated venue's trades: the first frame, and another
+// one when it was computed anew, no sooner than ten seconds later.
+func TestHeatmapOfTheVenuesTrades(t *testing.T) {
+	t.Parallel()
+	const markets = 2
+	v := startVenue(t, sim.New(sim.Options{Seed: 6, Markets: markets, Accounts: 200, Rate: 500}), sim.ServeOptions{})
+	a := startAppliance(t, applianceConfig(t.TempDir(), v))
+	a.waitSynced(markets)
+	conn := a.dial("/ws")
+	next(t, conn, "authenticated")
+	send(t, conn, `{"type":"subscribe","channel":"liquidation_heatmap/0"}`)
+	last := next(t, conn, "subscribed")
+	var before struct{ at int64 }
+	deadline := time.Now().Add(60 * time.Second)
+	for n := 0; n < 2; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d heatmaps in a minute", n)
+		}
+		f, raw, err := readFrame(conn, 30*time.Second)
+		if err != nil {
+			t.Fatalf("after %d heatmaps: %v", n, err)
+		}
+		if f.Type != "data" {
+			continue
+		}
+		var data struct {
+			Market     int64             `json:"market_id"`
+			Symbol     string            `json:"symbol"`
+			Mark       string            `json:"mark_price"`
+			Buckets    []json.RawMessage `json:"buckets"`
+			ComputedAt int64             `json:"computed_at"`
+			Coverage   struct {
+				Tracked string `json:"tracked_open_interest"`
+			} `json:"coverage"`
+		}
+		if err := json.Unmarshal(f.Data, &data); err != nil {
+			t.Fatalf("%v in %.300s", err, raw)
+		}
+		if data.Market != 0 || data.Symbol == "" || data.Mark == "" || len(data.Buckets) != 100 || data.Coverage.Tracked == "" {
+			t.Fatalf("heatmap %.500s", raw)
+		}
+		if f.Seq <= last.Seq || data.ComputedAt-before.at < 9000 {
+			t.Errorf("seq %d after %d, computed %d ms after the one before", f.Seq, last.Seq, data.ComputedAt-before.at)
+		}
+		if n++; n == 2 && (data.Coverage.Tracked == "0" || data.Coverage.Tracked == "0.0000") {
+			t.Errorf("no position is tracked: %.300s", raw)
+		}
+		last, before.at = f, data.ComputedAt
+	}
+}
