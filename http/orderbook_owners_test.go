@@ -61,11 +61,11 @@ func TestBookOwners(t *testing.T) {
 		t.Errorf("as of %s", got)
 	}
 	// 95,985 and 31,995 USD: the level is worth more than 100,000, but no order is.
-	want := "[[map[account:42 order_id:281476000000002 side:bid size:30.0000 whale:false] map[account:43 order_id:3 side:bid size:10.0000 whale:false]] [] []]"
+	want := `[[{"account":42,"order_id":"281476000000002","side":"bid","size":"30.0000","whale":false},{"account":43,"order_id":"3","side":"bid","size":"10.0000","whale":false}] [] []]`
 	if got := fmt.Sprint(e.column("bids", "orders")); got != want {
 		t.Errorf("bids\ngot  %s\nwant %s", got, want)
 	}
-	if got := fmt.Sprint(e.column("asks", "orders")); got != "[[] [map[account:42 order_id:5 side:ask size:2.0000 whale:false]] []]" {
+	if got := fmt.Sprint(e.column("asks", "orders")); got != `[[] [{"account":42,"order_id":"5","side":"ask","size":"2.0000","whale":false}] []]` {
 		t.Errorf("asks %s", got)
 	}
 	// What is known changes while the book does not; so may the threshold.
