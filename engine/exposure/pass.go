@@ -69,7 +69,9 @@ func (p *pass) add(a *model.Account, s *risk.Assessment) {
 		if size > 0 {
 			mp.market.Tracked += size
 		}
+		funded := hasMoney(a, e.Position)
 		price, hasPrice := e.Price()
+		hasPrice = hasPrice && funded
 		h := Holder{
 			Account: a.ID, Index: a.Index, Address: a.Address, Size: size, Value: e.Notional, Entry: e.Position.Entry, Profit: e.Profit,
 			Price: price, HasPrice: hasPrice,
@@ -80,11 +82,17 @@ func (p *pass) add(a *model.Account, s *risk.Assessment) {
 		} else {
 			mp.holders[HoldersShort].add(h)
 		}
-		if entry, ok := e.Entry(a.ID, mp.market.Info.SizeScale); ok {
+		if entry, ok := e.Entry(a.ID, mp.market.Info.SizeScale); ok && funded {
 			mp.entries = append(mp.entries, entry)
 		}
 	}
 	p.rank(a, s)
+}
+
+// hasMoney tells whether it is known what stands behind a position. An account that only traded until now has collateral
+// that nobody has told: where its cross positions would be closed is not known.
+func hasMoney(a *model.Account, p *model.Position) bool {
+	return a.Polled != 0 || p.Isolated || p.Liquidation.Mant > 0
 }
 
 func sizeAt(e *risk.Exposure, m *model.Market) (num.Size, bool) {
