@@ -42,18 +42,20 @@ func TestUnknownAccountsAreWaitedFor(t *testing.T) {
 			t.Errorf("a missing account was asked for %d times", len(calls(v, 1_000_001)))
 		}
 		// A venue that fails is told of, account by account.
-		v.fail = func(id model.AccountID) error {
-			if id == 20 {
-				return errVenue
+		v.set(func() {
+			v.fail = func(id model.AccountID) error {
+				if id == 20 {
+					return errVenue
+				}
+				return nil
 			}
-			return nil
-		}
+		})
 		failed = r.Refresh(t.Context(), []model.AccountID{20, 21}, nil)
 		if len(failed) != 1 || failed[20] == nil || failed[20].Code != model.CodeUpstream || tab.polled(21) == 0 {
 			t.Errorf("failed %v", failed)
 		}
 		// And one that does not answer in time.
-		v.delay = 30 * time.Second
+		v.set(func() { v.delay = 30 * time.Second })
 		began = time.Now()
 		failed = r.Refresh(t.Context(), []model.AccountID{30, 100}, nil)
 		if len(failed) != 1 || failed[30] == nil || time.Since(began) != waitAtMost {
@@ -97,7 +99,7 @@ func TestOwners(t *testing.T) {
 		}
 		// Once a day whether there are more, without waiting.
 		time.Sleep(ownerHolds)
-		v.owned[a] = append(v.owned[a], 7)
+		v.set(func() { v.owned[a] = append(v.owned[a], 7) })
 		before := time.Now()
 		if r.Refresh(t.Context(), nil, []model.Address{a}); time.Since(before) != 0 {
 			t.Errorf("waited %v for a known owner", time.Since(before))
@@ -106,7 +108,7 @@ func TestOwners(t *testing.T) {
 		if len(tab.Owned(a)) != 3 {
 			t.Errorf("owned %v", tab.Owned(a))
 		}
-		v.fail = func(model.AccountID) error { return errVenue }
+		v.set(func() { v.fail = func(model.AccountID) error { return errVenue } })
 		if r.Refresh(t.Context(), nil, []model.Address{{9}}); r.Unknown(model.Address{9}) {
 			t.Error("a failed lookup counts as nobody's address")
 		}

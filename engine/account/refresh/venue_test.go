@@ -149,12 +149,25 @@ func (v *venue) note(ctx context.Context, p feed.Priority, a asked) error {
 	a.at, a.priority = time.Now(), p
 	v.mu.Lock()
 	v.log = append(v.log, a)
+	delay, fail := v.delay, v.fail
 	v.mu.Unlock()
-	time.Sleep(v.delay)
+	time.Sleep(delay)
+	if fail != nil {
+		return fail(a.id)
+	}
 	return nil
 }
 
+// set changes what the venue does.
+func (v *venue) set(change func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	change()
+}
+
 func (v *venue) row(id model.AccountID) model.Account {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	row := model.Account{ID: id, Index: int64(id), Polled: model.Millis(time.Now().Add(-v.delay).UnixMilli()), Collateral: 1}
 	if v.open(id) {
 		row.Positions = []model.Position{{Market: 1, Size: 5}}
@@ -182,11 +195,6 @@ func (v *venue) Account(ctx context.Context, p feed.Priority, id model.AccountID
 	if err := v.note(ctx, p, asked{id: id}); err != nil {
 		return model.Account{}, err
 	}
-	if v.fail != nil {
-		if err := v.fail(id); err != nil {
-			return model.Account{}, err
-		}
-	}
 	if v.unknown(id) {
 		return model.Account{}, ErrUnknown
 	}
@@ -197,13 +205,11 @@ func (v *venue) AccountsOf(ctx context.Context, p feed.Priority, owner model.Add
 	if err := v.note(ctx, p, asked{owner: owner}); err != nil {
 		return nil, err
 	}
-	if v.fail != nil {
-		if err := v.fail(0); err != nil {
-			return nil, err
-		}
-	}
+	v.mu.Lock()
+	owned := v.owned[owner]
+	v.mu.Unlock()
 	var rows []model.Account
-	for _, id := range v.owned[owner] {
+	for _, id := range owned {
 		rows = append(rows, v.row(id))
 	}
 	if len(rows) == 0 {
