@@ -19,6 +19,10 @@ func TestAccessRelayAndTLSFaults(t *testing.T) {
 			"relay.private_sockets: must be from 0 to 100000 (from hyperlight.yaml:2:3)",
 			"relay.cache: must be 0 or at least 1MiB (from hyperlight.yaml:3:3)",
 		}},
+		{"accounts", "accounts:\n  stale_after: 10ms\n  ready_bodies: 1KiB\n", []string{
+			"accounts.stale_after: must be at least 1s (from hyperlight.yaml:2:3)",
+			"accounts.ready_bodies: must be 0 or at least 1MiB (from hyperlight.yaml:3:3)",
+		}},
 		{"mode", "tls:\n  mode: file\n", []string{"tls.mode: must be off, files or acme, did you mean files? (from hyperlight.yaml:2:3)"}},
 		{"files", "tls:\n  mode: files\n", []string{
 			"tls.cert_file: must name the certificate where tls.mode is files",
