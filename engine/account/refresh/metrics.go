@@ -105,6 +105,7 @@ func (r *Refresher) gauges() *metrics.Set {
 	gauge("weight_used", func(s Status) int { return s.Spent })
 	gauge("streamed", func(s Status) int { return s.Streamed })
 	gauge("tracked", func(s Status) int { return s.Tracked })
+	set.NewGauge("hyperlight_account_refresh_round_age_seconds", func() float64 { return float64(r.round.Load()) / 1000 })
 	metrics.RegisterSet(set)
 	return set
 }

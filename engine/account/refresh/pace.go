@@ -93,6 +93,9 @@ func (p *pacer) next(now model.Millis) (*flight, why) {
 		}
 		if f := p.begin(target{id: id}, now); f != nil {
 			p.turn = (first + 1) % len(pattern)
+			if w == whyOpen {
+				p.noteAge(now, id)
+			}
 			return f, w
 		}
 	}
@@ -143,6 +146,14 @@ func (p *pacer) fresh(now model.Millis, id model.AccountID) bool {
 func (p *pacer) polledLately(now model.Millis, id model.AccountID) bool {
 	var row model.Account
 	return p.r.o.Table.Get(id, &row) && now-row.Polled < millis(p.r.o.StaleAfter)
+}
+
+// noteAge keeps how old the answer is that is renewed now; an account that was never asked for has no age.
+func (p *pacer) noteAge(now model.Millis, id model.AccountID) {
+	var row model.Account
+	if p.r.o.Table.Get(id, &row) && row.Polled != 0 {
+		p.r.round.Store(int64(now - row.Polled))
+	}
 }
 
 // forget drops attempts that no longer count: there are never more than the calls of twice StaleAfter.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hyperlight/engine/feed"
@@ -91,6 +92,10 @@ type Refresher struct {
 	// own is the part of the venue's budget that accounts may take together: what is left of it keeps the probe, the market
 	// list and repairs alive, however many strangers are asked for.
 	own *feed.Budget
+
+	// round is how old the answer was that the last call in turn renewed, in milliseconds: about the age of the oldest one
+	// of an account with an open position.
+	round atomic.Int64
 
 	mu      sync.Mutex
 	running context.Context // of Run; nil before and after it

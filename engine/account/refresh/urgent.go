@@ -10,6 +10,9 @@ import (
 	"hyperlight/engine/risk"
 )
 
+// perMarket bounds the positions of a market that are looked at, the largest ones.
+const perMarket = 128
+
 // maxUrgent bounds the accounts that Urgent names.
 const maxUrgent = 256
 
@@ -22,7 +25,8 @@ func Urgent(s *exposure.Snapshot, markets []*model.Market) []model.AccountID {
 	scores := map[model.AccountID]num.USD{}
 	for _, m := range markets {
 		if of := s.Market(m.ID); of != nil {
-			for _, h := range of.Holders(exposure.HoldersAll) {
+			largest := of.Holders(exposure.HoldersAll)
+			for _, h := range largest[:min(len(largest), perMarket)] {
 				score := h.Value / num.USD(distance(&h, of.Mark))
 				scores[h.Account] = max(scores[h.Account], score)
 			}
