@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +59,7 @@ type Fills struct {
 	o      Options
 	bytes  atomic.Int64
 	clock  atomic.Uint64 // counts calls of Recent
+	hand   atomic.Uint64 // the shard that an eviction looked into last
 	shards [shards]shard
 }
 
@@ -263,7 +263,7 @@ func (f *Fills) finish(id model.AccountID, fills []model.Fill, ok bool) {
 	close(a.ready)
 }
 
-// evict drops accounts until the rest fits: of a few taken at random the one that was not asked for longest.
+// evict drops accounts until the rest fits: of a few, each of another shard, the one that was not asked for longest.
 func (f *Fills) evict() {
 	for tries := 0; f.bytes.Load() > int64(f.o.Budget) && tries < shards; tries++ {
 		var oldest model.AccountID
@@ -272,7 +272,7 @@ func (f *Fills) evict() {
 			if least != math.MaxUint64 && n >= samples {
 				break
 			}
-			s := &f.shards[rand.IntN(shards)]
+			s := &f.shards[f.hand.Add(1)%shards]
 			s.mu.Lock()
 			for id, a := range s.accounts {
 				if a.loaded { // a map begins anywhere

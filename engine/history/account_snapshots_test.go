@@ -12,7 +12,7 @@ import (
 	"hyperlight/kv/kvtest"
 )
 
-// Checklist 60: each row is the last snapshot within its bucket, at every resolution, either way.
+// Checklist 59: each row is the last snapshot within its bucket, at every resolution, either way.
 func TestAccountSnapshots(t *testing.T) {
 	g := newRig(t, kvtest.Open(t), testSeed(t), 1)
 	g.start()
