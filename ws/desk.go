@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -235,7 +236,7 @@ func (d *desk) askOwners(now time.Time) {
 	if d.hub.own.owners == nil || d.market == nil {
 		return
 	}
-	if len(books) > 0 {
+	if slices.ContainsFunc(books, func(c *channel) bool { return !c.idle() }) {
 		d.hub.own.owners.Watch(d.market.ID)
 	}
 	if before := d.owners; d.view != nil && d.readOwners(d.market, model.Micros(now.UnixMicro()), now) != before {
