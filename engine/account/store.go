@@ -54,16 +54,24 @@ func (t *Tracker) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return t.Save()
+			return t.saveOrWarn()
 		case <-ticker.C:
-		}
-		if err := t.Save(); err != nil {
-			if errors.Is(err, kv.ErrFailed) || errors.Is(err, kv.ErrClosed) {
+			if err := t.saveOrWarn(); err != nil {
 				return err
 			}
-			t.log.Warn("accounts not written", "error", err)
 		}
 	}
+}
+
+// saveOrWarn returns what writing cannot recover from. A full disk passes, and the trades that the rows come from are told
+// again after a start.
+func (t *Tracker) saveOrWarn() error {
+	err := t.Save()
+	if err == nil || errors.Is(err, kv.ErrFailed) || errors.Is(err, kv.ErrClosed) {
+		return err
+	}
+	t.log.Warn("accounts not written", "error", err)
+	return nil
 }
 
 // Save writes what changed since the last call. What could not be written is tried again by the next one.
