@@ -170,7 +170,7 @@ func (v *venue) check(t *tracked, exact bool, states *[4]int) error {
 // exact is. Fills come before the book that shows them, or after it.
 func TestJoinAgainstTruth(t *testing.T) {
 	var states [4]int
-	for seed := range uint64(400) {
+	for seed := range uint64(200) {
 		run(t, seed, 1<<40, &states)
 	}
 	t.Logf("confirmed %d, inferred %d, partial %d, unknown %d", states[0], states[1], states[2], states[3])
@@ -185,7 +185,7 @@ func TestJoinAgainstTruth(t *testing.T) {
 // With small sizes one cannot be told from another, and nothing is exact; but nothing adds up to more than its level.
 func TestJoinOfEqualSizes(t *testing.T) {
 	var states [4]int
-	for seed := range uint64(400) {
+	for seed := range uint64(200) {
 		run(t, seed, 3, &states)
 	}
 }
