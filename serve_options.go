@@ -35,8 +35,8 @@ func storeOptions(cfg *config.Config, fail context.CancelCauseFunc) kv.Options {
 	}
 }
 
-// readyShare is the part of accounts.ready_bodies that encoded rows get; the rest is for recent fills.
-const readyShare = 4
+// readyShare is the part of accounts.ready_bodies that encoded rows get: half. The rest is for recent fills.
+const readyShare = 2
 
 // serverOptions configures the REST server. Without a venue there is nothing to relay to.
 func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, publicURL string, tls bool, keys *secrets, log *slog.Logger, stderr io.Writer) api.Options {
@@ -47,7 +47,7 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 		FundingRates: eng.FundingRates,
 		Exchange:     eng,
 		Accounts: api.AccountOptions{
-			Accounts: eng.Accounts(), History: eng.History(), Exposure: eng.Exposure(), Stats: eng.LiveStats,
+			Accounts: eng.Accounts(), History: eng.History(), Fills: eng.RecentFills(), Exposure: eng.Exposure(), Stats: eng.LiveStats,
 			StaleAfter: time.Duration(cfg.Accounts.StaleAfter), ReadyBodies: int64(cfg.Accounts.ReadyBodies) / readyShare,
 		},
 		Day: eng.Exchange(),

@@ -7,6 +7,7 @@ import (
 
 	"hyperlight/engine/account"
 	"hyperlight/engine/exposure"
+	"hyperlight/engine/fills"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -64,6 +65,12 @@ func (e *Engine) liveStats(id model.MarketID) (*model.Stats, model.Micros) {
 	}
 	return e.lighter.live.Stats(id)
 }
+
+// fillsShare is the part of accounts.ready_bodies that recent fills may take: half. The rest is for encoded rows.
+const fillsShare = 2
+
+// RecentFills returns the newest fills of the accounts that are asked for.
+func (e *Engine) RecentFills() *fills.Fills { return e.fills }
 
 // Accounts returns what is known of the venue's accounts.
 func (e *Engine) Accounts() *account.Tracker { return e.accounts }

@@ -20,6 +20,7 @@ import (
 	"hyperlight/engine/book"
 	"hyperlight/engine/exchange"
 	"hyperlight/engine/exposure"
+	"hyperlight/engine/fills"
 	"hyperlight/engine/history"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
@@ -60,6 +61,7 @@ type Engine struct {
 	sums     *exchange.Sums
 	accounts *account.Tracker
 	exposure *exposure.Desk
+	fills    *fills.Fills
 	// refresher asks for accounts; nil where the venue is switched off.
 	refresher *refresh.Refresher
 	lighter   *lighterVenue // nil where the venue is switched off
@@ -125,10 +127,17 @@ func (e *Engine) wire() error {
 	if err := e.openAccounts(recovered); err != nil {
 		return err
 	}
+	e.fills = fills.New(fills.Options{
+		Reader: e.reader, Flush: func(ctx context.Context) error { return e.writer.Flush(ctx) }, Now: e.now,
+		Budget: int(e.o.Accounts.ReadyBodies) / fillsShare,
+	})
 	e.writer, err = history.NewWriter(history.WriterOptions{
 		Store: e.store, Now: e.now, Logger: e.log,
 		Markets: e.registry.Get, Retention: retention(e.o.History),
-		OnTrade: e.exchange.AddTrade,
+		OnTrade: func(m model.MarketID, t *model.Trade) {
+			e.exchange.AddTrade(m, t)
+			e.fills.Add(m, t)
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("start history: %w", err)

@@ -24,8 +24,11 @@ type Accounts interface {
 
 // Refresher asks the venue for accounts; *refresh.Refresher is one.
 type Refresher interface {
-	// Refresh waits for accounts that are not known, at most 10 s, and queues the others.
+	// Refresh waits for accounts that are not known, at most 10 s, and queues the others. An address whose accounts are
+	// known is looked up again now and then, for those that came since.
 	Refresh(ctx context.Context, ids []model.AccountID, addresses []model.Address) (failed map[model.AccountID]*model.Error)
+	// Unknown tells whether the venue has said, of late, that nobody has this address.
+	Unknown(a model.Address) bool
 	// Track has snapshots of an account's PnL kept.
 	Track(id model.AccountID)
 }
@@ -114,6 +117,11 @@ func (d *accountDesk) refresh(c *call, ids []model.AccountID, addresses []model.
 	return d.Refresh.Refresh(c.waiting(), ids, addresses)
 }
 
+// unreached tells whether nobody could say to whom an address belongs.
+func (d *accountDesk) unreached(a model.Address) bool {
+	return d.Refresh != nil && !d.Refresh.Unknown(a)
+}
+
 // pathAccount returns the index of the account that the path names, without looking whether there is one: an index, or
 // the master account of an address.
 func (c *call) pathAccount() (model.AccountID, error) {
@@ -127,15 +135,14 @@ func (c *call) pathAccount() (model.AccountID, error) {
 		if !ok {
 			return 0, errAccountID
 		}
-		owned := d.Accounts.Owned(a)
-		if len(owned) == 0 {
-			d.refresh(c, nil, []model.Address{a})
-			owned = d.Accounts.Owned(a)
+		d.refresh(c, nil, []model.Address{a})
+		switch owned := d.Accounts.Owned(a); {
+		case len(owned) > 0:
+			return owned[0], nil
+		case d.unreached(a):
+			return 0, errNotReached
 		}
-		if len(owned) == 0 {
-			return 0, errNoAccount
-		}
-		return owned[0], nil
+		return 0, errNoAccount
 	}
 	n, ok := parseInt(text)
 	if !ok || n < 0 || n > maxIndex {

@@ -34,6 +34,7 @@ type batch struct {
 	missing   []model.AccountID // their fills are not in memory
 	notFound  []model.AccountID
 	nobody    []model.Address // addresses without an account
+	unreached []model.Address // addresses of which nobody could say
 	failed    map[model.AccountID]*model.Error
 	failures  []model.AccountID
 	answered  int
@@ -141,33 +142,36 @@ func (b *batch) answer(c *call, dst []byte, elements func(*call, []byte) ([]byte
 			b.notFound = append(b.notFound, id)
 		}
 	}
-	if b.answered == 0 && len(b.failures) > 0 && len(b.notFound)+len(b.nobody) == 0 {
+	if b.answered == 0 && b.allFailed() {
 		return dst, errAllFails
 	}
 	return dst, nil
 }
 
+// allFailed tells whether the venue could be asked about nothing that is not known.
+func (b *batch) allFailed() bool {
+	return len(b.failures)+len(b.unreached) > 0 && len(b.notFound)+len(b.nobody) == 0
+}
+
 // resolve makes the list of accounts: those asked for, or all that the addresses own.
 func (b *batch) resolve(c *call) {
-	b.list, b.nobody, b.notFound, b.failures, b.failed = b.list[:0], b.nobody[:0], b.notFound[:0], b.failures[:0], nil
+	b.list, b.nobody, b.unreached, b.notFound, b.failures, b.failed = b.list[:0], b.nobody[:0], b.unreached[:0], b.notFound[:0], b.failures[:0], nil
 	if !b.byAddress {
 		b.list = append(b.list, b.ids...)
 		return
 	}
 	d := c.server.accounts
-	var strangers []model.Address
-	for _, a := range b.addresses {
-		if len(d.Accounts.Owned(a)) == 0 {
-			strangers = append(strangers, a)
-		}
-	}
-	d.refresh(c, nil, strangers)
+	d.refresh(c, nil, b.addresses)
 	for _, a := range b.addresses {
 		owned := d.Accounts.Owned(a)
-		if len(owned) == 0 {
+		switch {
+		case len(owned) > 0:
+			b.list = append(b.list, owned...)
+		case d.unreached(a):
+			b.unreached = append(b.unreached, a)
+		default:
 			b.nobody = append(b.nobody, a)
 		}
-		b.list = append(b.list, owned...)
 	}
 }
 
@@ -327,12 +331,23 @@ func (b *batch) appendMissing(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		e := publicError(b.failed[id])
 		dst = num.AppendUint(append(dst, `{"account":`...), uint64(id))
-		dst = append(append(dst, `,"code":"`...), e.Code...)
-		dst = append(model.AppendString(append(dst, `","message":`...), e.Message), '}')
+		dst = appendFailure(dst, publicError(b.failed[id]))
+	}
+	for i := range b.unreached {
+		if i+len(b.failures) > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendAddress(append(dst, `{"account":`...), &b.unreached[i])
+		dst = appendFailure(dst, errNotReached)
 	}
 	return append(dst, ']')
+}
+
+// appendFailure ends the row of an account that the venue could not be asked about.
+func appendFailure(dst []byte, e *model.Error) []byte {
+	dst = append(append(dst, `,"code":"`...), e.Code...)
+	return append(model.AppendString(append(dst, `","message":`...), e.Message), '}')
 }
 
 // appendNotFound appends the accounts that the venue does not know: indices, or addresses in lower case.

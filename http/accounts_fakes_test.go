@@ -173,6 +173,11 @@ func (f *fakeVenue) Refresh(_ context.Context, ids []model.AccountID, addresses 
 	return failed
 }
 
+// unreachableAddress is one that the venue cannot be asked about in time.
+var unreachableAddress = model.Address{4, 4}
+
+func (f *fakeVenue) Unknown(a model.Address) bool { return a != unreachableAddress }
+
 func (f *fakeVenue) Track(id model.AccountID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -127,7 +127,7 @@ func (b *batch) answerRange(c *call, dst []byte, q rangeQuery, name string,
 	}
 	b.resolve(c)
 	known := b.known(c)
-	if len(known) == 0 && len(b.failures) > 0 && len(b.notFound)+len(b.nobody) == 0 {
+	if len(known) == 0 && b.allFailed() {
 		return dst, meta{}, errAllFails
 	}
 	_, ids := c.marketsOf(q.filter.market)
