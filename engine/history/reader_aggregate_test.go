@@ -16,10 +16,10 @@ import (
 
 // naiveAggregate is an aggregate by definition: in big rationals, of trades by their ids.
 type naiveAggregate struct {
-	start                            model.Millis
-	open, high, low, close           *big.Rat
-	volume, buys, quote, notional    *big.Rat
-	trades, firstID, lastID          uint64
+	start                         model.Millis
+	open, high, low, close        *big.Rat
+	volume, buys, quote, notional *big.Rat
+	trades, firstID, lastID       uint64
 }
 
 func rat(mant int64, scale uint8) *big.Rat { return big.NewRat(mant, num.Pow10(scale)) }
