@@ -1,6 +1,7 @@
 package history
 
 import (
+	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -187,5 +188,91 @@ func TestReadyDuringSeals(t *testing.T) {
 	}
 	close(done)
 	reading.Wait()
+	g.stop()
+}
+
+// TestReadyCandles asks for 1-minute candles and those made of them while trades come, late ones among them that renew
+// candles of the past, and candles are given; a reader that keeps pieces ready must say what the store does.
+func TestReadyCandles(t *testing.T) {
+	g := newRig(t, kvtest.Open(t), testSeed(t), 2)
+	g.r.KeepReady(256 << 10)
+	g.start()
+	began := g.now.Millis()
+	write := func(form string) func(dst []byte, c *record.Candle) []byte {
+		return func(dst []byte, c *record.Candle) []byte { return fmt.Appendf(dst, "%s%+v", form, *c) }
+	}
+	for i := range 300 {
+		n := g.markets[g.rnd.IntN(2)]
+		switch g.rnd.IntN(8) {
+		case 0:
+			g.advance(model.Micros(1 + g.rnd.IntN(40_000_000_000)))
+		case 1:
+			// A late trade long after its time, or candles that somebody gives.
+			at := began + model.Millis(g.rnd.Int64N(max(1, int64(g.now.Millis()-began))))
+			if i%3 > 0 {
+				tr := g.trade(n)
+				tr.Time = at
+				g.event(n, &model.TradeBatch{Rows: []model.Trade{tr}, REST: true}, at, nil)
+				break
+			}
+			at -= at % 60_000
+			row := model.Candle{Resolution: time.Minute, Time: at, Open: 5, High: 9, Low: 1, Close: 3, Volume: 4, QuoteVolume: 2}
+			if err := g.w.AddCandles(t.Context(), n.m.ID, []model.Candle{row}, Span{at, at + 60_000}); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			g.advance(model.Micros(1 + g.rnd.IntN(200_000_000)))
+			g.deliverTrades(n)
+		}
+		g.flush()
+		fresh := NewReader(g.store, g.market)
+		for range 3 {
+			from := began + model.Millis(g.rnd.Int64N(max(1, int64(g.now.Millis()-began))))
+			sp := Span{from, from + model.Millis(g.rnd.Int64N(1<<uint(16+g.rnd.IntN(14))))}
+			resolution, reverse := []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute}[g.rnd.IntN(3)], g.rnd.IntN(2) == 0
+			var want, have []byte
+			read := func(r *Reader, dst []byte) []byte {
+				for c, err := range r.Candles(t.Context(), n.m.ID, resolution, sp, reverse) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					dst = append(write("x")(dst, &c), ',')
+				}
+				return dst
+			}
+			if want, have = read(fresh, nil), read(g.r, nil); string(want) != string(have) {
+				t.Fatalf("candles of %s in %+v:\nhave %s\nwant %s", resolution, sp, have, want)
+			}
+			form := strconv.Itoa(g.rnd.IntN(2))
+			resolution, reverse = time.Minute, false
+			want, have = nil, nil
+			for c, err := range fresh.Candles(t.Context(), n.m.ID, resolution, sp, reverse) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(write(form)(want, &c), ',')
+			}
+			settled := began + model.Millis(g.rnd.Int64N(int64(g.now.Millis()-began)+1))
+			for run, err := range g.r.CandleTexts(t.Context(), n.m.ID, sp, settled, Texts[record.Candle]{Form: form, Append: write(form)}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				cut := g.rnd.IntN(run.Len() + 1)
+				for _, piece := range [][2]int{{0, cut}, {cut, run.Len()}} {
+					if piece[0] < piece[1] {
+						have = append(run.Append(have, piece[0], piece[1]), ',')
+					}
+				}
+			}
+			if string(want) != string(have) {
+				t.Fatalf("texts of %+v:\nhave %s\nwant %s", sp, have, want)
+			}
+		}
+	}
+	s := g.r.Ready()
+	if s.Hits == 0 || s.Bytes > 256<<10 {
+		t.Errorf("ready rows: %+v", s)
+	}
+	t.Logf("%+v in %s", s, time.Duration(g.now.Millis()-began)*time.Millisecond)
 	g.stop()
 }
