@@ -68,6 +68,11 @@ func (r *Reader) BookAt(ctx context.Context, m model.MarketID, t model.Micros) (
 	}
 	for i := len(ivs) - 1; i >= 0; i-- {
 		if ivs[i].From < t && t <= ivs[i].To {
+			if r.ready != nil && t%second == 0 {
+				if v, err := r.readyBook(ctx, ivs[i], m, t); v != nil || err != nil {
+					return v, err
+				}
+			}
 			w := bookWalk{r: r, market: m}
 			defer w.close()
 			if err := w.seek(ctx, ivs[i], t, t); err != nil {

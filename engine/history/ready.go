@@ -27,6 +27,7 @@ const (
 	readyTrades readyKind = iota
 	readyTimes
 	readyCandles
+	readyBooks
 )
 
 // readyRows keeps rows as they are answered with, so that an answer that has them is made by copying: whatever range, page

@@ -1,7 +1,9 @@
 package history
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -274,5 +276,57 @@ func TestReadyCandles(t *testing.T) {
 		t.Errorf("ready rows: %+v", s)
 	}
 	t.Logf("%+v in %s", s, time.Duration(g.now.Millis()-began)*time.Millisecond)
+	g.stop()
+}
+
+// TestReadyBooks asks for the books of past seconds while updates, snapshots, gaps, changes of scale, restarts and seals
+// come at random; a reader that keeps seconds ready must show the books that the store has.
+func TestReadyBooks(t *testing.T) {
+	g := newRig(t, kvtest.Open(t), testSeed(t), 2)
+	for _, n := range g.markets {
+		if err := SaveMarkets(g.store, []*model.Market{n.m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.start()
+	began := g.now.Millis()
+	reader := NewReader(g.store, g.market)
+	reader.KeepReady(128 << 10)
+	held := 0
+	for i := range 2000 {
+		g.step()
+		if i%8 > 0 {
+			continue
+		}
+		g.flush()
+		if i%200 == 0 {
+			if err := g.w.SealNow(t.Context(), time.UnixMicro(int64(g.now))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fresh := NewReader(g.store, g.market)
+		for range 6 {
+			n := g.markets[g.rnd.IntN(2)]
+			at := (began + model.Millis(g.rnd.Int64N(max(1, int64(g.now.Millis()-began))))).Micros().Second()
+			want, wantErr := fresh.BookAt(t.Context(), n.m.ID, at)
+			have, err := reader.BookAt(t.Context(), n.m.ID, at)
+			if !errors.Is(err, wantErr) || (want == nil) != (have == nil) {
+				t.Fatalf("book at %d: %v, want %v", at, err, wantErr)
+			}
+			if want == nil {
+				continue
+			}
+			held++
+			if want.Meta != have.Meta || !slices.Equal(want.Append(nil, model.Bid, 0), have.Append(nil, model.Bid, 0)) ||
+				!slices.Equal(want.Append(nil, model.Ask, 0), have.Append(nil, model.Ask, 0)) {
+				t.Fatalf("book at %d:\nhave %+v\nwant %+v", at, have, want)
+			}
+		}
+	}
+	s := reader.Ready()
+	if s.Hits == 0 || s.Bytes > 128<<10 {
+		t.Errorf("ready rows: %+v", s)
+	}
+	t.Logf("%d books, %+v", held, s)
 	g.stop()
 }
