@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
+	"math"
 	"slices"
 	"sort"
 	"sync"
@@ -273,22 +274,27 @@ func (w *textWalk) alone(ctx context.Context, lo, hi int64) (segments []segmentH
 			return nil, false, err
 		}
 		if before == after {
+			if !some {
+				edge = math.MaxInt64
+				if w.q.Reverse {
+					edge = -1
+				}
+			}
 			segments, whole = w.choose(heads, lo, hi, edge)
 			return segments, whole && !some, nil
 		}
 	}
 }
 
-// firstHot returns the edge of the full second of the hot block nearest to the end that is read from, where there is some;
-// else the other end.
+// firstHot returns the edge of the full second of the hot block nearest to the end that is read from, where there is some.
 func (w *textWalk) firstHot(ctx context.Context, lo, hi int64) (edge int64, some bool, err error) {
 	rg, err := hotTrades(uint32(w.market), lo, hi)
 	if err != nil {
 		return 0, false, err
 	}
-	scan, edge := w.r.store.Scan, hi
+	scan := w.r.store.Scan
 	if w.q.Reverse {
-		scan, edge = w.r.store.ScanReverse, lo-1
+		scan = w.r.store.ScanReverse
 	}
 	for row, err := range scan(ctx, rg) {
 		if err != nil {
