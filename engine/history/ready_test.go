@@ -321,6 +321,10 @@ func TestReadyBooks(t *testing.T) {
 				!slices.Equal(want.Append(nil, model.Ask, 0), have.Append(nil, model.Ask, 0)) {
 				t.Fatalf("book at %d:\nhave %+v\nwant %+v", at, have, want)
 			}
+			if last, err := reader.LastBook(t.Context(), n.m.ID, Span{at.Millis() - 60_000, at.Millis() + 1}); err != nil ||
+				last.At != at.Millis() || last.View.Meta != want.Meta {
+				t.Fatalf("the last book up to %d: %+v, %v", at, last, err)
+			}
 		}
 	}
 	s := reader.Ready()
