@@ -84,6 +84,7 @@ type Storage struct {
 type History struct {
 	TickRetention Duration  `yaml:"tick_retention" doc:"Age at which books are thinned from every update to the net change of each second."`
 	Retention     Retention `yaml:"retention" doc:"Age at which each dataset is deleted: trades, books, candles, funding, accounts, stats, heatmaps."`
+	ReadyRows     Size      `yaml:"ready_rows" doc:"Memory for rows of history in the form in which they are answered with. 0: none."`
 }
 
 // Backfill configures the fetching of what was not recorded.

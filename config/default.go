@@ -34,6 +34,7 @@ func Default() *Config {
 				"trades": 0, "books": 90 * day, "candles": 0, "funding": 0,
 				"accounts": 0, "stats": 90 * day, "heatmaps": 90 * day,
 			},
+			ReadyRows: 256 << 20,
 		},
 		Backfill: Backfill{Enabled: true, TradesDepth: day, CandlesDepth: 7 * day, FundingDepth: 90 * day},
 		Venues: Venues{Lighter: Lighter{

@@ -136,6 +136,7 @@ func (v *validator) storage(c *Config) {
 	v.size("storage.cache", c.Storage.Cache, 8<<20)
 	v.check(!strings.ContainsRune(c.Storage.Backups, 0), "storage.backups", "must name a directory")
 	v.between("storage.keep_backups", c.Storage.KeepBackups, 0, 100_000)
+	v.check(c.History.ReadyRows == 0 || c.History.ReadyRows >= 1<<20, "history.ready_rows", "must be 0 or at least 1MiB")
 	books, ticks := c.History.Retention["books"], c.History.TickRetention
 	v.check(books == 0 || ticks != 0 && ticks <= books, "history.tick_retention",
 		fmt.Sprintf("must be at most the %s for which history.retention keeps books", books))

@@ -119,6 +119,7 @@ func (e *Engine) wire() error {
 		e.registry.Restore(m, recovered.Starts[m.ID])
 	}
 	e.reader = history.NewReader(e.store, e.registry.Get)
+	e.reader.KeepReady(int64(e.o.History.ReadyRows))
 	e.exchange = exchange.New(exchange.Options{Record: e.reader, Markets: e.registry, Now: e.now, Logger: e.log})
 	e.sums = exchange.NewSums(exchange.SumsOptions{
 		Store: e.store, Record: e.reader, Markets: e.registry.All, Enter: e.Enter, Now: e.now, Logger: e.log,

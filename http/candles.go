@@ -1,6 +1,9 @@
 package http
 
 import (
+	"context"
+	"iter"
+	"sort"
 	"strconv"
 	"time"
 
@@ -85,17 +88,37 @@ func answerCandles(c *call, dst []byte, q candlesQuery) ([]byte, meta, error) {
 	}
 	defer leave()
 	sp := history.Span{From: q.span.From, To: q.span.To}
-	w := bucketPage[record.Candle]{grid: gridOf(q.length, q.length == week), span: q.span, page: &q.page, now: c.clock(), fill: q.fill,
-		dst: append(appendMarket(dst, q.market), `,"resolution":"`+q.resolution+`","candles":[`...)}
+	dst = append(appendMarket(dst, q.market), `,"resolution":"`+q.resolution+`","candles":[`...)
+	var m meta
+	if h, ok := c.history().(candleTexts); ok && length == time.Minute && !q.fill && !q.page.Descending {
+		dst, m, err = c.appendCandleTexts(ctx, dst, h, &q, sp)
+	} else {
+		dst, m, err = c.appendCandles(ctx, dst, &q, sp, kind)
+	}
+	if err != nil {
+		return dst, meta{}, err
+	}
+	dst = append(dst, `],"coverage":`...)
+	if dst, err = c.appendCoverage(ctx, dst, kind, ids, sp); err != nil {
+		return dst, meta{}, err
+	}
+	return append(dst, '}'), m, nil
+}
+
+// appendCandles writes a page of candles.
+func (c *call) appendCandles(ctx context.Context, dst []byte, q *candlesQuery, sp history.Span, kind model.Kind) ([]byte, meta, error) {
+	w := bucketPage[record.Candle]{grid: gridOf(q.length, q.length == week), span: q.span, page: &q.page, now: c.clock(), fill: q.fill, dst: dst}
 	w.write = func(dst []byte, t model.Millis, k *record.Candle, held bool) []byte {
 		return appendCandle(dst, q.market, t, k, held, w.now >= t+q.length)
 	}
+	var err error
 	if q.fill {
 		if w.held, err = c.history().Coverage(ctx, kind, q.market.ID, sp); err != nil {
 			return dst, meta{}, err
 		}
 	}
 	w.begin(false)
+	length := time.Duration(q.length) * time.Millisecond
 	for k, err := range c.history().Candles(ctx, q.market.ID, length, sp, q.page.Descending) {
 		if err != nil {
 			return dst, meta{}, err
@@ -103,12 +126,46 @@ func answerCandles(c *call, dst []byte, q candlesQuery) ([]byte, meta, error) {
 		w.row(k.Time, &k)
 	}
 	w.end()
-	m := w.meta(c)
-	dst = append(w.dst, `],"coverage":`...)
-	if dst, err = c.appendCoverage(ctx, dst, kind, ids, sp); err != nil {
-		return dst, meta{}, err
+	return w.dst, w.meta(c), nil
+}
+
+// candleTexts is a record that has 1-minute candles ready as text; one that is seen from a past moment has not.
+type candleTexts interface {
+	CandleTexts(ctx context.Context, m model.MarketID, sp history.Span, settled model.Millis, texts history.Texts[record.Candle]) iter.Seq2[*history.CandleRun, error]
+}
+
+// appendCandleTexts writes an ascending page of the 1-minute candles that there are.
+func (c *call) appendCandleTexts(ctx context.Context, dst []byte, h candleTexts, q *candlesQuery, sp history.Span) ([]byte, meta, error) {
+	now := c.clock()
+	texts := history.Texts[record.Candle]{Form: q.market, Append: func(dst []byte, k *record.Candle) []byte {
+		return appendCandle(dst, q.market, k.Time, k, true, now >= k.Time+q.length)
+	}}
+	m := meta{Paged: true, Limit: q.page.Limit, Offset: q.page.Offset}
+	sent, more := 0, false
+	var last model.Millis
+	for run, err := range h.CandleTexts(ctx, q.market.ID, sp, now, texts) {
+		if err != nil {
+			return dst, meta{}, err
+		}
+		n := run.Len()
+		passed := sort.Search(n, func(i int) bool { return !q.page.before(int64(run.Time(i))) })
+		from := max(passed, int(min(int64(n), max(0, int64(q.page.Offset)-m.Total))))
+		to := min(n, from+q.page.Limit-sent)
+		m.Total += int64(n)
+		more = more || to < n
+		if from == to {
+			continue
+		}
+		if sent > 0 {
+			dst = append(dst, ',')
+		}
+		dst = run.Append(dst, from, to)
+		sent, last = sent+to-from, run.Time(to-1)
 	}
-	return append(dst, '}'), m, nil
+	if more {
+		m.NextCursor = q.page.next(c, position{Time: int64(last)})
+	}
+	return dst, m, nil
 }
 
 // appendCandle writes a candle; k is nil for an empty one.

@@ -82,10 +82,10 @@ func TestBookIsAnonymousOnFree(t *testing.T) {
 
 func TestWhaleThresholdPerMarket(t *testing.T) {
 	f := newFixture(t, testOptions{edit: func(o *Options) {
-		o.WhaleNotional, o.WhaleByMarket = 1_000_000_000, map[model.MarketID]num.USD{1: 50_000_000_000}
+		o.WhaleNotional, o.WhaleByMarket = 1_607_500_000, map[model.MarketID]num.USD{1: 50_000_000_000}
 	}})
 	_, e := f.get(t, "/api/v1/orderbook/0")
-	if got := fmt.Sprint(e.column("asks", "whale")); got != "[true true true]" { // 0.5 x 3215 = 1607.50
+	if got := fmt.Sprint(e.column("asks", "whale")); got != "[true true true]" { // 0.5 x 3215 = 1607.50, which reaches it
 		t.Errorf("got %s", got)
 	}
 	if _, e = f.get(t, "/api/v1/orderbook/1"); e.list("asks")[0]["whale"] != false {
@@ -178,6 +178,11 @@ func TestDefaultTick(t *testing.T) {
 			t.Fatalf("got %d, want %d for %d/%d at scale %d", got, want, bid, ask, ps)
 		}
 	})
+	// A ten-thousandth of the mid that is a power of ten is the tick itself.
+	v := book.NewView(book.Meta{}, []model.Level{{Price: 999_999, Size: 1}}, []model.Level{{Price: 1_000_001, Size: 1}})
+	if got := defaultTick(v, 2); got != 100 {
+		t.Errorf("got %d, want 100", got)
+	}
 }
 
 // A band holds exactly the levels within its distance, by rational arithmetic.

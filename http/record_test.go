@@ -13,6 +13,7 @@ import (
 	"hyperlight/engine/history"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
+	"hyperlight/engine/num"
 	"hyperlight/kv/kvtest"
 )
 
@@ -34,6 +35,7 @@ func TestOverTheRealRecord(t *testing.T) {
 	ran := make(chan error, 1)
 	go func() { ran <- w.Run(ctx) }()
 	b := book.New()
+	const deep = 700 // levels behind the best
 	var ids []string
 	for s := range 120 {
 		now = start + model.Micros(s)*1_000_000 + 300_000
@@ -41,6 +43,9 @@ func TestOverTheRealRecord(t *testing.T) {
 		u := &model.BookUpdate{Prev: uint64(s), Seq: uint64(s + 1), Chained: true, Bids: levels("3199.50", fmt.Sprintf("%d.5", s+1))}
 		if s == 0 {
 			u.Snapshot, u.Asks = true, levels("3200.00", "18.2")
+			for i := range deep {
+				u.Bids = append(u.Bids, model.Level{Price: num.Price(300_000 - i), Size: num.Size(i + 1)})
+			}
 		}
 		at := now.Millis() - 40
 		if err := b.Apply(u, at, now); err != nil {
@@ -65,10 +70,14 @@ func TestOverTheRealRecord(t *testing.T) {
 	f.clock = func() time.Time { return time.UnixMilli(int64(end)) }
 
 	at := end - 30_000
-	_, e := f.get(t, fmt.Sprintf("/api/v1/orderbook/0/snapshots?at=%d", at+400))
+	_, e := f.get(t, fmt.Sprintf("/api/v1/orderbook/0/snapshots?depth=1&at=%d", at+400))
 	if rows := e.list("snapshots"); len(rows) != 1 || fmt.Sprint(rows[0]["timestamp"]) != fmt.Sprint(at) || fmt.Sprint(rows[0]["nonce"]) != "90" ||
 		fmt.Sprint(rows[0]["bids"]) != "[[3199.50 90.5000]]" {
 		t.Errorf("snapshot at a moment: got %v", e.Data)
+	}
+	_, e = f.get(t, fmt.Sprintf("/api/v1/orderbook/0/snapshots?depth=1000&at=%d", at))
+	if bids := e.list("snapshots")[0]["bids"].([]any); len(bids) != 1+deep || fmt.Sprint(bids[deep]) != "[2993.01 0.0700]" {
+		t.Errorf("%d levels, the last %v: want all that were recorded", len(bids), bids[len(bids)-1])
 	}
 	_, e = f.get(t, "/api/v1/orderbook/0/snapshots?interval=10s&order=desc&limit=2")
 	if got := strings.Join(e.column("snapshots", "timestamp"), " "); got != fmt.Sprint(end-1000, " ", end-11_000) {

@@ -1,6 +1,8 @@
 package http
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strconv"
@@ -16,6 +18,8 @@ const (
 	// snapshotReach is how old the snapshot for a moment may be.
 	snapshotReach = model.Millis(60_000)
 )
+
+var comma = []byte{','}
 
 var snapshotIntervals = []string{"1s", "5s", "10s", "30s", "1m", "5m", "15m", "1h"}
 
@@ -135,29 +139,43 @@ func (c *call) answerSnapshotAt(dst []byte, q snapshotQuery) ([]byte, meta, erro
 		return dst, meta{}, err
 	}
 	defer leave()
-	h := c.history()
 	sp := history.Span{From: max(0, q.at-snapshotReach), To: q.at + 1}
-	for t, err := range h.BookTimes(ctx, q.market.ID, sp, time.Second, true) {
+	s, err := c.lastBook(ctx, q.market.ID, sp)
+	if errors.Is(err, history.ErrNoData) {
+		return dst, meta{}, model.NotFound("no snapshot at or within 60 s before that time")
+	}
+	if err != nil {
+		return dst, meta{}, err
+	}
+	dst = appendMarket(dst, q.market)
+	dst = append(dst, `,"snapshots":[`...)
+	dst = appendSnapshot(dst, q.market, s.View, s.At, q.depth)
+	dst = append(dst, `],"coverage":`...)
+	if dst, err = c.appendCoverage(ctx, dst, model.KindBook, []model.MarketID{q.market.ID}, sp); err != nil {
+		return dst, meta{}, err
+	}
+	return append(dst, '}'), meta{}, nil
+}
+
+// lastBook returns the last snapshot in a span, in one step where the record has that.
+func (c *call) lastBook(ctx context.Context, m model.MarketID, sp history.Span) (history.Snapshot, error) {
+	h := c.history()
+	if r, ok := h.(interface {
+		LastBook(ctx context.Context, m model.MarketID, sp history.Span) (history.Snapshot, error)
+	}); ok {
+		return r.LastBook(ctx, m, sp)
+	}
+	for t, err := range h.BookTimes(ctx, m, sp, time.Second, true) {
 		if err != nil {
-			return dst, meta{}, err
+			return history.Snapshot{}, err
 		}
-		v, err := h.BookAt(ctx, q.market.ID, t.Micros())
+		v, err := h.BookAt(ctx, m, t.Micros())
 		if errors.Is(err, history.ErrNoData) {
 			continue // retention took it in between
 		}
-		if err != nil {
-			return dst, meta{}, err
-		}
-		dst = appendMarket(dst, q.market)
-		dst = append(dst, `,"snapshots":[`...)
-		dst = appendSnapshot(dst, q.market, v, t, q.depth)
-		dst = append(dst, `],"coverage":`...)
-		if dst, err = c.appendCoverage(ctx, dst, model.KindBook, []model.MarketID{q.market.ID}, sp); err != nil {
-			return dst, meta{}, err
-		}
-		return append(dst, '}'), meta{}, nil
+		return history.Snapshot{At: t, View: v}, err
 	}
-	return dst, meta{}, model.NotFound("no snapshot at or within 60 s before that time")
+	return history.Snapshot{}, history.ErrNoData
 }
 
 // appendSnapshot writes the book of a full second.
@@ -171,15 +189,10 @@ func appendSnapshot(dst []byte, m *model.Market, v *book.View, at model.Millis, 
 		} else {
 			dst = append(dst, `,"asks":[`...)
 		}
-		first := true
 		for l := range v.Levels(side, depth) {
-			if !first {
-				dst = append(dst, ',')
-			}
-			first = false
-			dst = l.AppendPair(dst, ps, ss)
+			dst = append(l.AppendPair(dst, ps, ss), ',')
 		}
-		dst = append(dst, ']')
+		dst = append(bytes.TrimSuffix(dst, comma), ']')
 	}
 	dst = appendQuotes(dst, v, ps)
 	dst = append(dst, `,"nonce":`...)

@@ -127,11 +127,75 @@ func answerTrades(c *call, dst []byte, q tradesQuery) ([]byte, meta, error) {
 		read.After = &history.Position{Time: model.Millis(after.Time), Market: after.Market, ID: after.ID}
 	}
 	dst = append(dst, `{"trades":[`...)
+	if h, ok := c.history().(tradeTexts); ok && len(q.ids) == 1 && !q.filter.active {
+		dst, err = c.appendTradeTexts(ctx, dst, h, &q, sp, read, &m)
+	} else {
+		dst, err = c.appendTrades(ctx, dst, &q, sp, read, &m)
+	}
+	if err != nil {
+		return dst, meta{}, err
+	}
+	dst = append(dst, `],"coverage":`...)
+	if dst, err = c.appendCoverage(ctx, dst, model.KindTrades, q.ids, sp); err != nil {
+		return dst, meta{}, err
+	}
+	if m.Total, err = c.countTrades(ctx, q, sp); err != nil {
+		return dst, meta{}, err
+	}
+	return append(dst, '}'), m, nil
+}
+
+// tradeTexts is a record that has trades of one market ready as text; one that is seen from a past moment has not.
+type tradeTexts interface {
+	TradeTexts(ctx context.Context, m model.MarketID, sp history.Span, q history.TradeQuery, texts history.Texts[model.Trade]) iter.Seq2[*history.TradeRun, error]
+}
+
+// tradeForm is what the text of a trade depends on beside the trade. A market is replaced when it changes, never written to.
+type tradeForm struct {
+	market *model.Market
+	whale  num.USD
+}
+
+// appendTradeTexts writes the page of one market without a filter.
+func (c *call) appendTradeTexts(ctx context.Context, dst []byte, h tradeTexts, q *tradesQuery, sp history.Span, read history.TradeQuery, m *meta) ([]byte, error) {
+	id := q.ids[0]
+	form := tradeForm{market: q.markets[id], whale: c.server.whaleThreshold(id)}
+	texts := history.Texts[model.Trade]{Form: form, Append: func(dst []byte, t *model.Trade) []byte {
+		return t.AppendJSON(dst, form.market, t.USD >= form.whale)
+	}}
+	skip, sent := q.page.Offset, 0
+	var last position
+	for run, err := range h.TradeTexts(ctx, id, sp, read, texts) {
+		if err != nil {
+			return dst, err
+		}
+		from := min(skip, run.Len())
+		skip -= from
+		to := min(run.Len(), from+q.page.Limit-sent)
+		if from < to {
+			if sent > 0 {
+				dst = append(dst, ',')
+			}
+			dst = run.Append(dst, from, to)
+			p := run.Position(to - 1)
+			last = position{Time: int64(p.Time), Market: id, ID: p.ID}
+			sent += to - from
+		}
+		if to < run.Len() {
+			m.NextCursor = q.page.next(c, last)
+			break
+		}
+	}
+	return dst, nil
+}
+
+// appendTrades writes the page of any other question.
+func (c *call) appendTrades(ctx context.Context, dst []byte, q *tradesQuery, sp history.Span, read history.TradeQuery, m *meta) ([]byte, error) {
 	skip, sent := q.page.Offset, 0
 	var last position
 	for t, err := range c.trades(ctx, q.ids, sp, read) {
 		if err != nil {
-			return dst, meta{}, err
+			return dst, err
 		}
 		market := q.markets[t.Market]
 		whale := t.USD >= c.server.whaleThreshold(t.Market)
@@ -153,14 +217,7 @@ func answerTrades(c *call, dst []byte, q tradesQuery) ([]byte, meta, error) {
 		dst = t.AppendJSON(dst, market, whale)
 		last = position{Time: int64(t.Time), Market: t.Market, ID: t.ID}
 	}
-	dst = append(dst, `],"coverage":`...)
-	if dst, err = c.appendCoverage(ctx, dst, model.KindTrades, q.ids, sp); err != nil {
-		return dst, meta{}, err
-	}
-	if m.Total, err = c.countTrades(ctx, q, sp); err != nil {
-		return dst, meta{}, err
-	}
-	return append(dst, '}'), m, nil
+	return dst, nil
 }
 
 // trades reads one market or merges several.

@@ -453,3 +453,46 @@ func FuzzClientMessage(f *testing.F) {
 		}
 	})
 }
+
+// The writer that has taken everything is woken by what comes while it writes; one that left something looks again by itself.
+func TestQueueWakesForWhatComesWhileWriting(t *testing.T) {
+	q := newQueue(1000, 1<<20)
+	woken := func() bool {
+		select {
+		case <-q.wake:
+			return true
+		default:
+			return false
+		}
+	}
+	if items, _, left := q.take(make([]item, 0, 2), 1000); len(items) != 0 || left {
+		t.Fatalf("%d items, left %v", len(items), left)
+	}
+	for range 3 {
+		q.push(item{raw: []byte("x"), size: 1})
+	}
+	if !woken() || woken() {
+		t.Error("three pushes to an idle queue wake once")
+	}
+	if items, _, left := q.take(make([]item, 0, 2), 1000); len(items) != 2 || !left {
+		t.Errorf("%d items, left %v", len(items), left)
+	}
+	q.push(item{raw: []byte("x"), size: 1})
+	if woken() {
+		t.Error("woken although the writer looks again")
+	}
+	if items, _, left := q.take(make([]item, 0, 2), 1000); len(items) != 2 || left {
+		t.Errorf("%d items, left %v", len(items), left)
+	}
+	q.pushUrgent([]byte("pong"))
+	if !woken() {
+		t.Error("not woken for what came while the last items were written")
+	}
+	if _, urgent, left := q.take(make([]item, 0, 2), 1000); string(urgent) != "pong" || left {
+		t.Errorf("urgent %q, left %v", urgent, left)
+	}
+	q.poke()
+	if !woken() {
+		t.Error("not woken for a replay's bytes")
+	}
+}

@@ -43,7 +43,7 @@ type queue struct {
 	bytes  int
 	urgent []byte // the latest pong or ping to send before anything else; nil if none
 	sealed bool   // nothing more is taken in
-	idle   bool   // the writer waits for wake
+	idle   bool   // the writer has taken everything: the next push wakes it
 	wake   chan struct{}
 	room   chan struct{} // told when fewer wait, where somebody awaits it; nil if not
 }
@@ -172,9 +172,9 @@ func (q *queue) conflate(sub *subscription) {
 	q.signal()
 }
 
-// take moves waiting items into dst until it is full or holds about maxBytes, and returns it with the urgent frame. It
-// returns none when nothing waits; the writer then waits for wake.
-func (q *queue) take(dst []item, maxBytes int) (items []item, urgent []byte, sealed bool) {
+// take moves waiting items into dst until it is full or holds about maxBytes, and returns it with the urgent frame. Where
+// none are left behind, the writer writes these and waits for wake, without asking again.
+func (q *queue) take(dst []item, maxBytes int) (items []item, urgent []byte, left bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	urgent, q.urgent = q.urgent, nil
@@ -199,8 +199,8 @@ func (q *queue) take(dst []item, maxBytes int) (items []item, urgent []byte, sea
 	if q.n == 0 && len(q.items) > smallQueue {
 		q.items, q.head = nil, 0
 	}
-	q.idle = len(dst) == 0 && urgent == nil && !q.sealed
-	return dst, urgent, q.sealed
+	q.idle = q.n == 0 && !q.sealed
+	return dst, urgent, q.n > 0
 }
 
 // waiting returns how many frames wait.

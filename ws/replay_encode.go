@@ -17,6 +17,9 @@ type replayEncoder struct {
 	native     *Native // the venue's encoders, for format native
 	batch      model.TradeBatch
 	bids, asks []model.Level // working memory: the levels of a whole book
+
+	sent model.Millis // the time that tail says
+	tail []byte       // the end of a message: at "max" a thousand of them are sent in a millisecond
 }
 
 // liveNames are a market's channel names in format live.
@@ -64,10 +67,12 @@ func (e *replayEncoder) append(b []byte, ev *replay.Event, now model.Millis) []b
 		b = e.appendEvent(b, ev)
 	}
 	b = append(b, `,"ts":`...)
-	b = strconv.AppendInt(b, int64(ev.TS.Millis()), 10)
-	b = append(b, `,"replay_ts":`...)
-	b = strconv.AppendInt(b, int64(now), 10)
-	return append(b, '}')
+	b = num.Append(b, int64(ev.TS.Millis()), 0)
+	if now != e.sent || e.tail == nil {
+		e.sent = now
+		e.tail = append(num.Append(append(e.tail[:0], `,"replay_ts":`...), int64(now), 0), '}')
+	}
+	return append(b, e.tail...)
 }
 
 // appendEvent writes a replay_event up to its data.
@@ -136,7 +141,7 @@ func appendRecv(b []byte, recv model.Micros) []byte {
 	if recv == 0 {
 		return append(b, "null"...)
 	}
-	return strconv.AppendInt(b, int64(recv), 10)
+	return num.Append(b, int64(recv), 0)
 }
 
 func appendReplayUpdate(b []byte, ev *replay.Event) []byte {
@@ -155,7 +160,7 @@ func appendReplayUpdate(b []byte, ev *replay.Event) []byte {
 	if ev.Row.Time == 0 {
 		b = append(b, "null"...)
 	} else {
-		b = strconv.AppendInt(b, int64(ev.Row.Time), 10)
+		b = num.Append(b, int64(ev.Row.Time), 0)
 	}
 	b = append(b, `,"recv_ts":`...)
 	return append(appendRecv(b, ev.Row.Recv), '}')

@@ -55,10 +55,10 @@ func (c *Conn) writeLoop() {
 // drained tells whether a closing connection has written all it will.
 func (c *Conn) drained() bool { return c.queue.waiting() == 0 && (c.pipe == nil || c.pipe.empty()) }
 
-// writeSome writes one round of what waits; more is false when nothing waited.
+// writeSome writes one round of what waits; more is false when it took everything: whatever comes meanwhile wakes the writer.
 func (c *Conn) writeSome() (more bool, err error) {
 	j := joiners.Get().(*joiner)
-	items, urgent, _ := c.queue.take(j.items[:0], joinBytes)
+	items, urgent, left := c.queue.take(j.items[:0], joinBytes)
 	defer j.put(len(items))
 	if len(items) == 0 && urgent == nil {
 		if c.pipe == nil {
@@ -92,7 +92,7 @@ func (c *Conn) writeSome() (more bool, err error) {
 		}
 	}
 	messagesOut.Add(messages)
-	return true, c.flush(j)
+	return left || c.pipe != nil, c.flush(j)
 }
 
 // put returns the memory, of which so many items were used; they must not keep frames alive.

@@ -24,7 +24,7 @@ import (
 type options struct {
 	role, dir, url, bin, profile string
 	reuse                        string
-	only                         int
+	only, ready                  int
 	keep                         bool
 	trades, connections, rounds  int
 	span                         time.Duration
@@ -44,6 +44,7 @@ func main() {
 	flag.StringVar(&o.reuse, "reuse", "", "directory that a run with -keep and the same number of trades has left: nothing is filled")
 	flag.StringVar(&o.profile, "profile", "", "file for the processor profile of our server")
 	flag.IntVar(&o.only, "only", 0, "ask nothing but this question, the first one is 1")
+	flag.IntVar(&o.ready, "ready", 256, "megabytes of rows that our server keeps ready as text")
 	quick := flag.Bool("quick", false, "a million trades and short turns")
 	flag.StringVar(&o.role, "role", "", "of a child process")
 	flag.StringVar(&o.url, "url", "", "of a child process")
@@ -54,7 +55,7 @@ func main() {
 	run := compare
 	switch o.role {
 	case "store":
-		run = func(context.Context, *options) error { return serveStore(o.dir, o.profile) }
+		run = func(context.Context, *options) error { return serveStore(&o) }
 	case "thin":
 		run = func(context.Context, *options) error { return serveThin(o.url, o.connections) }
 	}
@@ -126,7 +127,7 @@ func compare(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	ours, err := startChild(self, "-role", "store", "-dir", store, "-profile", o.profile)
+	ours, err := startChild(self, "-role", "store", "-dir", store, "-profile", o.profile, "-ready", strconv.Itoa(o.ready))
 	if err != nil {
 		return err
 	}
@@ -147,6 +148,9 @@ func compare(ctx context.Context, o *options) (err error) {
 		if err := measure(o, &questions[i], sides); err != nil {
 			return err
 		}
+	}
+	if err := ours.tell("ready"); err != nil {
+		return err
 	}
 	size, err := c.size(ctx, "trades")
 	if err != nil {
@@ -238,11 +242,7 @@ func measureDrop(o *options, ours *child, store string) error {
 	before := diskUse(store)
 	dropped := make(chan error, 1)
 	go func() {
-		_, err := ours.in.Write([]byte("drop\n"))
-		if err == nil {
-			_, err = ours.out.ReadString('\n')
-		}
-		dropped <- err
+		dropped <- ours.tell("drop")
 	}()
 	busy, err := load(all, q, 15*time.Second)
 	if err := errors.Join(err, <-dropped); err != nil {
@@ -286,6 +286,21 @@ func startChild(self string, args ...string) (*child, error) {
 	}
 	c.addr = strings.TrimSpace(line)
 	return c, nil
+}
+
+// tell sends a child a word and prints what it answers, where that is anything.
+func (c *child) tell(word string) error {
+	if _, err := c.in.Write([]byte(word + "\n")); err != nil {
+		return fmt.Errorf("tell a child %s: %w", word, err)
+	}
+	answer, err := c.out.ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("tell a child %s: %w", word, err)
+	}
+	if answer = strings.TrimSpace(answer); answer != "" {
+		fmt.Printf("\n%s\n", answer)
+	}
+	return nil
 }
 
 func (c *child) stop() error {

@@ -72,9 +72,9 @@ func put(w *history.Writer, rows []trade) {
 }
 
 // serveStore is the process that answers from the store, over the server that clients get. It prints its address and ends
-// with its input; a line "drop" deletes the record's first day as retention does.
-func serveStore(dir, profile string) error {
-	store, err := kv.Open(kv.Options{Dir: dir})
+// with its input; a line "drop" deletes the record's first day as retention does, "ready" asks how many rows were ready.
+func serveStore(o *options) error {
+	store, err := kv.Open(kv.Options{Dir: o.dir})
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,9 @@ func serveStore(dir, profile string) error {
 		return err
 	}
 	defer null.Close()
-	server, err := http.New(http.Options{Engine: listing{}, History: history.NewReader(store, marketOf), Access: rules,
+	reader := history.NewReader(store, marketOf)
+	reader.KeepReady(int64(o.ready) << 20)
+	server, err := http.New(http.Options{Engine: listing{}, History: reader, Access: rules,
 		Health: func() http.Health { return http.Health{} }, Status: func() http.Status { return http.Status{} },
 		Logger: slog.New(slog.DiscardHandler), AccessLog: null})
 	if err != nil {
@@ -99,8 +101,8 @@ func serveStore(dir, profile string) error {
 		return err
 	}
 	go server.Serve(ln)
-	if profile != "" {
-		f, err := os.Create(profile)
+	if o.profile != "" {
+		f, err := os.Create(o.profile)
 		if err != nil {
 			return err
 		}
@@ -121,11 +123,16 @@ func serveStore(dir, profile string) error {
 		if err != nil {
 			return err
 		}
-		if line == "drop\n" {
+		switch line {
+		case "drop\n":
 			if err := dropDay(store); err != nil {
 				return err
 			}
-			fmt.Println("dropped")
+			fmt.Println()
+		case "ready\n":
+			s := reader.Ready()
+			fmt.Printf("ready rows: %.0f %% of %d pieces were there when they were asked for, %d of %d MB used\n",
+				100*float64(s.Hits)/float64(max(s.Hits+s.Misses, 1)), s.Hits+s.Misses, s.Bytes>>20, o.ready)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package book
 
 import (
 	"iter"
+	"slices"
+	"unsafe"
 
 	"hyperlight/engine/model"
 )
@@ -81,4 +83,29 @@ func appendLevels(dst []model.Level, chunks []*chunk, n int) []model.Level {
 		dst = append(dst, levels...)
 	}
 	return dst
+}
+
+// Weight returns about how many bytes v needs beside another view, from which it was changed; nil: by itself.
+func (v *View) Weight(other *View) int64 {
+	weight := int64(unsafe.Sizeof(*v))
+	for s := range v.sides {
+		chunks := v.sides[s].chunks
+		var old []*chunk
+		if other != nil {
+			old = other.sides[s].chunks
+		}
+		if len(chunks) > 0 && len(old) > 0 && &chunks[0] == &old[0] {
+			continue // the very list
+		}
+		weight += int64(8 * cap(chunks))
+		at := 0 // chunks keep their order, so that shared ones are met in turn
+		for _, c := range chunks {
+			if i := slices.Index(old[at:min(len(old), at+8)], c); i >= 0 {
+				at += i + 1
+				continue
+			}
+			weight += int64(unsafe.Sizeof(*c))
+		}
+	}
+	return weight
 }

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ type rig struct {
 	markets []*model.Market
 	held    bool
 	now     model.Millis
+	told    atomic.Int64 // now, for the writer's goroutine
 	trades  []map[uint64]model.Trade
 
 	reader *history.Reader
@@ -36,7 +38,8 @@ type rig struct {
 }
 
 func newRig(t testing.TB, markets int) *rig {
-	g := &rig{t: t, store: kvtest.Open(t), held: true, now: testStart}
+	g := &rig{t: t, store: kvtest.Open(t), held: true}
+	g.set(testStart)
 	for i := range markets {
 		g.markets = append(g.markets, &model.Market{
 			ID: model.MarketID(i), Native: int64(i), Symbol: fmt.Sprintf("M%d", i), Active: true,
@@ -62,7 +65,12 @@ func (g *rig) State(model.MarketID) (market.State, bool) {
 	return market.State{TradesHeld: g.held}, true
 }
 
-func (g *rig) clock() time.Time { return time.UnixMilli(int64(g.now)) }
+func (g *rig) clock() time.Time { return time.UnixMilli(g.told.Load()) }
+
+func (g *rig) set(now model.Millis) {
+	g.now = now
+	g.told.Store(int64(now))
+}
 
 // start makes what a process makes at its start.
 func (g *rig) start() {
@@ -279,9 +287,9 @@ func randomDays(t *testing.T, r *rand.Rand) (compared int) {
 		m := r.IntN(2)
 		switch r.IntN(8) {
 		case 0: // the clock goes on, now and then by days
-			g.now += model.Millis(r.Int64N([]int64{90_000, 7_200_000, 90_000_000, 300_000_000}[r.IntN(4)]))
+			g.set(g.now + model.Millis(r.Int64N([]int64{90_000, 7_200_000, 90_000_000, 300_000_000}[r.IntN(4)])))
 		case 1: // or is set back
-			g.now -= model.Millis(r.Int64N([]int64{90_000, 7_200_000}[r.IntN(2)]))
+			g.set(g.now - model.Millis(r.Int64N([]int64{90_000, 7_200_000}[r.IntN(2)])))
 		case 2:
 			g.stop()
 			g.start()

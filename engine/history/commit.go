@@ -19,6 +19,9 @@ func (w *Writer) commit() error {
 		}
 	}
 	w.collect()
+	if err := w.markCandles(); err != nil {
+		return fmt.Errorf("commit history: %w", err)
+	}
 	if w.batch.Len() == 0 {
 		w.pendingRows, w.pendingBytes = 0, 0
 		return nil
@@ -65,6 +68,7 @@ func (w *Writer) collect() {
 		w.keyBuf = key.Candle(w.keyBuf[:0], c.key.resolution, c.key.market, int64(c.Time))
 		w.valBuf = record.AppendCandle(w.valBuf[:0], &c.Candle)
 		w.batch.Set(w.keyBuf, w.valBuf)
+		w.touchCandle(c.key.market, c.key.resolution, c.key.time)
 	}
 	w.dirtyCandles = w.dirtyCandles[:0]
 	for _, ix := range w.dirtyIndex {

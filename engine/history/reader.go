@@ -14,12 +14,13 @@ import (
 	"hyperlight/kv/key"
 )
 
-// Reader reads the record. Between calls it holds nothing but the heads of sealed segments; it may be used from any
-// goroutine. Iterators hold no store iterator while the caller works for long: they read in slices that they copy.
+// Reader reads the record. Between calls it holds nothing but the heads of sealed segments and, where it is told to, ready
+// rows; it may be used from any goroutine. Iterators hold no store iterator while the caller works for long: they read in slices that they copy.
 type Reader struct {
 	store   *kv.Store
 	markets marketsFunc
 	heads   segmentHeads
+	ready   *readyRows // nil: nothing is kept ready
 }
 
 // NewReader returns a reader. markets tells the scales of a market; it is asked where rows of two scale epochs meet.

@@ -68,15 +68,25 @@ func (r *Reader) BookAt(ctx context.Context, m model.MarketID, t model.Micros) (
 	}
 	for i := len(ivs) - 1; i >= 0; i-- {
 		if ivs[i].From < t && t <= ivs[i].To {
-			w := bookWalk{r: r, market: m}
-			defer w.close()
-			if err := w.seek(ctx, ivs[i], t, t); err != nil {
-				return nil, err
-			}
-			return w.book.View(), nil
+			return r.bookIn(ctx, ivs[i], m, t)
 		}
 	}
 	return nil, ErrNoData
+}
+
+// bookIn returns the book of every update received before t, which lies in a held interval.
+func (r *Reader) bookIn(ctx context.Context, iv Interval, m model.MarketID, t model.Micros) (*book.View, error) {
+	if r.ready != nil && t%second == 0 {
+		if v, err := r.readyBook(ctx, iv, m, t); v != nil || err != nil {
+			return v, err
+		}
+	}
+	w := bookWalk{r: r, market: m}
+	defer w.close()
+	if err := w.seek(ctx, iv, t, t); err != nil {
+		return nil, err
+	}
+	return w.book.View(), nil
 }
 
 // bookWalk is a book that is moved through a held interval.

@@ -191,8 +191,8 @@ func (w *wholeBuckets) has(start model.Millis) bool {
 	return end >= to || i == len(w.held) && end >= w.heartbeat && end > from
 }
 
-// storedCandles goes through the stored candles with from <= opening < to.
-func (r *Reader) storedCandles(ctx context.Context, res key.Resolution, m model.MarketID, from, to int64, reverse bool) iter.Seq2[record.Candle, error] {
+// scanCandles goes through the candles in the store with from <= opening < to.
+func (r *Reader) scanCandles(ctx context.Context, res key.Resolution, mkt uint32, from, to int64, reverse bool) iter.Seq2[record.Candle, error] {
 	return func(yield func(record.Candle, error) bool) {
 		keep, err := r.keep()
 		if err != nil {
@@ -217,7 +217,7 @@ func (r *Reader) storedCandles(ctx context.Context, res key.Resolution, m model.
 			if keep.dropped(key.Candles, span) {
 				continue
 			}
-			rg, err := key.CandleRange(res, uint32(m), lo, hi)
+			rg, err := key.CandleRange(res, mkt, lo, hi)
 			if err != nil {
 				yield(record.Candle{}, err)
 				return

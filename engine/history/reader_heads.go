@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"sync"
 
 	"hyperlight/engine/model"
@@ -14,6 +15,7 @@ import (
 type segmentHead struct {
 	first, last int64
 	trades      uint32
+	sum         uint64 // of its bytes, where rows are kept ready
 }
 
 // segmentHeads remembers the heads of market-days, so that counting does not go through the values of a day: those are
@@ -35,7 +37,7 @@ type dayHeads struct {
 	heads   []segmentHead // ascending
 }
 
-// maxHeads is how many heads are remembered: those of a hundred million trades, in three megabytes.
+// maxHeads is how many heads are remembered: those of a hundred million trades, in four megabytes.
 const maxHeads = 1 << 17
 
 func (c *segmentHeads) get(k marketDay, sealing model.Micros) ([]segmentHead, bool) {
@@ -113,7 +115,11 @@ func (r *Reader) readHeads(ctx context.Context, mkt, day uint32, _ model.Micros)
 		if k.Time != h.First {
 			return nil, fmt.Errorf("segment at %d begins at %d: %w", k.Time, h.First, record.ErrCorrupt)
 		}
-		heads = append(heads, segmentHead{h.First, h.Last, h.Trades})
+		head := segmentHead{first: h.First, last: h.Last, trades: h.Trades}
+		if r.ready != nil {
+			head.sum = maphash.Bytes(segmentSeed, row.Value)
+		}
+		heads = append(heads, head)
 	}
 	return heads, nil
 }

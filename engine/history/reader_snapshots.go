@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -58,6 +59,25 @@ func (r *Reader) BookTimes(ctx context.Context, m model.MarketID, sp Span, every
 			}
 		}
 	}
+}
+
+// LastBook returns the last full-second snapshot in a span; ErrNoData where nothing of it is held.
+func (r *Reader) LastBook(ctx context.Context, m model.MarketID, sp Span) (Snapshot, error) {
+	ivs, err := r.bookIntervals(ctx, m, 0, sp.From.Micros(), sp.To.Micros())
+	if err != nil {
+		return Snapshot{}, err
+	}
+	for at, i := range bookTimes(ivs, sp, time.Second, true) {
+		v, err := r.bookIn(ctx, ivs[i], m, at.Micros())
+		if errors.Is(err, ErrNoData) {
+			continue // retention took it in between
+		}
+		if err != nil {
+			return Snapshot{}, fmt.Errorf("read the book of second %d: %w", at/1000, err)
+		}
+		return Snapshot{At: at, View: v}, nil
+	}
+	return Snapshot{}, ErrNoData
 }
 
 // bookTimes yields, for each bucket that begins at a multiple of its length, the last full second in it that lies in the

@@ -66,6 +66,8 @@ type Writer struct {
 	markets map[model.MarketID]*marketState
 	index   map[indexKey]*indexState
 	candles map[candleKey]*candleState
+	marks   map[uint32]candleMark     // by market
+	touched map[uint32]touchedCandles // by market
 	keep    keepState
 	pinned  uint32 // the day that was pinned last
 	// unsealed counts the writes to each market-hour that is not sealed yet; a sealing job compares it.
@@ -114,7 +116,7 @@ func NewWriter(o WriterOptions) (*Writer, error) {
 		ended:   make(chan struct{}),
 		batch:   o.Store.NewBatch(),
 		markets: map[model.MarketID]*marketState{}, index: map[indexKey]*indexState{},
-		candles: map[candleKey]*candleState{}, unsealed: map[hourKey]uint64{}, fresh: map[string]bool{},
+		candles: map[candleKey]*candleState{}, marks: map[uint32]candleMark{}, touched: map[uint32]touchedCandles{}, unsealed: map[hourKey]uint64{}, fresh: map[string]bool{},
 	}
 	if err := w.load(context.Background()); err != nil {
 		return nil, fmt.Errorf("load history state: %w", err)

@@ -134,6 +134,7 @@ func (w *Writer) addGiven(mkt uint32, res key.Resolution, c *record.Candle) erro
 	w.pinDay(key.Day(int64(c.Time)))
 	w.valBuf = record.AppendCandle(w.valBuf[:0], c)
 	w.batch.Set(k, w.valBuf)
+	w.touchCandle(mkt, res, int64(c.Time))
 	return nil
 }
 
