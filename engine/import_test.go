@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -165,6 +166,14 @@ func checkSnapshots(t *testing.T, reader *history.Reader, frames []refFrame, m i
 	}
 }
 
+// sizeBefore writes a position's size as the venue does, which leaves out what it does not tell.
+func sizeBefore(p model.PositionBefore, scale int) json.Number {
+	if !p.Known {
+		return ""
+	}
+	return json.Number(num.Append(nil, int64(p.Size), uint8(scale)))
+}
+
 func checkTrades(t *testing.T, reader *history.Reader, frames []refFrame, m int) {
 	t.Helper()
 	want := refTrades(t, frames, m)
@@ -183,7 +192,7 @@ func checkTrades(t *testing.T, reader *history.Reader, frames []refFrame, m int)
 			Price: string(num.Append(nil, int64(tr.Price), uint8(s[0]))), Size: string(num.Append(nil, int64(tr.Size), uint8(s[1]))),
 			USD: string(num.Append(nil, int64(tr.USD), num.USDScale)), AskID: tr.AskOrder, BidID: tr.BidOrder,
 			AskAccount: uint64(tr.AskAccount), BidAccount: uint64(tr.BidAccount), MakerAsk: tr.MakerAsk, Block: tr.Block,
-			Timestamp: int64(tr.Time),
+			Timestamp: int64(tr.Time), TakerBefore: sizeBefore(tr.TakerBefore, s[1]), MakerBefore: sizeBefore(tr.MakerBefore, s[1]),
 		}
 		if got != want[n] {
 			t.Fatalf("trade %d is\n%+v, want\n%+v", n, got, want[n])
