@@ -78,7 +78,7 @@ func (g *walkRig) walk(t *testing.T, r *rand.Rand, path, list string, descending
 	var last [3]int64
 	cursor := ""
 	for {
-		_, e := g.get(t, path+"&limit="+strconv.Itoa(100+r.IntN(900))+cursor)
+		_, e := g.get(t, path+"&limit="+strconv.Itoa(50+r.IntN(300))+cursor)
 		for _, row := range e.list(list) {
 			number := func(name string) int64 {
 				n, _ := strconv.ParseInt(fmt.Sprint(row[name]), 10, 64)
