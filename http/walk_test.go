@@ -78,7 +78,7 @@ func (g *walkRig) walk(t *testing.T, r *rand.Rand, path, list string, descending
 	var last [3]int64
 	cursor := ""
 	for {
-		_, e := g.get(t, path+"&limit="+strconv.Itoa(50+r.IntN(300))+cursor)
+		_, e := g.get(t, path+"&limit="+strconv.Itoa(100+r.IntN(900))+cursor)
 		for _, row := range e.list(list) {
 			number := func(name string) int64 {
 				n, _ := strconv.ParseInt(fmt.Sprint(row[name]), 10, 64)
@@ -153,7 +153,7 @@ func TestWalksWhileRowsAreAdded(t *testing.T) {
 	var walking, working sync.WaitGroup
 	done := make(chan struct{})
 	working.Go(func() {
-		for range 120 {
+		for range 60 {
 			select {
 			case <-done:
 				return
@@ -189,7 +189,7 @@ func TestWalksWhileRowsAreAdded(t *testing.T) {
 	} {
 		walking.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(i+1)))
-			for n := range 4 {
+			for n := range 2 {
 				g.mu.Lock()
 				before := g.stored[series.name]
 				g.mu.Unlock()
