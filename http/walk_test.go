@@ -153,7 +153,7 @@ func TestWalksWhileRowsAreAdded(t *testing.T) {
 	var walking, working sync.WaitGroup
 	done := make(chan struct{})
 	working.Go(func() {
-		for range 120 {
+		for range 60 {
 			select {
 			case <-done:
 				return
@@ -189,7 +189,7 @@ func TestWalksWhileRowsAreAdded(t *testing.T) {
 	} {
 		walking.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(i+1)))
-			for n := range 4 {
+			for n := range 2 {
 				g.mu.Lock()
 				before := g.stored[series.name]
 				g.mu.Unlock()
