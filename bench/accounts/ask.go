@@ -32,6 +32,7 @@ type asker struct {
 	rnd  *rand.Rand
 	ids  []int32 // all accounts, in an order that changes
 	most int     // how many of them are asked for most
+	size int     // of the answer that sending alone is measured with
 	buf  []byte
 	body []byte
 	took []time.Duration
@@ -79,8 +80,8 @@ func (a *asker) send(ids []int32, fills bool) error {
 		a.body = append(a.body, `,"fills"`...)
 	}
 	a.body = append(a.body, `]}`...)
-	a.buf = fmt.Appendf(a.buf[:0], "POST /api/v1/accounts/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-		len(a.body))
+	a.buf = fmt.Appendf(a.buf[:0], "POST /api/v1/accounts/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+sizeHeader+": %d\r\n\r\n",
+		len(a.body), a.size)
 	a.buf = append(a.buf, a.body...)
 	_, err := a.conn.Write(a.buf)
 	return err

@@ -68,6 +68,8 @@ func main() {
 		err = serveRedis(&o)
 	case "postgres":
 		err = servePostgres(&o)
+	case "bare":
+		err = serveBare()
 	case "sim":
 		err = serveSim()
 	default:
@@ -113,7 +115,7 @@ func compare(ctx context.Context, o *options) (err error) {
 	progress("servers", began)
 
 	children := map[string]*sides.Child{}
-	for role, url := range map[string]string{"ours": "", "redis": socket, "postgres": cluster.URL, "sim": ""} {
+	for role, url := range map[string]string{"ours": "", "redis": socket, "postgres": cluster.URL, "bare": "", "sim": ""} {
 		began := time.Now()
 		c, err := o.child(role, filepath.Join(dir, role), url)
 		if err != nil {
@@ -127,13 +129,17 @@ func compare(ctx context.Context, o *options) (err error) {
 	if err := fill(ctx, o, ours.Addrs[0], socket, cluster.URL); err != nil {
 		return err
 	}
+	if _, err := fmt.Fprintln(ours.In); err != nil { // what is measured begins
+		return err
+	}
 	rows := side{"from rows", ours.Addrs[0], []int{ours.Process()}}
 	ready := side{"ready bodies", ours.Addrs[1], []int{ours.Process()}}
 	others := []side{
 		{"Redis", children["redis"].Addrs[0], []int{children["redis"].Process(), redis.Process.Pid}},
 		{"PostgreSQL", children["postgres"].Addrs[0], []int{children["postgres"].Process(), cluster.Process()}},
+		{"sending alone", children["bare"].Addrs[0], []int{children["bare"].Process()}},
 	}
-	fmt.Print("| question | bytes | | batches/s | p50 ms | p99 ms | processor ms/batch | times as fast |\n|---|---|---|---|---|---|---|---|\n")
+	fmt.Print("| question | bytes | | batches/s | p50 ms | p99 ms | processor ms/batch | times as fast | the same but for sending |\n|---|---|---|---|---|---|---|---|---|\n")
 	for i, q := range questions() {
 		if o.only != 0 && o.only != i+1 {
 			continue
@@ -206,13 +212,14 @@ func startRedis(ctx context.Context, o *options, socket string) (*exec.Cmd, erro
 }
 
 // measure lets the servers work in turns and prints the medians of their turns: how many batches all connections
-// together get, and how long one connection alone waits.
+// together get, and how long one connection alone waits. The first side is ours, the last one sends as many bytes and does
+// nothing else: what all sides must do, whatever they answer from.
 func measure(o *options, q *question, all []side) error {
 	var addrs []string
 	for _, s := range all {
 		addrs = append(addrs, s.addr)
 	}
-	size, err := same(o, addrs, q)
+	size, err := same(o, addrs[:len(addrs)-1], q)
 	if err != nil {
 		return err
 	}
@@ -222,11 +229,10 @@ func measure(o *options, q *question, all []side) error {
 		if askers[i], err = dial(s.addr, o.connections, o); err != nil {
 			return err
 		}
-		defer func() {
-			for _, a := range askers[i] {
-				_ = a.conn.Close()
-			}
-		}()
+		for _, a := range askers[i] {
+			a.size = size
+			defer a.conn.Close()
+		}
 		if _, err := ask(askers[i], q, o.span/2); err != nil { // warm-up
 			return err
 		}
@@ -247,14 +253,15 @@ func measure(o *options, q *question, all []side) error {
 			rounds[i] = append(rounds[i], r)
 		}
 	}
-	name, bytes, first := q.name, strconv.Itoa(size), median(rounds[0])
+	name, bytes, first, bare := q.name, strconv.Itoa(size), median(rounds[0]), median(rounds[len(all)-1])
 	for i, s := range all {
 		m := median(rounds[i])
 		fmt.Printf("| %s | %s | %s | %.0f | %.2f | %.2f | %.2f | ", name, bytes, s.name, m.rate, millis(m.p50), millis(m.p99), millis(m.processor))
-		if i > 0 {
-			fmt.Printf("%.1f |\n", first.rate/m.rate)
-		} else {
-			fmt.Print("|\n")
+		switch i {
+		case 0, len(all) - 1:
+			fmt.Print("| |\n")
+		default:
+			fmt.Printf("%.1f | %.1f |\n", first.rate/m.rate, float64(m.processor-bare.processor)/float64(first.processor-bare.processor))
 		}
 		name, bytes = "", ""
 	}

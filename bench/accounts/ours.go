@@ -33,7 +33,8 @@ const (
 )
 
 // serveOurs is the process of ours: it makes the accounts and the record of their trades in a new store, and answers over
-// the server that clients get. It prints two addresses, the second with ready bodies, and ends with its input.
+// the server that clients get. It prints two addresses, the second with ready bodies; at a line of its input the profile
+// begins, and with its input it ends.
 func serveOurs(o *options) error {
 	store, err := kv.Open(kv.Options{Dir: o.dir})
 	if err != nil {
@@ -83,7 +84,8 @@ func serveOurs(o *options) error {
 		servers = append(servers, server)
 	}
 	fmt.Println()
-	if o.profile != "" {
+	in := bufio.NewReader(os.Stdin)
+	if _, err := in.ReadString('\n'); err == nil && o.profile != "" {
 		f, err := os.Create(o.profile)
 		if err != nil {
 			return err

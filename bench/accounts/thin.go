@@ -19,11 +19,7 @@ type lookUp func(ctx context.Context, dst []byte, ids []int64, withFills bool) (
 // serveThin runs a handler with as little between client and store as there can be, and ends with its input. Unlike ours
 // it checks no parameter, limits and logs nobody, and tells nothing of accounts that are not there.
 func serveThin(look lookUp) error {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	server := &fasthttp.Server{WriteBufferSize: 16 << 10, NoDefaultServerHeader: true, Handler: func(ctx *fasthttp.RequestCtx) {
+	return serve(func(ctx *fasthttp.RequestCtx) {
 		ask := ctx.Request.Body()
 		resp := &ctx.Response
 		dst := append(resp.SwapBody(nil)[:0], `{"success":true,"data":{"accounts":[`...)
@@ -34,7 +30,28 @@ func serveThin(look lookUp) error {
 		}
 		resp.SwapBody(append(dst, "]}}"...))
 		resp.Header.SetContentType("application/json")
-	}}
+	})
+}
+
+// sizeHeader tells serveBare how many bytes to answer with; the others do not look at it.
+const sizeHeader = "X-Size"
+
+// serveBare answers with as many bytes as it is asked for, always the same ones.
+func serveBare() error {
+	body := bytes.Repeat([]byte("0123456789abcdef"), 8<<20)
+	return serve(func(ctx *fasthttp.RequestCtx) {
+		size, _ := strconv.Atoi(string(ctx.Request.Header.Peek(sizeHeader)))
+		ctx.Response.SetBodyRaw(body[:size])
+	})
+}
+
+// serve answers until the input ends. It prints its address.
+func serve(handler fasthttp.RequestHandler) error {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &fasthttp.Server{WriteBufferSize: 16 << 10, NoDefaultServerHeader: true, Handler: handler}
 	go server.Serve(ln)
 	fmt.Println(ln.Addr())
 	if err := awaitEnd(); err != nil {
