@@ -130,7 +130,7 @@ func (e *Engine) wire() error {
 	}
 	e.fills = fills.New(fills.Options{
 		Reader: e.reader, Flush: func(ctx context.Context) error { return e.writer.Flush(ctx) }, Now: e.now,
-		Budget: int(e.o.Accounts.ReadyBodies) / fillsShare,
+		Budget: int(e.o.Accounts.ReadyBodies) / fillsShare, NoTexts: e.o.Accounts.ReadyBodies == 0,
 	})
 	e.writer, err = history.NewWriter(history.WriterOptions{
 		Store: e.store, Now: e.now, Logger: e.log,

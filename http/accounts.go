@@ -49,6 +49,8 @@ type RecentFills interface {
 	Load(ctx context.Context, ids []model.AccountID) error
 	// Recent appends the newest n fills to dst; false where the account is not in memory.
 	Recent(id model.AccountID, n int, dst []model.Fill) ([]model.Fill, bool)
+	// Append appends them as JSON instead, without those of markets that market does not know.
+	Append(dst []byte, id model.AccountID, n int, market func(model.MarketID) *model.Market) ([]byte, bool)
 }
 
 // OpenOrders knows whose orders rest in the books that somebody watches; *attribution.Owners is one.

@@ -27,7 +27,6 @@ type batch struct {
 
 	row       model.Account
 	assessed  risk.Assessment
-	recent    []model.Fill
 	list      []model.AccountID // the accounts of the answer, those of addresses too
 	unknown   []model.AccountID // of list: not known when they were looked up
 	stale     []model.AccountID
@@ -59,7 +58,6 @@ func (c *call) openBatch() (*batch, object, error) {
 
 func (b *batch) close(d *accountDesk) {
 	b.market, b.failed = nil, nil
-	clear(b.recent[:cap(b.recent)]) // they hold texts
 	d.batches.Put(b)
 }
 
@@ -205,7 +203,7 @@ func (b *batch) appendElements(c *call, dst []byte) ([]byte, error) {
 		b.answered++
 		dst = next
 		if orders {
-			dst = c.appendOrders(append(dst, `,"orders":[`...), id)
+			dst = c.appendOrders(append(dst, `,"orders":[`...), id, m)
 			dst = append(dst, ']')
 		}
 		if b.include&includeFills != 0 {
@@ -254,12 +252,11 @@ func (b *batch) appendRow(d *accountDesk, dst []byte, id model.AccountID, m *mar
 }
 
 // appendOrders appends an account's resting orders, to those who may see whose an order is.
-func (c *call) appendOrders(dst []byte, id model.AccountID) []byte {
+func (c *call) appendOrders(dst []byte, id model.AccountID, m *marks) []byte {
 	d := c.server.accounts
 	if d.Orders == nil || !c.attribution() {
 		return dst
 	}
-	m := d.current(c)
 	first := true
 	for _, o := range d.Orders.Orders(id) {
 		k := m.of(o.Market)
@@ -303,8 +300,8 @@ func (b *batch) appendRecent(d *accountDesk, dst []byte, id model.AccountID, m *
 	if d.Fills == nil {
 		return dst
 	}
-	b.recent, _ = d.Fills.Recent(id, b.fills, b.recent[:0])
-	return appendFills(dst, b.recent, m)
+	dst, _ = d.Fills.Append(dst, id, b.fills, m.market)
+	return dst
 }
 
 func appendFills(dst []byte, rows []model.Fill, m *marks) []byte {

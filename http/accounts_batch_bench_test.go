@@ -21,6 +21,10 @@ func (f benchFills) Recent(_ model.AccountID, n int, dst []model.Fill) ([]model.
 	return append(dst, f.rows[:min(n, len(f.rows))]...), true
 }
 
+func (f benchFills) Append(dst []byte, _ model.AccountID, n int, market func(model.MarketID) *model.Market) ([]byte, bool) {
+	return appendFakeFills(dst, f.rows[:min(n, len(f.rows))], market), true
+}
+
 // benchBatch measures whole calls through the server without a network: n of 100,000 known accounts, each with two open
 // positions and one flat one.
 func benchBatch(b *testing.B, n int, include string, ready int64) {

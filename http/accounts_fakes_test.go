@@ -335,3 +335,21 @@ func (f *fakeRecent) Recent(id model.AccountID, n int, dst []model.Fill) ([]mode
 	all := f.h.fills(id, history.Span{To: 1 << 60}, history.FillQuery{Reverse: true})
 	return append(dst, all[:min(n, len(all))]...), true
 }
+
+func (f *fakeRecent) Append(dst []byte, id model.AccountID, n int, market func(model.MarketID) *model.Market) ([]byte, bool) {
+	rows, ok := f.Recent(id, n, nil)
+	return appendFakeFills(dst, rows, market), ok
+}
+
+func appendFakeFills(dst []byte, rows []model.Fill, market func(model.MarketID) *model.Market) []byte {
+	from := len(dst)
+	for i := range rows {
+		if m := market(rows[i].Market); m != nil {
+			if len(dst) > from {
+				dst = append(dst, ',')
+			}
+			dst = rows[i].AppendFill(dst, m)
+		}
+	}
+	return dst
+}

@@ -19,6 +19,7 @@ type marks struct {
 	dense  []*mark
 	rest   map[model.MarketID]*mark
 	lookup func(model.MarketID) (risk.Market, bool)
+	market func(model.MarketID) *model.Market // nil where it is not known
 }
 
 // mark is a market at its mark price.
@@ -98,6 +99,12 @@ func (d *accountDesk) makeMarks(markets []*model.Market, now model.Millis) *mark
 			return k.Market, true
 		}
 		return risk.Market{}, false
+	}
+	m.market = func(id model.MarketID) *model.Market {
+		if k := m.of(id); k != nil {
+			return k.Info
+		}
+		return nil
 	}
 	return m
 }

@@ -40,7 +40,7 @@ const simAccounts = 20_000
 func main() {
 	var o options
 	flag.IntVar(&o.accounts, "accounts", 100_000, "accounts in the stores")
-	flag.IntVar(&o.most, "most", 15_000, "how many of them are those that are asked for most")
+	flag.IntVar(&o.most, "most", 10_000, "how many of them are those that are asked for most")
 	flag.IntVar(&o.connections, "connections", 4, "connections that ask, and that the thin handlers have")
 	flag.IntVar(&o.rounds, "rounds", 3, "turns of each server")
 	flag.DurationVar(&o.span, "span", time.Second, "length of a turn")
@@ -56,7 +56,7 @@ func main() {
 	flag.StringVar(&o.url, "url", "", "of a child process")
 	flag.Parse()
 	if *quick {
-		o.accounts, o.rounds, o.span = 20_000, 3, 400*time.Millisecond
+		o.accounts, o.most, o.rounds, o.span = 20_000, 10_000, 3, 400*time.Millisecond
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -127,6 +127,9 @@ func compare(ctx context.Context, o *options) (err error) {
 	}
 	ours := children["ours"]
 	if err := fill(ctx, o, ours.Addrs[0], socket, cluster.URL); err != nil {
+		return err
+	}
+	if err := warm(o, ours.Addrs[1]); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(ours.In); err != nil { // what is measured begins

@@ -26,10 +26,11 @@ import (
 	"hyperlight/kv"
 )
 
-// Budgets of the process that answers: the fills of all accounts fit, the ready bodies of those asked for most do.
+// Budgets: the fills of all accounts fit where nothing is kept ready; else both are as accounts.ready_bodies has them by
+// default, and what is kept is of the accounts asked for most.
 const (
 	fillsBudget = 1 << 30
-	readyBudget = 64 << 20 // a quarter of accounts.ready_bodies by default, as the server takes it
+	readyBudget = 128 << 20
 )
 
 // serveOurs is the process of ours: it makes the accounts and the record of their trades in a new store, and answers over
@@ -55,8 +56,7 @@ func serveOurs(o *options) error {
 	}
 	reader := history.NewReader(store, marketOf)
 	now := func() time.Time { return time.UnixMilli(int64(end + hour)) }
-	all := http.AccountOptions{Accounts: tracker, History: reader, Orders: orders, Stats: stats, StaleAfter: math.MaxInt64,
-		Fills: fills.New(fills.Options{Reader: reader, Budget: fillsBudget, Now: now})}
+	all := http.AccountOptions{Accounts: tracker, History: reader, Orders: orders, Stats: stats, StaleAfter: math.MaxInt64}
 	rules, err := access.New(access.Options{LocalPlan: "enterprise"})
 	if err != nil {
 		return err
@@ -67,8 +67,12 @@ func serveOurs(o *options) error {
 	}
 	defer null.Close()
 	var servers []*http.Server
-	for _, ready := range []int64{0, readyBudget} {
-		all.ReadyBodies = ready
+	for _, ready := range []bool{false, true} {
+		recent := fills.Options{Reader: reader, Budget: fillsBudget, Now: now, NoTexts: true}
+		if ready {
+			all.ReadyBodies, recent.Budget, recent.NoTexts = readyBudget, readyBudget, false
+		}
+		all.Fills = fills.New(recent)
 		server, err := http.New(http.Options{Engine: listing{}, History: reader, Access: rules, Accounts: all,
 			Health: func() http.Health { return http.Health{} }, Status: func() http.Status { return http.Status{} },
 			Logger: slog.New(slog.DiscardHandler), AccessLog: null})

@@ -1,5 +1,6 @@
 // Package fills owns the most recent fills of the accounts that were asked for: in memory, so that a batch over a
-// thousand accounts touches no disk, read from the store once and then kept current from the trades that the store gets.
+// thousand accounts touches no disk, read from the store once and then kept current from the trades that the store gets;
+// and of the accounts that are asked for again and again the text of their fills.
 //
 // It must not write anything, and does not know HTTP or sockets. Fills of any other range are engine/history's.
 package fills
@@ -51,7 +52,9 @@ type Options struct {
 	Budget int
 	// Lookback is how far back fills are looked for, of an account that has too few; 0: 30 days.
 	Lookback time.Duration
-	Now      func() time.Time
+	// NoTexts has nothing kept of what Append wrote.
+	NoTexts bool
+	Now     func() time.Time
 }
 
 // Fills is the recent fills of accounts. Its methods may be called from any goroutine.
@@ -134,6 +137,39 @@ func (f *Fills) Recent(id model.AccountID, n int, dst []model.Fill) ([]model.Fil
 	}
 	a.used = f.clock.Add(1)
 	return a.newest(n, dst), true
+}
+
+// Append appends the newest fills of an account as the API writes them, with commas between, at most n, newest first; false
+// where the account is not in memory and Load must be called first. Fills of a market that is not known are left out. What
+// is asked for again before another fill came is kept as text: a fill's text never changes.
+func (f *Fills) Append(dst []byte, id model.AccountID, n int, market func(model.MarketID) *model.Market) ([]byte, bool) {
+	s := f.shard(id)
+	s.mu.Lock()
+	a := s.accounts[id]
+	if a == nil || !a.loaded {
+		s.mu.Unlock()
+		return dst, false
+	}
+	a.used = f.clock.Add(1)
+	if n > 0 && a.textOf == n {
+		dst = append(dst, a.text...)
+		s.mu.Unlock()
+		return dst, true
+	}
+	from := len(dst)
+	dst, all := a.appendNewest(dst, n, market)
+	keep := all && n > 0 && a.asked == n && !f.o.NoTexts
+	a.asked = n
+	if keep {
+		before := a.size()
+		a.text, a.textOf = append(a.text[:0], dst[from:]...), n
+		f.bytes.Add(int64(a.size() - before))
+	}
+	s.mu.Unlock()
+	if keep {
+		f.evict()
+	}
+	return dst, true
 }
 
 // Load reads the accounts that are not in memory from the store, all in one pass. Accounts that are cost nothing, those
@@ -251,6 +287,9 @@ func (f *Fills) finish(id model.AccountID, fills []model.Fill, ok bool) {
 	}
 	before := a.size()
 	if ok {
+		if len(a.rows) == 0 {
+			a.rows = make([]packed, 0, len(fills))
+		}
 		for i := range fills {
 			a.insert(&fills[len(fills)-1-i])
 		}

@@ -151,12 +151,41 @@ func TestRecentAgainstNaive(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Fatalf("account %d: %d fills of %d\n got %+v\nwant %+v", id, len(got), len(want), got, want)
 		}
+		// The text is the same whether it is made now or was kept, and of any number.
+		for _, n := range []int{n, n, n, rnd.IntN(130), n} {
+			want := store.fills[id]
+			want = want[:min(len(want), n, MaxRecent)]
+			if got, ok := f.Append([]byte("x"), id, n, fakeMarket); !ok || string(got) != string(textOf([]byte("x"), want)) {
+				t.Fatalf("account %d, %d fills as text:\n got %s\nwant %s", id, n, got, textOf(nil, want))
+			}
+		}
 	}
 	for id, n := range store.reads {
 		if n > 1 {
 			t.Errorf("account %d was read %d times", id, n)
 		}
 	}
+}
+
+// fakeMarket knows all markets but one.
+func fakeMarket(id model.MarketID) *model.Market {
+	if id == 3 {
+		return nil
+	}
+	return &model.Market{ID: id, Native: int64(id), Symbol: "M", Scales: []model.Scale{{Price: 2, Size: 4}, {Price: 1, Size: 3}}}
+}
+
+func textOf(dst []byte, fills []model.Fill) []byte {
+	from := len(dst)
+	for i := range fills {
+		if m := fakeMarket(fills[i].Market); m != nil {
+			if len(dst) > from {
+				dst = append(dst, ',')
+			}
+			dst = fills[i].AppendFill(dst, m)
+		}
+	}
+	return dst
 }
 
 // Cold accounts do not block warm ones, and are read once for all who ask.
@@ -239,7 +268,9 @@ func TestBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, id := range hot {
-			f.Recent(id, 1, nil)
+			for range 3 {
+				f.Append(nil, id, 1+rnd.IntN(2), fakeMarket)
+			}
 		}
 		f.Add(randomTrade(rnd, 100_000+uint64(id), accounts))
 		if bytes, _ := f.Bytes(); bytes > budget+budget/50 {
@@ -280,11 +311,17 @@ func BenchmarkRecent(b *testing.B) {
 		t.TxHash = fmt.Sprintf("%080x", rnd.Uint64())
 		f.Add(m, t)
 	}
-	var dst []model.Fill
-	b.ReportAllocs()
-	for b.Loop() { // 1,000 accounts with 20 fills each
-		for _, id := range ids {
-			dst, _ = f.Recent(id, 20, dst[:0])
-		}
+	market := fakeMarket(1)
+	var dst []byte
+	for _, kept := range []bool{false, true} {
+		b.Run(fmt.Sprintf("kept=%v", kept), func(b *testing.B) {
+			f.o.NoTexts = !kept
+			b.ReportAllocs()
+			for b.Loop() { // 1,000 accounts with 20 fills each
+				for _, id := range ids {
+					dst, _ = f.Append(dst[:0], id, 20, func(model.MarketID) *model.Market { return market })
+				}
+			}
+		})
 	}
 }

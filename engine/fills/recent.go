@@ -67,10 +67,15 @@ func comparePlaces(a, b place) int {
 type recent struct {
 	rows []packed
 	odd  map[place]string // hashes that are not hexadecimal, or too long
+
+	// text is the newest fills as they were answered with last; it stands while textOf is above zero.
+	text   []byte
+	textOf int // as many were asked for
+	asked  int // as many were asked for last, since a fill came
 }
 
 // size returns the bytes that the fills take.
-func (r *recent) size() int { return cap(r.rows)*packedBytes + len(r.odd)*256 }
+func (r *recent) size() int { return cap(r.rows)*packedBytes + len(r.odd)*256 + cap(r.text) }
 
 // insert puts a fill in its place, unless it is there, or older than all of as many as are kept.
 func (r *recent) insert(f *model.Fill) {
@@ -80,6 +85,7 @@ func (r *recent) insert(f *model.Fill) {
 	if known || full && i == 0 {
 		return
 	}
+	r.textOf, r.asked = 0, 0
 	row := packed{
 		id: f.ID, time: f.Time, recv: f.Recv, price: f.Price, size: f.Size, usd: f.USD, order: f.Order, counterparty: f.Counterparty,
 		block: f.Block, market: f.Market, feeRate: f.FeeRate, epoch: f.Epoch, kind: f.Kind,
@@ -123,34 +129,50 @@ func (p *packed) setHash(s string) bool {
 	return err == nil
 }
 
+// fill returns the fill of a row. Its hash is made in digits, which must outlive it.
+func (r *recent) fill(p *packed, digits []byte) model.Fill {
+	f := model.Fill{
+		Market: p.market, ID: p.id, Time: p.time, Recv: p.recv, Epoch: p.epoch, Kind: p.kind, Maker: p.flags&packedMaker != 0,
+		Buys: p.flags&packedBuys != 0, Price: p.price, Size: p.size, USD: p.usd, FeeRate: p.feeRate, Order: p.order,
+		Counterparty: p.counterparty, Block: p.block,
+	}
+	if p.hashLen > 0 {
+		f.TxHash = unsafe.String(unsafe.SliceData(digits), hex.Encode(digits, p.hash[:p.hashLen]))
+	} else if r.odd != nil {
+		f.TxHash = r.odd[p.place()]
+	}
+	return f
+}
+
 // newest appends the newest n fills, newest first. Their hashes share one piece of memory.
 func (r *recent) newest(n int, dst []model.Fill) []model.Fill {
 	n = max(min(n, len(r.rows)), 0)
-	rows := r.rows[len(r.rows)-n:]
-	digits := 0
-	for i := range rows {
-		digits += 2 * int(rows[i].hashLen)
-	}
-	text := make([]byte, 0, digits)
-	for i := range rows {
-		text = hex.AppendEncode(text, rows[i].hash[:rows[i].hashLen])
-	}
-	hashes := unsafe.String(unsafe.SliceData(text), len(text)) // nobody else has text
-	end := len(hashes)
+	digits := make([]byte, n*2*hashBytes)
 	dst = slices.Grow(dst, n)
-	for i := range rows {
-		p := &rows[n-1-i]
-		start := end - 2*int(p.hashLen)
-		f := model.Fill{
-			Market: p.market, ID: p.id, Time: p.time, Recv: p.recv, Epoch: p.epoch, Kind: p.kind, Maker: p.flags&packedMaker != 0,
-			Buys: p.flags&packedBuys != 0, Price: p.price, Size: p.size, USD: p.usd, FeeRate: p.feeRate, Order: p.order,
-			Counterparty: p.counterparty, Block: p.block, TxHash: hashes[start:end],
-		}
-		if p.hashLen == 0 && r.odd != nil {
-			f.TxHash = r.odd[p.place()]
-		}
-		end = start
-		dst = append(dst, f)
+	for i := range n {
+		dst = append(dst, r.fill(&r.rows[len(r.rows)-1-i], digits[i*2*hashBytes:(i+1)*2*hashBytes]))
 	}
 	return dst
+}
+
+// appendNewest appends the newest n fills as the API writes them, newest first; all is false where a market is not known,
+// whose fills are left out.
+func (r *recent) appendNewest(dst []byte, n int, market func(model.MarketID) *model.Market) (_ []byte, all bool) {
+	var digits [2 * hashBytes]byte
+	from := len(dst)
+	all = true
+	for i := range max(min(n, len(r.rows)), 0) {
+		p := &r.rows[len(r.rows)-1-i]
+		m := market(p.market)
+		if m == nil {
+			all = false
+			continue
+		}
+		if len(dst) > from {
+			dst = append(dst, ',')
+		}
+		f := r.fill(p, digits[:])
+		dst = f.AppendFill(dst, m)
+	}
+	return dst, all
 }

@@ -1,10 +1,6 @@
 package model
 
-import (
-	"strconv"
-
-	"hyperlight/engine/num"
-)
+import "hyperlight/engine/num"
 
 // Fill is a trade seen from one of its accounts. A self-trade is two of them, that of the taker first.
 type Fill struct {
@@ -63,9 +59,9 @@ func (f *Fill) AppendFee(dst []byte) []byte {
 func (f *Fill) AppendFill(dst []byte, m *Market) []byte {
 	ps, ss := m.ScaleAt(f.Epoch)
 	dst = append(dst, `{"trade_id":`...)
-	dst = strconv.AppendUint(dst, f.ID, 10)
+	dst = num.AppendUint(dst, f.ID)
 	dst = append(dst, `,"market_id":`...)
-	dst = strconv.AppendInt(dst, m.Native, 10)
+	dst = num.Append(dst, m.Native, 0)
 	dst = append(dst, `,"symbol":`...)
 	dst = AppendString(dst, m.Symbol)
 	dst = append(dst, `,"type":"`...)
@@ -89,9 +85,9 @@ func (f *Fill) AppendFill(dst []byte, m *Market) []byte {
 	dst = append(dst, `","fee":"`...)
 	dst = f.AppendFee(dst)
 	dst = append(dst, `","order_id":"`...)
-	dst = strconv.AppendUint(dst, f.Order, 10)
+	dst = num.AppendUint(dst, f.Order)
 	dst = append(dst, `","counterparty_account_index":`...)
-	dst = strconv.AppendUint(dst, uint64(f.Counterparty), 10)
+	dst = num.AppendUint(dst, uint64(f.Counterparty))
 	dst = append(dst, `,"tx_hash":`...)
 	if f.TxHash == "" {
 		dst = append(dst, "null"...)
@@ -99,14 +95,14 @@ func (f *Fill) AppendFill(dst []byte, m *Market) []byte {
 		dst = AppendString(dst, f.TxHash)
 	}
 	dst = append(dst, `,"block_height":`...)
-	dst = strconv.AppendUint(dst, f.Block, 10)
+	dst = num.AppendUint(dst, f.Block)
 	dst = append(dst, `,"timestamp":`...)
-	dst = strconv.AppendInt(dst, int64(f.Time), 10)
+	dst = num.Append(dst, int64(f.Time), 0)
 	dst = append(dst, `,"recv_ts":`...)
 	if f.Recv == 0 {
 		return append(dst, "null}"...)
 	}
-	return append(strconv.AppendInt(dst, int64(f.Recv), 10), '}')
+	return append(num.Append(dst, int64(f.Recv), 0), '}')
 }
 
 // AppendLiquidation writes the contract's Liquidation object (section 2.0) of a fill in which the given account was the
