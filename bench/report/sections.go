@@ -45,6 +45,11 @@ func wait(what, against, name, quantile, aim string) row {
 	return row{what: what, against: against, name: name, ours: quantile, bare: "bare-" + quantile, unit: "ms", aim: aim}
 }
 
+// batch is a row of a batch call by processor time. Beside Redis and PostgreSQL they are measured by bench/accounts.
+func batch(what, name string) row {
+	return row{what: what, name: "Batch/" + name, ours: "batches/cpu-s", unit: "/s"}
+}
+
 // day is a row of a question to the recorded day.
 func day(what, name, percentile, aim string) row {
 	return row{what: what, name: "Day/queries/" + name, ours: percentile + "-ns", unit: "ns", aim: aim}
@@ -81,6 +86,18 @@ var sections = []section{
 			rate("`/orderbook/{m}` over loopback", "bare fasthttp handler, same bytes", "CurrentBook/loopback", "req", "0.9"),
 			{"processor time per request, client included", "the same", "CurrentBook/loopback", "cpu-ns/req", "bare-cpu-ns/req", "cpu-ratio", "ns", ""},
 			rate("over connections in memory", "the same", "CurrentBook/memory", "req", ""),
+		},
+	},
+	{
+		title:  "Accounts in batches (100,000 known, connections aside)",
+		groups: []group{{"./http", "^BenchmarkBatch$", 400 * time.Millisecond}},
+		rows: []row{
+			batch("1,000 accounts with positions and orders, encoded from rows", "1000/rows"),
+			batch("the same, ready bodies", "1000/ready"),
+			batch("and 20 fills each, encoded", "1000/fills"),
+			batch("5,000 accounts, encoded from rows", "5000/rows"),
+			batch("the same, ready bodies", "5000/ready"),
+			batch("and 20 fills each, encoded", "5000/fills"),
 		},
 	},
 	{
