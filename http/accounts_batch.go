@@ -42,6 +42,7 @@ type batch struct {
 
 var (
 	errInclude  = model.BadRequest("include", "include must be a list of positions, orders and fills, with at least one of them")
+	errNoRoom   = &model.Error{Code: model.CodeServiceUnavailable, Message: "the fills of so many accounts do not fit into memory now, ask for fewer"}
 	errAllFails = &model.Error{Code: model.CodeUpstream, Message: "none of the accounts could be refreshed in time, try again"}
 )
 
@@ -207,7 +208,10 @@ func (b *batch) appendElements(c *call, dst []byte) ([]byte, error) {
 			dst = append(dst, ']')
 		}
 		if b.include&includeFills != 0 {
-			dst = b.appendRecent(d, append(dst, `,"fills":[`...), id, m)
+			var err error
+			if dst, err = c.appendRecent(append(dst, `,"fills":[`...), id, b.fills, m); err != nil {
+				return dst, err
+			}
 			dst = append(dst, ']')
 		}
 		stale := d.isStale(stood.polled, now)
@@ -295,13 +299,24 @@ func (b *batch) loadFills(c *call) error {
 	return d.Fills.Load(ctx, b.missing)
 }
 
-// appendRecent appends an account's newest fills, newest first.
-func (b *batch) appendRecent(d *accountDesk, dst []byte, id model.AccountID, m *marks) []byte {
+// appendRecent appends an account's newest fills, newest first. Those of an account that left the memory since the batch
+// began, for more accounts than fit, are read again.
+func (c *call) appendRecent(dst []byte, id model.AccountID, n int, m *marks) ([]byte, error) {
+	d := c.server.accounts
 	if d.Fills == nil {
-		return dst
+		return dst, nil
 	}
-	dst, _ = d.Fills.Append(dst, id, b.fills, m.market)
-	return dst
+	dst, ok := d.Fills.Append(dst, id, n, m.market)
+	for tries := 0; !ok && tries < 3; tries++ {
+		if err := c.within(func(ctx context.Context) error { return d.Fills.Load(ctx, []model.AccountID{id}) }); err != nil {
+			return dst, err
+		}
+		dst, ok = d.Fills.Append(dst, id, n, m.market)
+	}
+	if !ok {
+		return dst, errNoRoom
+	}
+	return dst, nil
 }
 
 func appendFills(dst []byte, rows []model.Fill, m *marks) []byte {

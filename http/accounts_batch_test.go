@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 	"pgregory.net/rapid"
 
 	"hyperlight/config"
+	"hyperlight/engine/fills"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
@@ -434,5 +437,27 @@ func TestBatchCredits(t *testing.T) {
 				t.Errorf("%s of %d letters: %d %v", path, len(list), r.Status, r.Header)
 			}
 		}
+	}
+}
+
+// Checklist 46: a batch whose fills do not all fit into memory at once answers every one of them all the same.
+func TestBatchBeyondFillsBudget(t *testing.T) {
+	var small *fills.Fills
+	roomy, _ := newAccountsFixture(t, testOptions{})
+	tight, _ := newAccountsFixture(t, testOptions{edit: func(o *Options) {
+		now := func() time.Time { return time.UnixMilli(int64(testNow)) }
+		small = fills.New(fills.Options{Reader: o.History.(*fakeHistory), Budget: 2000, Now: now})
+		o.Accounts.Fills = small
+	}})
+	const body = `{"accounts":[42,99,8,7],"include":["fills"]}`
+	_, want := roomy.batch(t, "", body)
+	for range 3 {
+		status, got := tight.batch(t, "", body)
+		if status != 200 || !reflect.DeepEqual(got.Data, want.Data) {
+			t.Fatalf("%d\n got %v\nwant %v", status, got.Data, want.Data)
+		}
+	}
+	if bytes, _ := small.Bytes(); bytes > 2000 {
+		t.Errorf("%d bytes are held", bytes)
 	}
 }
