@@ -70,6 +70,9 @@ func (c *storeControl) CreateBackup(name, path string) (*api.ControlBackup, erro
 
 // BeginCheck implements api.ControlStorage.
 func (c *storeControl) BeginCheck() (string, error) {
+	if err := os.MkdirAll(c.checking, 0o700); err != nil {
+		return "", &model.Error{Code: model.CodeInternal, Message: "no copy to check could be made", Err: err}
+	}
 	path := filepath.Join(c.checking, time.Now().UTC().Format("20060102T150405.000000000"))
 	if err := c.store.Checkpoint(path); err != nil {
 		return "", &model.Error{Code: model.CodeInternal, Message: "no copy to check could be made", Err: err}

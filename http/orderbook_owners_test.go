@@ -82,3 +82,20 @@ func TestBookOwners(t *testing.T) {
 		t.Errorf("after the threshold changed: %s", got)
 	}
 }
+
+// Checklist 67: callers of two plans ask one server in turns, and neither gets what was encoded for the other.
+func TestBookOwnersByPlan(t *testing.T) {
+	owners := &fakeBookOwners{reading: &model.Attribution{At: testNow - 1000, Levels: [2][]*model.OwnedLevel{model.Bid: {
+		{Price: 319950, Size: 455000, Orders: []model.RestingOrder{{Account: 42, ID: 2, Price: 319950, Size: 455000}}}}}}}
+	a := newAccounts(t, accountsOptions{testOptions: testOptions{edit: func(o *Options) { o.Owners = owners }}})
+	_, free := a.user(t, "free@example.com", "free")
+	_, starter := a.user(t, "starter@example.com", "starter")
+	for range 2 {
+		for key, sees := range map[string]bool{free: false, starter: true} {
+			_, e := a.get(t, "/api/v1/orderbook/0", "X-Api-Key", key)
+			if _, has := e.list("bids")[0]["orders"]; has != sees {
+				t.Errorf("sees owners: %v, want %v: %v", has, sees, e.Data)
+			}
+		}
+	}
+}
