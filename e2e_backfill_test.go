@@ -285,11 +285,22 @@ func TestBackfillResumes(t *testing.T) {
 	depth := time.Now().Add(-59 * time.Minute).UnixMilli()
 	done := func() bool {
 		time.Sleep(200 * time.Millisecond)
-		var page byTime
-		a.get(fmt.Sprintf("/api/v1/trades/by-time?market_id=0&start=%d&end=%d&limit=1", depth, began-1000), &page)
-		return page.Coverage.Complete
+		// Coverage is only told: asking for the trades themselves would have them fetched.
+		var held struct {
+			Kinds []struct {
+				Kind      string
+				Intervals []struct{ Start, End int64 }
+			}
+		}
+		a.get(fmt.Sprintf("/api/v1/data-quality/coverage?market_id=0&start=%d&end=%d", depth, began-1000), &held)
+		for _, k := range held.Kinds {
+			if k.Kind == model.KindTrades.String() {
+				return len(k.Intervals) == 1 && k.Intervals[0].Start <= depth && k.Intervals[0].End >= began-2000
+			}
+		}
+		return false
 	}
-	waitFor(t, 30*time.Second, done, func() string { return fmt.Sprintf("not whole after %d calls", v.calls("trades")) })
+	waitFor(t, 90*time.Second, done, func() string { return fmt.Sprintf("not whole after %d calls", v.calls("trades")) })
 	a.tradesBetween(v, "0", depth, began-1000)
 	rows := len(v.between("0", depth, time.Now().UnixMilli()))
 	// One page for what the stop took, one at each end, and those that were stored before it are not asked for again.
