@@ -139,6 +139,12 @@ func (r *Reader) CandleTexts(ctx context.Context, m model.MarketID, sp Span, set
 			if run.Len() > 0 && !yield(run, nil) {
 				return
 			}
+			if run.Len() == 0 {
+				if from, err = r.nextCandle(ctx, uint32(m), from, to, key.Minute, key.GivenMinute); err != nil {
+					fail(err)
+					return
+				}
+			}
 		}
 		// What is still being written, and what retention has dropped.
 		run := &CandleRun{texts: &texts}
@@ -181,6 +187,32 @@ func (r *Reader) pieceRun(ctx context.Context, m model.MarketID, number uint32, 
 	run.lo, end = own.within(lo, hi)
 	run.rows = own.rows[run.lo:end]
 	return run, nil
+}
+
+// nextCandle returns the opening of the first stored candle of from <= opening < to, of whatever of the resolutions, and to
+// where there is none: a range may begin years before the record, and have years without a row inside.
+func (r *Reader) nextCandle(ctx context.Context, mkt uint32, from, to int64, resolutions ...key.Resolution) (int64, error) {
+	for _, res := range resolutions {
+		for c, err := range r.scanCandles(ctx, res, mkt, from, to, false) {
+			if err != nil {
+				return to, err
+			}
+			to = int64(c.Time)
+			break
+		}
+	}
+	return to, nil
+}
+
+// candleBefore returns the end of the last stored candle of from <= opening < to, and from where there is none.
+func (r *Reader) candleBefore(ctx context.Context, mkt uint32, from, to int64, res key.Resolution) (int64, error) {
+	for c, err := range r.scanCandles(ctx, res, mkt, from, to, true) {
+		if err != nil {
+			return from, err
+		}
+		return int64(c.Time) + 1, nil
+	}
+	return from, nil
 }
 
 // within returns the rows with lo <= opening < hi.
@@ -235,6 +267,17 @@ func (r *Reader) storedCandles(ctx context.Context, res key.Resolution, m model.
 			if err != nil {
 				yield(record.Candle{}, err)
 				return
+			}
+			if len(p.rows) == 0 {
+				if reverse {
+					to, err = r.candleBefore(ctx, uint32(m), from, to, res)
+				} else {
+					from, err = r.nextCandle(ctx, uint32(m), from, to, res)
+				}
+				if err != nil {
+					yield(record.Candle{}, err)
+					return
+				}
 			}
 			first, end := p.within(lo, hi)
 			for i := range end - first {

@@ -208,6 +208,9 @@ func TestReadyCandles(t *testing.T) {
 		switch g.rnd.IntN(8) {
 		case 0:
 			g.advance(model.Micros(1 + g.rnd.IntN(40_000_000_000)))
+			if g.rnd.IntN(8) == 0 {
+				g.advance(100 * 86_400_000_000) // many pieces without a row
+			}
 		case 1:
 			// A late trade long after its time, or candles that somebody gives.
 			at := began + model.Millis(g.rnd.Int64N(max(1, int64(g.now.Millis()-began))))
@@ -231,6 +234,9 @@ func TestReadyCandles(t *testing.T) {
 		for range 3 {
 			from := began + model.Millis(g.rnd.Int64N(max(1, int64(g.now.Millis()-began))))
 			sp := Span{from, from + model.Millis(g.rnd.Int64N(1<<uint(16+g.rnd.IntN(14))))}
+			if g.rnd.IntN(6) == 0 {
+				sp = Span{From: 0, To: g.now.Millis() + 86_400_000}
+			}
 			resolution, reverse := []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute}[g.rnd.IntN(3)], g.rnd.IntN(2) == 0
 			var want, have []byte
 			read := func(r *Reader, dst []byte) []byte {
