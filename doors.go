@@ -121,6 +121,12 @@ func (d *doors) shutdown(ctx context.Context) error {
 	if d.redirect != nil {
 		errs = append(errs, d.redirect.Shutdown(ctx))
 	}
+	// A server does not know a listener whose Serve has only just been called, and would accept on it for ever.
+	for _, ln := range []net.Listener{d.operator, d.plain} {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
 	return errors.Join(errs...)
 }
 
