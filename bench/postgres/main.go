@@ -19,6 +19,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"hyperlight/bench/sides"
 )
 
 type options struct {
@@ -140,12 +142,12 @@ func compare(ctx context.Context, o *options) (err error) {
 
 	fmt.Printf("| question | bytes | rows | | requests/s | p50 ms | p99 ms | processor ms/request | times PostgreSQL |\n" +
 		"|---|---|---|---|---|---|---|---|---|\n")
-	sides := [2]side{{ours.addr, []int{ours.cmd.Process.Pid}}, {theirs.addr, []int{theirs.cmd.Process.Pid, c.process.Process.Pid}}}
+	servers := [2]side{{ours.addr, []int{ours.cmd.Process.Pid}}, {theirs.addr, []int{theirs.cmd.Process.Pid, c.process.Process.Pid}}}
 	for i := range questions {
 		if o.only != 0 && o.only != i+1 {
 			continue
 		}
-		if err := measure(o, &questions[i], sides); err != nil {
+		if err := measure(o, &questions[i], servers); err != nil {
 			return err
 		}
 	}
@@ -171,14 +173,14 @@ type side struct {
 }
 
 // measure lets both servers work in turns and prints the medians of their turns.
-func measure(o *options, q *question, sides [2]side) error {
-	size, rows, err := same(sides[0].addr, sides[1].addr, q, 100)
+func measure(o *options, q *question, servers [2]side) error {
+	size, rows, err := same(servers[0].addr, servers[1].addr, q, 100)
 	if err != nil {
 		return err
 	}
 	var rounds [2][]round
 	var all [2][]*asker
-	for i, s := range sides {
+	for i, s := range servers {
 		if all[i], err = dial(s.addr, o.connections, o.seed+7); err != nil {
 			return err
 		}
@@ -192,13 +194,13 @@ func measure(o *options, q *question, sides [2]side) error {
 		}
 	}
 	for range o.rounds {
-		for i, s := range sides {
-			before := processorTime(s.pids...)
+		for i, s := range servers {
+			before := sides.ProcessorTime(s.pids...)
 			r, err := load(all[i], q, o.span)
 			if err != nil {
 				return err
 			}
-			r.processor = (processorTime(s.pids...) - before) / time.Duration(r.answers)
+			r.processor = (sides.ProcessorTime(s.pids...) - before) / time.Duration(r.answers)
 			rounds[i] = append(rounds[i], r)
 		}
 	}
