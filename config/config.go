@@ -20,6 +20,8 @@ type Config struct {
 	Backfill  Backfill  `yaml:"backfill" envPrefix:"BACKFILL_" doc:"Fetching what the exchange still serves of times that were not recorded. Ranges that clients ask for come first, whatever their age; depths say what is fetched without being asked for, 0 nothing. By itself it spends a third of rest_budget_per_minute at most."`
 	Accounts  Accounts  `yaml:"accounts" envPrefix:"ACCOUNTS_" doc:"What is known of the exchange's accounts. Positions follow from the trades; the rest is asked for within rest_budget_per_minute."`
 	Whales    Whales    `yaml:"whales" envPrefix:"WHALES_" doc:"From what value an order, a level or a trade is a whale's. A reload counts for new subscriptions; those that are open keep theirs."`
+	Lake      Lake      `yaml:"lake" envPrefix:"LAKE_" doc:"Parquet files of every finished UTC day."`
+	Webhooks  Webhooks  `yaml:"webhooks" envPrefix:"WEBHOOKS_" doc:"Calls to the addresses that signals name."`
 	WS        WS        `yaml:"ws" envPrefix:"WS_" doc:"Client sockets."`
 	Replay    Replay    `yaml:"replay" envPrefix:"REPLAY_" doc:"Replay of recorded data."`
 	Metrics   Metrics   `yaml:"metrics" envPrefix:"METRICS_" doc:"The /metrics page."`
@@ -134,6 +136,37 @@ type Accounts struct {
 type Whales struct {
 	Threshold int          `yaml:"threshold" doc:"Value in USD, where neither a market nor a subscription says otherwise."`
 	Markets   WhaleMarkets `yaml:"markets" doc:"Values in USD of single markets by their ids, as {0: 250000, 1: 500000}."`
+}
+
+// Lake configures the data lake.
+type Lake struct {
+	Enabled      bool     `yaml:"enabled" doc:"Whether files are made by themselves, at ten past midnight UTC. lake export makes them in any case."`
+	Dir          string   `yaml:"dir" doc:"Directory of the files. Empty: lake in storage.dir."`
+	Datasets     List     `yaml:"datasets" doc:"Datasets that files are made of: trades, orderbook_snapshots, candles, funding_rates, gaps, book_updates."`
+	Days         int      `yaml:"days" doc:"How many finished days back files are made and kept. 0: as many as are recorded."`
+	LinkLifetime Duration `yaml:"link_lifetime" doc:"Time that a download link is valid."`
+	S3           S3       `yaml:"s3" envPrefix:"S3_" doc:"S3-compatible storage that finished files are copied to, and downloaded from. Without an endpoint there is none."`
+}
+
+// S3 configures an object store.
+type S3 struct {
+	Endpoint  string `yaml:"endpoint" doc:"Address of the store, as https://s3.eu-central-1.amazonaws.com."`
+	Region    string `yaml:"region" doc:"Region that requests are signed for."`
+	Bucket    string `yaml:"bucket" doc:"Bucket, which must exist."`
+	Prefix    string `yaml:"prefix" doc:"Start of every object's key, as lighter/."`
+	AccessKey string `yaml:"access_key" doc:"Access key, which links show."`
+	SecretKey Secret `yaml:"secret_key" doc:"Secret key."`
+	// SecretKeyFile is read into SecretKey while loading.
+	SecretKeyFile string `yaml:"secret_key_file" doc:"File that holds the secret key; must not be readable by others."`
+	PathStyle     bool   `yaml:"path_style" doc:"Whether the bucket is part of the path instead of the host's name, as stores other than Amazon's mostly want it."`
+}
+
+// Webhooks configures deliveries of signals.
+type Webhooks struct {
+	AllowHTTP     bool `yaml:"allow_http" env:"ALLOW_HTTP" doc:"Whether addresses without TLS are allowed."`
+	AllowPrivate  bool `yaml:"allow_private" doc:"Whether addresses on this machine and in private networks are allowed. Everybody who may make signals can then reach them."`
+	Ports         List `yaml:"ports" doc:"Ports that may be called."`
+	RetrySchedule List `yaml:"retry_schedule" doc:"Waits before each further attempt, each longer or shorter by a tenth at random."`
 }
 
 // WS configures client sockets.

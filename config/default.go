@@ -53,6 +53,16 @@ func Default() *Config {
 		}},
 		Whales:   Whales{Threshold: 100_000, Markets: WhaleMarkets{}},
 		Accounts: Accounts{StaleAfter: 60 * second, PollShare: 50, Streamed: 200, ReadyBodies: 256 << 20},
+		Lake: Lake{
+			Enabled:      true,
+			Datasets:     List{"trades", "orderbook_snapshots", "candles", "funding_rates", "gaps", "book_updates"},
+			LinkLifetime: 900 * second,
+			S3:           S3{Region: "us-east-1", PathStyle: true},
+		},
+		Webhooks: Webhooks{
+			Ports:         List{"443", "8443"},
+			RetrySchedule: List{"1s", "5s", "30s", "2m", "10m"},
+		},
 		WS: WS{
 			QueueFrames:  1024,
 			QueueBytes:   8 << 20,
@@ -87,6 +97,14 @@ func (c *Config) BackupsDir() string {
 		return c.Storage.Backups
 	}
 	return filepath.Join(c.Storage.Dir, "backups")
+}
+
+// LakeDir is where the files of the data lake are.
+func (c *Config) LakeDir() string {
+	if c.Lake.Dir != "" {
+		return c.Lake.Dir
+	}
+	return filepath.Join(c.Storage.Dir, "lake")
 }
 
 // CertificateDir is where certificates of tls.mode acme are kept.

@@ -34,6 +34,8 @@ func (c *Config) faults() []Fault {
 	v.between("accounts.streamed", c.Accounts.Streamed, 0, 100_000)
 	v.check(c.Accounts.ReadyBodies == 0 || c.Accounts.ReadyBodies >= 1<<20, "accounts.ready_bodies", "must be 0 or at least 1MiB")
 	v.whales(&c.Whales)
+	v.lake(&c.Lake)
+	v.webhooks(&c.Webhooks)
 	v.ws(c)
 	v.oneOf("logging.level", c.Logging.Level, "debug", "info", "warn", "error")
 	v.oneOf("logging.format", c.Logging.Format, "json", "text")
