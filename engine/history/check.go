@@ -201,6 +201,7 @@ func (c *checker) small() error {
 		}},
 		{key.AccountSnapshots, func(row kv.KV) error { _, err := decodeAccountSnapshot(row); return err }},
 		{key.Stats, func(row kv.KV) error { _, err := decodeStats(row); return err }},
+		{key.Heatmaps, func(row kv.KV) error { _, err := decodeHeatmap(row); return err }},
 		{key.Funding, func(row kv.KV) error {
 			k, err := key.ParseFundingRow(row.Key)
 			if err != nil {

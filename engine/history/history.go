@@ -3,7 +3,7 @@
 // sealed segments so that nobody above knows of either. Bytes are the business of engine/record, keys that of kv/key.
 //
 // It must not decide what a market's book is (engine/market does), must not know HTTP or sockets, and nothing else may
-// write the families T K B C F L I P M G i o m or the meta rows named in meta.go.
+// write the families T K B C F L I P M H G i o m or the meta rows named in meta.go.
 package history
 
 import (
@@ -59,6 +59,9 @@ type StatsRow struct {
 	Time  model.Millis
 	Stats model.Stats
 }
+
+// HeatmapRow is what was kept of a market's heatmap; its market and time are in the row.
+type HeatmapRow = model.Heatmap
 
 // FundingRow is a settled funding row; its time is in the row.
 type FundingRow = model.Funding

@@ -22,7 +22,7 @@ type Retention struct {
 	Candles time.Duration
 	Funding time.Duration
 	Gaps    time.Duration
-	// Heatmaps and Accounts name families that other packages write.
+	// Heatmaps and Accounts are told by others than the venue.
 	Heatmaps time.Duration
 	Accounts time.Duration // snapshots of accounts
 }

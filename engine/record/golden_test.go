@@ -165,6 +165,14 @@ func goldens() []golden {
 		{"postings-sealed-v1", goldenPostings(60), func() []byte { return AppendPostings(nil, goldenPostings(60), true) }, decodeGoldenPostings, true},
 		small("account-snapshot-v1", model.AccountSnapshot{Value: 46_620_000_000, Collateral: 46_342_000_000, Unrealized: 278_426_504,
 			Realized: -2_000_000, Funding: 34_200_000, Notional: 11_456_360_000, Positions: 3}),
+		small("heatmap-sums-v1", model.Heatmap{Epoch: 1, LongAtRisk: 250_000_000_000, ShortAtRisk: 90_000_000_000}),
+		small("heatmap-v1", model.Heatmap{Epoch: 1, LongAtRisk: 250_000_000_000, Map: &model.HeatmapMap{
+			Mark: num.Decimal{Mant: 320000, Scale: 2}, LongOut: 99_000_000_000, ShortOut: 10_000_000_000, Positions: 410, Tracked: 1505000,
+			OpenInterest: num.Decimal{Mant: 752800_000000, Scale: 6}, HasOpenInterest: true, Buckets: []model.HeatmapBucket{
+				{Place: 0, Long: model.HeatmapSum{Size: 125000, Notional: 32_080_000_000, Count: 3}},
+				{Place: 49, Long: model.HeatmapSum{Size: 1, Notional: 1, Count: 1}, Short: model.HeatmapSum{Size: 2, Notional: 2, Count: 2}},
+				{Place: 99, Short: model.HeatmapSum{Size: 5000, Notional: 1_900_000_000, Count: 1}},
+			}}}),
 		small("interval-open-v1", Interval{}),
 		small("interval-v1", Interval{End: 1760042016232000}),
 		small("gap-v1", Gap{To: 1760042016232000, Cause: model.CauseNonce, Filled: true}),

@@ -109,11 +109,44 @@ var families = []family{
 		return model.AccountSnapshot{Value: usd("value"), Collateral: usd("collateral"), Unrealized: usd("unrealized"), Realized: usd("realized"),
 			Funding: usd("funding"), Notional: usd("notional"), Positions: rapid.Uint32().Draw(t, "positions")}
 	}, func(dst []byte, s model.AccountSnapshot) []byte { return AppendAccountSnapshot(dst, &s) }, DecodeAccountSnapshot),
+	of("heatmap", anyHeatmap, func(dst []byte, h model.Heatmap) []byte { return AppendHeatmap(dst, &h) }, DecodeHeatmap),
 	of("account", anyAccount, func(dst []byte, a model.Account) []byte { return AppendAccount(dst, &a) }, func(b []byte) (a model.Account, err error) {
 		err = DecodeAccount(b, &a)
 		return a, err
 	}),
 	of("moment", func(t *rapid.T) model.Micros { return model.Micros(i64.Draw(t, "moment")) }, AppendMoment, DecodeMoment),
+}
+
+// anyHeatmap has no market and no time: those are in its key.
+func anyHeatmap(t *rapid.T) model.Heatmap {
+	usd := func(what string) num.USD { return num.USD(i64.Draw(t, what)) }
+	h := model.Heatmap{Epoch: rapid.Uint8().Draw(t, "epoch"), LongAtRisk: usd("long"), ShortAtRisk: usd("short")}
+	if !rapid.Bool().Draw(t, "map") {
+		return h
+	}
+	m := &model.HeatmapMap{Mark: anyDecimal(t), LongOut: usd("long out"), ShortOut: usd("short out"), Positions: rapid.Uint32().Draw(t, "positions"),
+		Tracked: num.Size(i64.Draw(t, "tracked")), HasOpenInterest: rapid.Bool().Draw(t, "has open interest")}
+	if m.HasOpenInterest {
+		m.OpenInterest = anyDecimal(t)
+	}
+	sum := func() model.HeatmapSum {
+		return model.HeatmapSum{Size: num.Size(i64.Draw(t, "size")), Notional: usd("notional"), Count: rapid.Uint32Min(1).Draw(t, "count")}
+	}
+	for place := range uint16(model.HeatmapBuckets) {
+		switch b := (model.HeatmapBucket{Place: place}); rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 1, 2, 3}).Draw(t, "sides") {
+		case 1:
+			b.Long = sum()
+			m.Buckets = append(m.Buckets, b)
+		case 2:
+			b.Short = sum()
+			m.Buckets = append(m.Buckets, b)
+		case 3:
+			b.Long, b.Short = sum(), sum()
+			m.Buckets = append(m.Buckets, b)
+		}
+	}
+	h.Map = m
+	return h
 }
 
 // anyAccount has no id: that is in its key.

@@ -26,6 +26,11 @@ func Keyframe(dst []byte, mkt uint32, ts int64) []byte {
 // Stat appends the key of a row of market statistics at ts milliseconds.
 func Stat(dst []byte, mkt uint32, ts int64) []byte { return point(dst, Stats, Day(ts), mkt, ts) }
 
+// Heatmap appends the key of a row of a market's heatmap at ts milliseconds.
+func Heatmap(dst []byte, mkt uint32, ts int64) []byte {
+	return point(dst, Heatmaps, Day(ts), mkt, ts)
+}
+
 // FundingRow appends the key of a settled funding row at ts milliseconds.
 func FundingRow(dst []byte, mkt uint32, ts int64) []byte {
 	return point(dst, Funding, Span(ts), mkt, ts)

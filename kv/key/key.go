@@ -24,7 +24,7 @@ const (
 	Liquidations     Family = 'L' // day ts(ms) mkt id
 	Stats            Family = 'M' // day mkt ts(ms)
 	Gaps             Family = 'G' // day mkt kind from(us)
-	Heatmaps         Family = 'H' // day mkt ts
+	Heatmaps         Family = 'H' // day mkt ts(ms)
 	AccountSnapshots Family = 'P' // day acct ts(ms)
 	Fills            Family = 'I' // day form acct ts(ms) mkt id
 	Usage            Family = 'U' // day key_id hour

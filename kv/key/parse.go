@@ -13,7 +13,8 @@ type BlockKey struct {
 	Time   int64
 }
 
-// PointKey is what the key of a keyframe (Time in microseconds), a statistics row or a funding row (milliseconds) says.
+// PointKey is what the key of a keyframe (Time in microseconds), of a row of statistics, funding or a heatmap (milliseconds)
+// says.
 type PointKey struct {
 	Market uint32
 	Time   int64
@@ -139,6 +140,12 @@ func ParseKeyframe(k []byte) (PointKey, error) {
 func ParseStat(k []byte) (PointKey, error) {
 	p, day, r := parsePoint(k, Stats)
 	return p, r.err(Stats, day, Day(p.Time))
+}
+
+// ParseHeatmap takes the key of a row of a market's heatmap apart.
+func ParseHeatmap(k []byte) (PointKey, error) {
+	p, day, r := parsePoint(k, Heatmaps)
+	return p, r.err(Heatmaps, day, Day(p.Time))
 }
 
 // ParseFundingRow takes the key of a funding row apart.

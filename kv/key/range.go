@@ -76,6 +76,12 @@ func StatRange(mkt uint32, from, to int64) (Range, error) {
 	return NewRange(point(nil, Stats, day, mkt, from), point(nil, Stats, day, mkt, to))
 }
 
+// HeatmapRange returns the heatmap rows with from <= ts < to (milliseconds), as far as they lie in the day of from.
+func HeatmapRange(mkt uint32, from, to int64) (Range, error) {
+	day := Day(from)
+	return NewRange(point(nil, Heatmaps, day, mkt, from), point(nil, Heatmaps, day, mkt, to))
+}
+
 // FundingRange returns the funding rows with from <= ts < to (milliseconds), as far as they lie in the span of from.
 func FundingRange(mkt uint32, from, to int64) (Range, error) {
 	span := Span(from)
