@@ -23,6 +23,7 @@ type channel struct {
 	name   string
 	market atomic.Pointer[model.Market] // of the last event: names and scales
 	set    *variant                     // of a family with options; nil of the others
+	owned  bool                         // the book's frames name the owners of the levels
 
 	mu     sync.Mutex
 	active bool   // somebody listens, or left less than the ring's age ago
@@ -263,7 +264,7 @@ func (c *channel) catchUp(sub *subscription) []*Frame {
 func (c *channel) wholeBook() *Frame {
 	if c.whole == nil {
 		size := 256 + levelBytes*(c.view.Len(model.Bid)+c.view.Len(model.Ask))
-		c.whole = &Frame{channel: c, view: c.view, seq: c.seq, at: model.Millis(c.hub.now().UnixMilli()), size: size}
+		c.whole = &Frame{channel: c, view: c.view, owners: c.attribution(), seq: c.seq, at: model.Millis(c.hub.now().UnixMilli()), size: size}
 	}
 	return c.whole
 }
@@ -283,7 +284,11 @@ func (c *channel) book(e *model.Event, u *model.BookUpdate, v *book.View, m *mod
 		c.publish(now, c.wholeBook())
 		return
 	}
-	f := bookFrame{update: u, epoch: e.Epoch, seq: c.seq, at: model.Millis(now.UnixMilli())}
+	f := bookFrame{update: u, epoch: e.Epoch, seq: c.seq, at: model.Millis(now.UnixMilli()), named: c.owned}
+	if c.owned {
+		// What is known of the owners was brought to this frame before: both are of one moment.
+		f.owners, f.whale = c.attribution(), c.hub.whale(m.ID)
+	}
 	var shared int
 	c.scratch, shared = appendBookFrame(c.scratch[:0], c.name, m, f)
 	c.publish(now, c.frame(shared, false))

@@ -19,6 +19,10 @@ type bookFrame struct {
 	epoch  uint8 // scale epoch of update
 	seq    uint64
 	at     model.Millis
+
+	named  bool               // the owners of the levels are named
+	owners *model.Attribution // what is known of them; may be nil
+	whale  num.USD            // value from which an order is a whale's
 }
 
 // appendBookFrame writes an order_book_update in its typed form. shared is the length of dst from which on the wrapped
@@ -28,7 +32,11 @@ func appendBookFrame(dst []byte, name string, m *model.Market, f bookFrame) (out
 	dst = append(dst, name...)
 	dst = append(dst, `","order_book":`...)
 	shared = len(dst)
-	return append(appendBookBody(dst, m, f), '}'), shared
+	dst = appendBookBody(dst, m, f)
+	if f.named {
+		dst = appendOwners(dst, m, f)
+	}
+	return append(dst, '}'), shared
 }
 
 // appendBookBody writes the members from the order_book object on, without the last brace.

@@ -90,10 +90,11 @@ type Frame struct {
 	wrapped  []byte
 	packs    atomic.Pointer[packs] // compressed, nil until a connection needs it
 
-	lazy   encoder        // encodes what is ours; nil for what is encoded already and for whole books
-	view   *book.View     // lazy: the book to encode
-	native *nativeChannel // encodes the view in the venue's form; nil for ours
-	seq    uint64         // of the first message; the others follow without a hole
+	lazy   encoder            // encodes what is ours; nil for what is encoded already and for whole books
+	view   *book.View         // lazy: the book to encode
+	native *nativeChannel     // encodes the view in the venue's form; nil for ours
+	owners *model.Attribution // of a whole book whose channel names owners; may be nil
+	seq    uint64             // of the first message; the others follow without a hole
 	at     model.Millis
 	size   int // bytes, an estimate while the frame is lazy
 	// lasting frames survive conflation: gaps are told in any case.
@@ -189,7 +190,11 @@ func (f *Frame) encodeBook() {
 		return
 	}
 	m := f.channel.market.Load()
-	b, f.shared = appendBookFrame(b, f.channel.name, m, bookFrame{view: f.view, seq: f.seq, at: f.at})
+	frame := bookFrame{view: f.view, seq: f.seq, at: f.at, named: f.channel.owned, owners: f.owners}
+	if frame.named {
+		frame.whale = f.channel.hub.whale(m.ID)
+	}
+	b, f.shared = appendBookFrame(b, f.channel.name, m, frame)
 	f.shared -= maxHeader
 	f.typed = b[putHeader(b, maxHeader, opText, len(b)-maxHeader):]
 }

@@ -31,6 +31,7 @@ type Hub struct {
 // feed is the channels of one market: our own, those of ours with options, and those in the venue's form.
 type feed struct {
 	channels [hubFamilies]*channel
+	owned    *channel // order_book with owners
 	desk     desk
 	native   [nativeFamilies]*nativeChannel
 }
@@ -67,6 +68,7 @@ func (h *Hub) OnEvent(e *model.Event, v *book.View) {
 	switch p := e.Payload.(type) {
 	case *model.BookUpdate:
 		f.channels[bookFamily.index].book(e, p, v, m, now)
+		f.owned.book(e, p, v, m, now)
 		f.native[nativeBook].onBook(e, p, v, m)
 		f.desk.book(e, p, v, m, now)
 		h.lag(e, now)
@@ -90,6 +92,7 @@ func (h *Hub) OnEvent(e *model.Event, v *book.View) {
 		switch p.Kind {
 		case model.KindBook:
 			f.channels[bookFamily.index].gap(p, now)
+			f.owned.gap(p, now)
 			f.desk.gap(p, now)
 		case model.KindTrades:
 			f.channels[tradeFamily.index].gap(p, now)
@@ -130,6 +133,8 @@ func (h *Hub) feed(m *model.Market) *feed {
 	for _, fam := range families[:hubFamilies] {
 		f.channels[fam.index] = h.newChannel(fam, m)
 	}
+	f.owned = h.newChannel(bookFamily, m)
+	f.owned.owned = true
 	for fam := range nativeFamilies {
 		f.native[fam] = &nativeChannel{hub: h, family: fam, key: fam.String() + ":" + strconv.FormatInt(m.Native, 10)}
 		f.native[fam].market.Store(m)
@@ -166,6 +171,7 @@ func (h *Hub) sweep(now time.Time) {
 		for _, c := range f.channels {
 			c.sweep(now)
 		}
+		f.sweepOwned(now)
 		f.desk.sweep(now)
 	}
 }

@@ -7,8 +7,9 @@ import (
 
 // live is the session of /ws: subscriptions to live channels. Its methods run on the connection's reader goroutine.
 type live struct {
-	c    *Conn
-	subs map[string]held // by the channel's name
+	c      *Conn
+	subs   map[string]held // by the channel's name
+	owners bool            // order_book names owners where the plan may see them
 }
 
 // held is a channel that a connection has subscribed to.
@@ -79,6 +80,13 @@ func (l *live) begin(h held, o options, old *subscription, s *since) bool {
 	feed := l.c.server.hub.feed(h.market)
 	if h.family.own() < 0 {
 		h.ch = feed.channels[h.family.index]
+		if h.family == bookFamily {
+			h.ch = l.bookChannel(feed, l.c.owner.Load().Plan)
+		}
+		if old != nil && old.source != source(h.ch) {
+			old.source.(*channel).unsubscribe(old, nil)
+			old = nil
+		}
 		h.sub = h.ch.subscribe(l.c, old, s)
 	} else {
 		var ok bool
@@ -143,11 +151,18 @@ func (l *live) moved(from, to *access.Principal) {
 	for name, h := range l.subs {
 		l.c.server.quota.give(from, slotSubscription)
 		l.c.server.quota.force(to, slotSubscription)
-		if h.family.own() < 0 || h.family == heatmapFamily || h.ch.set.accounts == to.Plan.Attribution {
+		var o options
+		switch {
+		case h.family == bookFamily:
+			if h.ch == l.bookChannel(l.c.server.hub.feed(h.market), to.Plan) {
+				continue
+			}
+		case h.family.own() < 0 || h.family == heatmapFamily || h.ch.set.accounts == to.Plan.Attribution:
 			continue
+		default:
+			o = h.ch.set.options
+			o.accounts = to.Plan.Attribution
 		}
-		o := h.ch.set.options
-		o.accounts = to.Plan.Attribution
 		if !l.begin(h, o, h.sub, nil) {
 			l.drop(name, nil) // it must not go on as it was
 		}

@@ -115,7 +115,7 @@ func (n *nativeSession) message(text []byte) bool {
 // enhance makes the connection one of /ws.
 func (n *nativeSession) enhance() {
 	c := n.c
-	c.session = newLive(c)
+	c.session = &live{c: c, subs: map[string]held{}, owners: true}
 	c.native.Store(false)
 	c.pingTimer.Reset(c.server.limits.PingInterval)
 	c.armIdle()
