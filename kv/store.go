@@ -25,12 +25,13 @@ type Store struct {
 	l    *listener
 	lock *pebble.Lock
 
-	refs  atomic.Int64  // running calls; closing is added when Close begins
-	idle  chan struct{} // wakes Close when the last call has left
-	once  sync.Once
-	err   error  // of Close
-	unreg func() // takes the gauges down
-	found int    // the format that the store had, or got when it was made or migrated
+	changes changes
+	refs    atomic.Int64  // running calls; closing is added when Close begins
+	idle    chan struct{} // wakes Close when the last call has left
+	once    sync.Once
+	err     error  // of Close
+	unreg   func() // takes the gauges down
+	found   int    // the format that the store had, or got when it was made or migrated
 
 	stuck   atomic.Bool // a commit panicked inside Pebble and holds its locks
 	space   spaceWatch

@@ -22,18 +22,25 @@ const (
 
 // Batch collects writes that become visible and durable together. It belongs to one goroutine.
 type Batch struct {
-	b   *pebble.Batch
-	err error // the first fault of a call below; Commit returns it
+	b       *pebble.Batch
+	touched touched
+	err     error // the first fault of a call below; Commit returns it
 }
 
 // NewBatch returns an empty batch of this store.
 func (s *Store) NewBatch() *Batch { return &Batch{b: s.db.NewBatch()} }
 
 // Set adds a row; both slices are copied.
-func (b *Batch) Set(k, v []byte) { b.note("set row", b.b.Set(k, v, nil)) }
+func (b *Batch) Set(k, v []byte) {
+	b.touched.add(k)
+	b.note("set row", b.b.Set(k, v, nil))
+}
 
 // Delete removes a row; removing an absent one is no error.
-func (b *Batch) Delete(k []byte) { b.note("delete row", b.b.Delete(k, nil)) }
+func (b *Batch) Delete(k []byte) {
+	b.touched.add(k)
+	b.note("delete row", b.b.Delete(k, nil))
+}
 
 // DeleteRange removes all rows of a range, those set earlier in the batch included, those set later not.
 func (b *Batch) DeleteRange(r key.Range) {
@@ -42,6 +49,7 @@ func (b *Batch) DeleteRange(r key.Range) {
 		b.note("delete range", key.ErrEmptyRange)
 		return
 	}
+	b.touched.addRange(r)
 	b.note("delete range", b.b.DeleteRange(r.Start, r.End, nil))
 }
 
@@ -60,6 +68,7 @@ func (b *Batch) Size() int { return b.b.Len() }
 // Reset empties the batch for reuse.
 func (b *Batch) Reset() {
 	b.b.Reset()
+	b.touched.reset()
 	b.err = nil
 }
 
@@ -106,6 +115,7 @@ func (s *Store) apply(b *Batch, d Durability) (err error) {
 	if d == Sync {
 		o = pebble.Sync
 	}
+	defer s.changes.begin(&b.touched)()
 	if err := s.db.Apply(b.b, o); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
