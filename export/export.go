@@ -6,24 +6,25 @@ package export
 import (
 	"errors"
 
+	"hyperlight/engine/lake"
 	"hyperlight/engine/model"
 )
 
 // Dataset is a dataset of the lake.
-type Dataset string
+type Dataset = lake.Dataset
 
 // The datasets.
 const (
-	Trades       Dataset = "trades"
-	Snapshots    Dataset = "orderbook_snapshots"
-	Candles      Dataset = "candles"
-	FundingRates Dataset = "funding_rates"
-	Gaps         Dataset = "gaps"
-	BookUpdates  Dataset = "book_updates"
+	Trades       = lake.Trades
+	Snapshots    = lake.Snapshots
+	Candles      = lake.Candles
+	FundingRates = lake.FundingRates
+	Gaps         = lake.Gaps
+	BookUpdates  = lake.BookUpdates
 )
 
 // Datasets lists all of them.
-var Datasets = [...]Dataset{Trades, Snapshots, Candles, FundingRates, Gaps, BookUpdates}
+var Datasets = lake.Datasets
 
 // SchemaVersion is the version of the schemas below. It grows when a column changes its meaning or goes; a new optional
 // column does not count.
