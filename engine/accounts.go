@@ -24,8 +24,16 @@ func (e *Engine) openAccounts(recovered history.Recovered) (err error) {
 		return fmt.Errorf("bring accounts up to date: %w", err)
 	}
 	e.registry.Listen(e.accounts)
-	e.exposure = exposure.New(exposure.Options{Accounts: e.accounts, Markets: e.registry.All, Stats: e.liveStats, Now: e.now})
+	e.exposure = exposure.New(exposure.Options{Accounts: e.accounts, Markets: e.registry.All, Stats: e.liveStats, Now: e.now, Record: e.keepHeatmaps})
 	return nil
+}
+
+// keepHeatmaps records what a computation of the desk came to. It runs on the desk's goroutine.
+func (e *Engine) keepHeatmaps(s *exposure.Snapshot) {
+	const minute = 60_000
+	whole := s.At/minute != e.mapsKept
+	e.mapsKept = s.At / minute
+	e.writer.AddHeatmaps(s.Rows(whole))
 }
 
 // Trades are told to the accounts again from a little before what the table has, for it is written every few seconds and

@@ -97,6 +97,7 @@ type Market struct {
 	HasOpenInterest bool
 	At              model.Millis
 	holders         [holderLists][]Holder
+	standard        *risk.Heatmap // with Defaults; nil where it cannot be computed
 }
 
 // Market returns a market's part, nil where it has no mark price or was not there.

@@ -9,7 +9,7 @@ import (
 )
 
 // Defaults are the parameters of a heatmap that was asked for without any.
-var Defaults = risk.HeatmapQuery{RangePct: num.Decimal{Mant: 20}, Buckets: 100, AtRiskPct: num.Decimal{Mant: 5}}
+var Defaults = risk.HeatmapQuery{RangePct: num.Decimal{Mant: 20}, Buckets: model.HeatmapBuckets, AtRiskPct: num.Decimal{Mant: 5}}
 
 // forms are the heatmaps of a snapshot as JSON text, for whoever sends the same to many.
 type forms struct {
@@ -33,11 +33,7 @@ func (d *Desk) Heatmap(id model.MarketID) []byte { return d.forms.Load().heatmap
 
 // AppendHeatmap computes a heatmap and appends the contract's object (2.4.3).
 func (m *Market) AppendHeatmap(dst []byte, q risk.HeatmapQuery) ([]byte, error) {
-	mark, err := m.mark()
-	if err != nil {
-		return dst, err
-	}
-	h, err := m.Map.Heatmap(mark, q)
+	h, err := m.heatmap(q)
 	if err != nil {
 		return dst, err
 	}
@@ -60,6 +56,17 @@ func (m *Market) AppendHeatmap(dst []byte, q risk.HeatmapQuery) ([]byte, error) 
 	dst = m.AppendCoverage(append(dst, `},"coverage":`...))
 	dst = strconv.AppendInt(append(dst, `,"computed_at":`...), int64(m.At), 10)
 	return append(dst, '}'), nil
+}
+
+func (m *Market) heatmap(q risk.HeatmapQuery) (*risk.Heatmap, error) {
+	if q == Defaults && m.standard != nil {
+		return m.standard, nil
+	}
+	mark, err := m.mark()
+	if err != nil {
+		return nil, err
+	}
+	return m.Map.Heatmap(mark, q)
 }
 
 // mark returns the mark price at the scale of the rules.

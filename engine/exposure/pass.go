@@ -119,4 +119,7 @@ func (mp *marketPass) finish() {
 	for i := range mp.holders {
 		mp.market.holders[i] = mp.holders[i].sorted()
 	}
+	if h, err := mp.market.heatmap(Defaults); err == nil {
+		mp.market.standard = h
+	}
 }

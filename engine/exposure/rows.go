@@ -1,0 +1,59 @@
+package exposure
+
+import (
+	"cmp"
+	"slices"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+	"hyperlight/engine/risk"
+)
+
+// AtRisk returns the notional of the longs and of the shorts that are at risk with the default parameters; false where
+// that cannot be computed.
+func (m *Market) AtRisk() (long, short num.USD, ok bool) {
+	if m.standard == nil {
+		return 0, 0, false
+	}
+	return m.standard.LongAtRisk, m.standard.ShortAtRisk, true
+}
+
+// Rows returns what is kept of the snapshot: a row for each market whose numbers could be computed, by market; whole tells
+// whether they have the maps beside the sums. They share nothing with the snapshot.
+func (s *Snapshot) Rows(whole bool) []model.Heatmap {
+	rows := make([]model.Heatmap, 0, len(s.markets))
+	for id, m := range s.markets {
+		long, short, ok := m.AtRisk()
+		if !ok {
+			continue
+		}
+		h := model.Heatmap{Market: id, Time: m.At, Epoch: m.Info.Epoch, LongAtRisk: long, ShortAtRisk: short}
+		if whole {
+			h.Map = m.keptMap()
+		}
+		rows = append(rows, h)
+	}
+	slices.SortFunc(rows, func(a, b model.Heatmap) int { return cmp.Compare(a.Market, b.Market) })
+	return rows
+}
+
+func (m *Market) keptMap() *model.HeatmapMap {
+	h := m.standard
+	k := &model.HeatmapMap{
+		Mark: m.Mark, LongOut: h.LongOut, ShortOut: h.ShortOut, Positions: uint32(h.Positions), Tracked: m.Tracked,
+		HasOpenInterest: m.HasOpenInterest,
+	}
+	if m.HasOpenInterest {
+		k.OpenInterest = m.OpenInterest
+	}
+	for i := range h.Buckets {
+		if b := &h.Buckets[i]; b.Long != (risk.Sum{}) || b.Short != (risk.Sum{}) {
+			k.Buckets = append(k.Buckets, model.HeatmapBucket{Place: uint16(i), Long: keptSum(&b.Long), Short: keptSum(&b.Short)})
+		}
+	}
+	return k
+}
+
+func keptSum(s *risk.Sum) model.HeatmapSum {
+	return model.HeatmapSum{Size: num.Size(s.Size), Notional: s.Notional, Count: uint32(s.Count)}
+}
