@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"hyperlight/engine/exposure"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 	"hyperlight/engine/risk"
@@ -11,6 +12,7 @@ import (
 
 var (
 	errNoExposure = &model.Error{Code: model.CodeUpstream, Message: "the market has no mark price or no margin rules yet, there is nothing to compute from"}
+	errPastMap    = model.BadRequest("range_pct", "the past has heatmaps with the default range_pct, buckets and at_risk_pct only, leave them out")
 	errTwoTrigger = model.BadRequest("trigger_price", "trigger_price and move_pct exclude each other")
 	errAtMark     = model.BadRequest("trigger_price", "the trigger must be away from the mark price and above zero")
 )
@@ -33,6 +35,9 @@ func parseHeatmap(c *call) (heatmapQuery, error) {
 	q.AtRiskPct = p.percent("at_risk_pct", q.AtRiskPct, num.Decimal{Mant: 1, Scale: 1}, num.Decimal{Mant: 50})
 	q.Buckets = p.strictly("buckets", q.Buckets, 10, 500)
 	q.plain = q.HeatmapQuery == exposure.Defaults
+	if c.past != nil && !q.plain && p.err == nil {
+		p.err = errPastMap
+	}
 	return q, p.err
 }
 
@@ -80,6 +85,9 @@ func (c *call) exposed(m *model.Market) (*exposure.Market, error) {
 }
 
 func answerHeatmap(c *call, dst []byte, q heatmapQuery) ([]byte, meta, error) {
+	if c.past != nil {
+		return c.appendPastHeatmap(dst, q.market)
+	}
 	e, err := c.exposed(q.market)
 	if err != nil {
 		return dst, meta{}, err
@@ -90,6 +98,24 @@ func answerHeatmap(c *call, dst []byte, q heatmapQuery) ([]byte, meta, error) {
 		}
 	}
 	dst, err = e.AppendHeatmap(dst, q.HeatmapQuery)
+	return dst, meta{}, err
+}
+
+// appendPastHeatmap writes the last heatmap that had been computed at the call's clock.
+func (c *call) appendPastHeatmap(dst []byte, m *model.Market) ([]byte, meta, error) {
+	ctx, leave, err := c.enterHistory()
+	if err != nil {
+		return dst, meta{}, err
+	}
+	defer leave()
+	h, err := c.past.Heatmap(ctx, m.ID)
+	if errors.Is(err, history.ErrNoData) {
+		return dst, meta{}, errNoMap
+	}
+	if err != nil {
+		return dst, meta{}, err
+	}
+	dst, err = exposure.AppendKept(dst, m, h)
 	return dst, meta{}, err
 }
 

@@ -23,6 +23,8 @@ type Past interface {
 	Book(ctx context.Context, m *model.Market) (*book.View, error)
 	// FundingRates returns the rates that the venue had told.
 	FundingRates(ctx context.Context) (*model.FundingRates, error)
+	// Heatmap returns the last whole heatmap that had been computed; history.ErrNoData where none is held.
+	Heatmap(ctx context.Context, m model.MarketID) (*model.Heatmap, error)
 	// ExchangeStats returns the statistics of markets, their 24 hours those before the moment.
 	ExchangeStats(ctx context.Context, markets []*model.Market) ([]exchange.MarketStats, error)
 	// Native answers a call of the venue's own in its form, refusals too.
@@ -37,6 +39,7 @@ var (
 	headerAt   = []byte("X-Replay-At")
 	errPastGet = &model.Error{Code: model.CodeMethodNotAllowed, Message: "the past takes GET, HEAD, OPTIONS"}
 	errNoPast  = model.NotFound("no book is held at that time")
+	errNoMap   = model.NotFound("no heatmap is held of that time")
 	errClock   = model.BadRequest("at", "at is required, or session of a running /replay/stream")
 	errClocks  = model.BadRequest("session", "several sessions of /replay/stream run, name one by session")
 	errSession = &model.Error{Code: model.CodeNotFound, Message: "no such session of /replay/stream runs", Details: map[string]any{"field": "session"}}

@@ -2,11 +2,16 @@ package http
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"hyperlight/engine/book"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
+	"hyperlight/engine/num"
 )
 
 // fakePast is the fixture's record, and a word of the clock that it was asked for.
@@ -21,6 +26,16 @@ func (p fakePast) Book(ctx context.Context, m *model.Market) (*book.View, error)
 
 func (p fakePast) FundingRates(ctx context.Context) (*model.FundingRates, error) {
 	return testFunding(ctx)
+}
+
+// Heatmap gives one that was computed five seconds before the clock, of market 0 alone.
+func (p fakePast) Heatmap(_ context.Context, m model.MarketID) (*model.Heatmap, error) {
+	if m != 0 {
+		return nil, history.ErrNoData
+	}
+	return &model.Heatmap{Time: p.at.Millis() - 5000, LongAtRisk: 7_000_000, Map: &model.HeatmapMap{
+		Mark: num.Decimal{Mant: 320000, Scale: 2}, Positions: 1, Tracked: 2_0000, Buckets: []model.HeatmapBucket{
+			{Place: 40, Long: model.HeatmapSum{Size: 2_0000, Notional: 6_150_000_000, Count: 1}}}}}, nil
 }
 
 func (p fakePast) Native(_ context.Context, name string, query func(string) (string, bool)) (int, []byte, error) {
@@ -107,3 +122,26 @@ func TestPastEndsAtTheClock(t *testing.T) {
 }
 
 var _ History = (*fakeHistory)(nil)
+
+// The heatmap of the past is the last one that had been kept, with the members of the live one.
+func TestPastHeatmap(t *testing.T) {
+	t.Parallel()
+	f, _ := newAccountsFixture(t, testOptions{})
+	status, e := f.get(t, "/replay/api/v1/liquidation-heatmap/0?at=1706745599000")
+	buckets := e.list("buckets")
+	if status != 200 || e.Data["mark_price"] != "3200.00" || e.Data["long_at_risk"] != "7" || len(buckets) != 100 || fmt.Sprint(e.Data["computed_at"]) != "1706745594000" {
+		t.Fatalf("%d %v", status, e.Data)
+	}
+	if b := buckets[40]; b["long_size"] != "2.0000" || b["long_notional"] != "6150" || b["price_low"] != "3072" || buckets[30]["cumulative_long_notional"] != "6150" {
+		t.Errorf("bucket %v", b)
+	}
+	_, live := f.get(t, "/api/v1/liquidation-heatmap/0")
+	if a, b := slices.Sorted(maps.Keys(e.Data)), slices.Sorted(maps.Keys(live.Data)); !slices.Equal(a, b) {
+		t.Errorf("members %v, live %v", a, b)
+	}
+	for target, want := range map[string]int{"0?range_pct=30&at=1706745599000": 400, "0?range_pct=20&at=1706745599000": 200, "1?at=1706745599000": 404, "0": 400} {
+		if status, e := f.get(t, "/replay/api/v1/liquidation-heatmap/"+target); status != want {
+			t.Errorf("%s: %d %v", target, status, e.Data)
+		}
+	}
+}

@@ -133,7 +133,7 @@ func routeTable(sockets map[string]Handler) []*route {
 		{method: "GET", pattern: "/api/v1/accounts/{account_id}/pnl", auth: authData, credits: creditStandard,
 			answer: typed(parsePnL, answerPnL)},
 		{method: "GET", pattern: "/api/v1/accounts/{account_id}/liquidation-risk", auth: authData, credits: creditStandard, answer: answerRisk},
-		{method: "GET", pattern: "/api/v1/liquidation-heatmap/{market_id}", auth: authData, credits: creditStandard,
+		{method: "GET", pattern: "/api/v1/liquidation-heatmap/{market_id}", auth: authData, credits: creditStandard, past: true,
 			answer: typed(parseHeatmap, answerHeatmap)},
 		{method: "GET", pattern: "/api/v1/liquidation-heatmap/{market_id}/cascade", auth: authData, credits: creditStandard,
 			answer: typed(parseCascade, answerCascade)},

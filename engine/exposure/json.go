@@ -37,6 +37,10 @@ func (m *Market) AppendHeatmap(dst []byte, q risk.HeatmapQuery) ([]byte, error) 
 	if err != nil {
 		return dst, err
 	}
+	return m.appendHeatmap(dst, h, q), nil
+}
+
+func (m *Market) appendHeatmap(dst []byte, h *risk.Heatmap, q risk.HeatmapQuery) []byte {
 	dst = m.appendHead(dst)
 	dst = q.RangePct.Append(append(dst, `,"range_pct":"`...))
 	dst = appendPrice(append(dst, `","bucket_size":`...), h.Width)
@@ -55,7 +59,7 @@ func (m *Market) AppendHeatmap(dst []byte, q risk.HeatmapQuery) ([]byte, error) 
 	dst = appendMoney(append(dst, `,"short_notional":`...), h.ShortOut)
 	dst = m.AppendCoverage(append(dst, `},"coverage":`...))
 	dst = strconv.AppendInt(append(dst, `,"computed_at":`...), int64(m.At), 10)
-	return append(dst, '}'), nil
+	return append(dst, '}')
 }
 
 func (m *Market) heatmap(q risk.HeatmapQuery) (*risk.Heatmap, error) {

@@ -57,3 +57,30 @@ func (m *Market) keptMap() *model.HeatmapMap {
 func keptSum(s *risk.Sum) model.HeatmapSum {
 	return model.HeatmapSum{Size: num.Size(s.Size), Notional: s.Notional, Count: uint32(s.Count)}
 }
+
+// AppendKept appends a kept heatmap, which must have its map, as AppendHeatmap wrote the one it was kept of. info is the
+// market that it is of.
+func AppendKept(dst []byte, info *model.Market, k *model.Heatmap) ([]byte, error) {
+	then := *info
+	then.PriceScale, then.SizeScale = info.ScaleAt(k.Epoch)
+	m := &Market{
+		Info: &then, Mark: k.Map.Mark, Tracked: k.Map.Tracked, OpenInterest: k.Map.OpenInterest, HasOpenInterest: k.Map.HasOpenInterest,
+		At: k.Time, Map: risk.NewMap(then.SizeScale, nil),
+	}
+	h, err := m.heatmap(Defaults) // empty: where the buckets lie
+	if err != nil {
+		return dst, err
+	}
+	for i := range k.Map.Buckets {
+		b := &k.Map.Buckets[i]
+		h.Buckets[b.Place].Long, h.Buckets[b.Place].Short = sumOf(&b.Long), sumOf(&b.Short)
+	}
+	h.Accumulate()
+	h.LongAtRisk, h.ShortAtRisk, h.LongOut, h.ShortOut = k.LongAtRisk, k.ShortAtRisk, k.Map.LongOut, k.Map.ShortOut
+	h.Positions = int(k.Map.Positions)
+	return m.appendHeatmap(dst, h, Defaults), nil
+}
+
+func sumOf(s *model.HeatmapSum) risk.Sum {
+	return risk.Sum{Size: int64(s.Size), Notional: s.Notional, Count: int(s.Count)}
+}

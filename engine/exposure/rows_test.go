@@ -72,6 +72,9 @@ func TestRowsAreWhatHeatmapsShow(t *testing.T) {
 					t.Fatal("an empty bucket was kept")
 				}
 			}
+			if text, err := AppendKept(nil, m, &h); err != nil || string(text) != string(w.desk.Heatmap(m.ID)) {
+				t.Fatalf("written of what was kept, %v:\n%s\nwant\n%s", err, text, w.desk.Heatmap(m.ID))
+			}
 			a, _ := json.Marshal(got)
 			b, _ := json.Marshal(want)
 			if string(a) != string(b) || h.Market != m.ID || h.Time != s.At {

@@ -28,6 +28,7 @@ type Record interface {
 	Candles(ctx context.Context, m model.MarketID, resolution time.Duration, sp history.Span, reverse bool) iter.Seq2[record.Candle, error]
 	Stats(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[*history.StatsRow, error]
 	Fundings(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[history.FundingRow, error]
+	Heatmaps(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[*history.HeatmapRow, error]
 	Coverage(ctx context.Context, kind model.Kind, m model.MarketID, sp history.Span) ([]history.Interval, error)
 	Gaps(ctx context.Context, kinds []model.Kind, ids []model.MarketID, sp history.Span) ([]history.GapRow, error)
 }
@@ -164,4 +165,26 @@ func (v *View) Stats(ctx context.Context, m model.MarketID, sp history.Span) ite
 func (v *View) Fundings(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[history.FundingRow, error] {
 	sp.To = min(sp.To, v.now()+1)
 	return v.h.Fundings(ctx, m, sp)
+}
+
+// mapReach is how old the last whole heatmap may be: one is kept each minute.
+const mapReach = model.Millis(120_000)
+
+// Heatmap returns the last whole heatmap that had been computed, history.ErrNoData where none is held of the two minutes
+// before the clock.
+func (v *View) Heatmap(ctx context.Context, m model.MarketID) (*model.Heatmap, error) {
+	var last *model.Heatmap
+	for h, err := range v.h.Heatmaps(ctx, m, history.Span{From: v.now() - mapReach, To: v.now()}) {
+		if err != nil {
+			return nil, err
+		}
+		if h.Map != nil {
+			kept := *h
+			last = &kept
+		}
+	}
+	if last == nil {
+		return nil, history.ErrNoData
+	}
+	return last, nil
 }

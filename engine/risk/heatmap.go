@@ -63,7 +63,7 @@ func (m *Map) Heatmap(mark int64, q HeatmapQuery) (*Heatmap, error) {
 		}
 		b.Long, b.Short = m.long.between(b.Low, b.High), m.short.between(b.Low, b.High)
 	}
-	h.accumulate()
+	h.Accumulate()
 	long, short := m.Total()
 	h.Positions = long.Count + short.Count
 	h.LongOut = long.Notional - m.long.between(low, high).Notional
@@ -78,8 +78,9 @@ func (m *Map) Heatmap(mark int64, q HeatmapQuery) (*Heatmap, error) {
 	return h, nil
 }
 
-// accumulate adds from the mark outward. The bucket that the mark lies inside belongs to both ways.
-func (h *Heatmap) accumulate() {
+// Accumulate sets the cumulative sums of the buckets: it adds from the mark outward, and the bucket that the mark lies
+// inside belongs to both ways.
+func (h *Heatmap) Accumulate() {
 	var sum num.USD
 	for i := len(h.Buckets) - 1; i >= 0; i-- {
 		if b := &h.Buckets[i]; b.Low < h.Mark {
