@@ -14,27 +14,19 @@ import (
 	"hyperlight/kv/key"
 )
 
-// Reader reads the record. Between calls it holds nothing but the heads of sealed segments and, where it is told to, ready
-// rows; it may be used from any goroutine. Iterators hold no store iterator while the caller works for long: they read in slices that they copy.
+// Reader reads the record. Between calls it holds the few rows that questions begin with, heads of sealed segments and, where
+// it is told to, ready rows, all of a bounded size; it may be used from any goroutine. Iterators hold no store iterator while the caller works for long: they read in slices that they copy.
 type Reader struct {
 	store   *kv.Store
 	markets marketsFunc
+	memory  *memory
 	heads   segmentHeads
 	ready   *readyRows // nil: nothing is kept ready
 }
 
 // NewReader returns a reader. markets tells the scales of a market; it is asked where rows of two scale epochs meet.
 func NewReader(store *kv.Store, markets func(model.MarketID) (*model.Market, bool)) *Reader {
-	return &Reader{store: store, markets: markets}
-}
-
-// sealing returns the count of the batches that moved rows from one form to another. Where it is the same before and
-// after some reads, they saw every row once.
-func (r *Reader) sealing() (model.Micros, error) { return readMoment(r.store, metaSealing) }
-
-func (r *Reader) keep() (*keepState, error) {
-	k := &keepState{}
-	return k, k.load(r.store)
+	return &Reader{store: store, markets: markets, memory: newMemory()}
 }
 
 // shortRange is a range whose days cost less to look into than it costs to find the ends of a family.

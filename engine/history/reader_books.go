@@ -52,7 +52,7 @@ func (r *Reader) Updates(ctx context.Context, m model.MarketID, from, to model.M
 
 // lastRow returns the receive time of the last committed row of an open interval.
 func (r *Reader) lastRow(m model.MarketID, start model.Micros) (model.Micros, error) {
-	heartbeat, err := readMoment(r.store, metaHeartbeat)
+	heartbeat, err := r.heartbeat()
 	if err != nil {
 		return 0, err
 	}

@@ -174,7 +174,7 @@ func (r *Reader) wholeBuckets(ctx context.Context, m model.MarketID, res key.Res
 	if err != nil {
 		return nil, err
 	}
-	heartbeat, err := readMoment(r.store, metaHeartbeat)
+	heartbeat, err := r.heartbeat()
 	if err != nil {
 		return nil, err
 	}

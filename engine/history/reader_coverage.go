@@ -3,13 +3,11 @@ package history
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
-	"hyperlight/kv"
 	"hyperlight/kv/key"
 )
 
@@ -44,42 +42,34 @@ func (r *Reader) rawIntervals(ctx context.Context, kind model.Kind, m model.Mark
 
 // rawIntervalsIn is rawIntervals of those that begin from the first moment, which must be a start, up to the last one.
 func (r *Reader) rawIntervalsIn(ctx context.Context, kind model.Kind, m model.MarketID, openEnd, first, last model.Micros) ([]Interval, error) {
-	rg, err := key.HeldRange(uint8(kind), uint32(m), int64(first), int64(forever))
-	if err != nil {
-		return nil, fmt.Errorf("range of coverage: %w", err)
-	}
 	var out []Interval
 	open := -1 // the interval without an end
-	for row, err := range r.store.Scan(ctx, rg) {
-		if err != nil {
-			return nil, fmt.Errorf("scan coverage: %w", err)
-		}
-		k, iv, err := decodeHeld(row)
+	for iv, err := range r.held(ctx, kind, m, first) {
 		if err != nil {
 			return nil, err
 		}
 		if open >= 0 {
 			// An import has added to the record since the stop, which no start has noticed yet.
-			if out[open].To, err = r.stoppedAt(kind, m, out[open].From, model.Micros(k.Start)); err != nil {
+			if out[open].To, err = r.stoppedAt(kind, m, out[open].From, iv.From); err != nil {
 				return nil, err
 			}
 			open = -1
 		}
-		if model.Micros(k.Start) > last {
+		if iv.From > last {
 			break
 		}
-		if iv.End == 0 {
+		if iv.To == 0 {
 			if openEnd == 0 {
-				if openEnd, err = readMoment(r.store, metaHeartbeat); err != nil {
+				if openEnd, err = r.heartbeat(); err != nil {
 					return nil, err
 				}
 			}
-			if iv.End = openEnd; iv.End < model.Micros(k.Start) {
+			if iv.To = openEnd; iv.To < iv.From {
 				continue // younger than the last tick
 			}
 			open = len(out)
 		}
-		out = append(out, Interval{From: model.Micros(k.Start), To: iv.End})
+		out = append(out, iv)
 	}
 	if kind != model.KindBook {
 		out = union(out)
@@ -96,17 +86,9 @@ func (r *Reader) bookIntervals(ctx context.Context, m model.MarketID, openEnd, f
 	}
 	first := model.Micros(0)
 	if from > 0 {
-		rg, err := key.HeldRange(uint8(model.KindBook), uint32(m), 0, int64(from))
-		if err != nil {
-			return nil, fmt.Errorf("range of coverage: %w", err)
-		}
-		err = r.store.Last(rg, func(k, _ []byte) error {
-			held, err := key.ParseHeld(k)
-			first = model.Micros(held.Start)
-			return err
-		})
-		if err != nil && !errors.Is(err, kv.ErrNotFound) {
-			return nil, fmt.Errorf("look for coverage: %w", err)
+		var err error
+		if first, err = r.heldBefore(ctx, model.KindBook, m, from); err != nil {
+			return nil, err
 		}
 	}
 	out, err := r.rawIntervalsIn(ctx, model.KindBook, m, openEnd, first, to)
@@ -125,7 +107,7 @@ func (r *Reader) bookIntervals(ctx context.Context, m model.MarketID, openEnd, f
 
 // stoppedAt returns the end of an interval that a stop left open and that another one follows.
 func (r *Reader) stoppedAt(kind model.Kind, m model.MarketID, start, next model.Micros) (model.Micros, error) {
-	heartbeat, err := readMoment(r.store, metaHeartbeat)
+	heartbeat, err := r.heartbeat()
 	if err != nil {
 		return 0, err
 	}
@@ -232,7 +214,7 @@ func (r *Reader) Covered(ctx context.Context, kind model.Kind, m model.MarketID,
 	if err != nil || len(ivs) == 0 {
 		return 0, 0, false, false, err
 	}
-	heartbeat, err := readMoment(r.store, metaHeartbeat)
+	heartbeat, err := r.heartbeat()
 	if err != nil {
 		return 0, 0, false, false, err
 	}

@@ -28,6 +28,7 @@ const (
 	readyTimes
 	readyCandles
 	readyBooks
+	readyPlaces
 )
 
 // readyRows keeps rows as they are answered with, so that an answer that has them is made by copying: whatever range, page

@@ -33,6 +33,12 @@ const maxBookSeconds = 600
 // readyBook returns the book before a full second from the seconds that are ready or become so; nil where that moment has to
 // be read in the long way: it lies behind hot rows or a keyframe, in no segment of the interval, or is not worth keeping.
 func (r *Reader) readyBook(ctx context.Context, iv Interval, m model.MarketID, t model.Micros) (*book.View, error) {
+	places := r.placesAt(uint32(m), t)
+	if k, ok := places.find(iv, t); ok {
+		if found, _ := r.ready.get(k).(*bookSeconds); found != nil {
+			return found.at(t), nil
+		}
+	}
 	before, err := r.sealing()
 	if err != nil {
 		return nil, err
@@ -65,8 +71,8 @@ func (r *Reader) readyBook(ctx context.Context, iv Interval, m model.MarketID, t
 	if err != nil {
 		return nil, err
 	}
-	alone, err := r.aloneUntil(ctx, uint32(m), model.Micros(k.at), t)
-	if err != nil || !alone {
+	until, err := r.aloneUntil(ctx, uint32(m), model.Micros(k.at), places.end())
+	if err != nil || until < t {
 		return nil, err
 	}
 	if after, err := r.sealing(); err != nil || after != before {
@@ -79,28 +85,51 @@ func (r *Reader) readyBook(ctx context.Context, iv Interval, m model.MarketID, t
 		}
 		r.ready.put(k, found, size)
 	}
+	r.keepPlace(places, bookPlace{k, until})
 	return found.at(t), nil
 }
 
-// aloneUntil tells whether neither a hot block nor a keyframe lies between the start of a segment and t.
-func (r *Reader) aloneUntil(ctx context.Context, mkt uint32, start, t model.Micros) (bool, error) {
-	hot, err := key.BookRange(mkt, key.Hot, int64(start.Second()), int64(t))
-	if errors.Is(err, key.ErrEmptyRange) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	frames, err := key.KeyframeRange(mkt, int64(start)+1, int64(t)+1)
-	if err != nil {
-		return false, err
-	}
-	for _, rg := range [...]key.Range{hot, frames} {
-		for _, err := range r.store.Scan(ctx, rg) {
-			return false, err
+// aloneUntil returns the last moment up to end whose book the segment that starts at the given moment tells, because no
+// other segment, no keyframe and no hot block lies in between.
+func (r *Reader) aloneUntil(ctx context.Context, mkt uint32, start, end model.Micros) (model.Micros, error) {
+	until := end
+	limit := func(rg key.Range, err error, at func(k []byte) (model.Micros, error)) error {
+		if errors.Is(err, key.ErrEmptyRange) {
+			return nil
 		}
+		if err != nil {
+			return err
+		}
+		for row, err := range r.store.Scan(ctx, rg) {
+			if err != nil {
+				return err
+			}
+			t, err := at(row.Key)
+			until = min(until, t)
+			return err
+		}
+		return nil
 	}
-	return true, nil
+	hot, err := key.BookRange(mkt, key.Hot, int64(start.Second()), int64(end))
+	if err := limit(hot, err, func(k []byte) (model.Micros, error) {
+		parsed, err := key.ParseBook(k)
+		return model.Micros(parsed.Time), err // before its own first second nothing of it is needed
+	}); err != nil {
+		return 0, err
+	}
+	next, err := key.BookRange(mkt, key.Sealed, int64(start)+1, int64(end)+1)
+	if err := limit(next, err, func(k []byte) (model.Micros, error) {
+		parsed, err := key.ParseBook(k)
+		return model.Micros(parsed.Time) - 1, err
+	}); err != nil {
+		return 0, err
+	}
+	frames, err := key.KeyframeRange(mkt, int64(start)+1, int64(end)+1)
+	err = limit(frames, err, func(k []byte) (model.Micros, error) {
+		parsed, err := key.ParseKeyframe(k)
+		return model.Micros(parsed.Time) - 1, err
+	})
+	return until, err
 }
 
 // takeApart makes the seconds of a segment, and says about how much memory they need.

@@ -10,13 +10,15 @@ import (
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
+	"hyperlight/kv"
 	"hyperlight/kv/key"
 )
 
 // candlePiece is a piece of 1-minute candles of one market, own or given ones: immutable but for the text that is made when
 // it is asked for first.
 type candlePiece struct {
-	changes uint64 // of the mark that it was read under
+	changes uint64   // of the mark that it was read under
+	stamp   kv.Stamp // of its part of the store where the mark does not speak of it yet, else 0
 	rows    []record.Candle
 	texts   atomic.Pointer[candleTexts]
 }
@@ -34,13 +36,22 @@ const (
 	candleSize = candleText + 112
 )
 
-// piece returns the own or given 1-minute candles of a piece that lies before the mark's newest one.
+// piece returns the own or given 1-minute candles of a piece. One before the mark's newest is kept for as long as that says
+// that no such piece has changed, any other one until something is written there.
 func (r *Reader) piece(ctx context.Context, res key.Resolution, mkt, number uint32, mark candleMark) (*candlePiece, error) {
 	k := readyKey{kind: readyCandles, market: mkt, at: int64(number), sum: uint64(res)}
-	if p, _ := r.ready.get(k).(*candlePiece); p != nil && p.changes == mark.changes {
-		return p, nil
+	known, _ := r.ready.get(k).(*candlePiece)
+	var stamp kv.Stamp
+	if number >= mark.newest {
+		var buf [32]byte
+		stamp = r.store.Stamp(kv.PartOf(key.Candle(buf[:0], res, mkt, int64(number)*pieceMillis)))
+		if known != nil && stamp != 0 && known.stamp == stamp {
+			return known, nil
+		}
+	} else if known != nil && known.stamp == 0 && known.changes == mark.changes {
+		return known, nil
 	}
-	p := &candlePiece{changes: mark.changes}
+	p := &candlePiece{changes: mark.changes, stamp: stamp}
 	from := int64(number) * pieceMillis
 	for c, err := range r.scanCandles(ctx, res, mkt, from, from+pieceMillis, false) {
 		if err != nil {
@@ -48,7 +59,7 @@ func (r *Reader) piece(ctx context.Context, res key.Resolution, mkt, number uint
 		}
 		p.rows = append(p.rows, c)
 	}
-	if size := int64(len(p.rows)) * candleSize; r.ready.admits(k, size) {
+	if size := int64(len(p.rows)) * candleSize; (stamp != 0 || number < mark.newest) && r.ready.admits(k, size) {
 		r.ready.put(k, p, size)
 	}
 	return p, nil
@@ -117,16 +128,15 @@ func (r *Reader) CandleTexts(ctx context.Context, m model.MarketID, sp Span, set
 		}
 		var mark candleMark
 		if r.ready != nil {
-			if mark, err = readMark(r.store, uint32(m)); err != nil {
+			if mark, err = r.mark(uint32(m)); err != nil {
 				fail(err)
 				return
 			}
 		}
-		settledBefore := min(int64(mark.newest)*pieceMillis, int64(settled))
-		for from < to {
+		for r.ready != nil && from < to {
 			number := pieceOf(from)
 			end := int64(number+1) * pieceMillis
-			if end > settledBefore || keep.dropped(key.Candles, key.Span(from)) {
+			if end > int64(settled) || keep.dropped(key.Candles, key.Span(from)) {
 				break
 			}
 			lo, hi := from, min(to, end)
@@ -145,6 +155,9 @@ func (r *Reader) CandleTexts(ctx context.Context, m model.MarketID, sp Span, set
 					return
 				}
 			}
+		}
+		if from >= to {
+			return
 		}
 		// What is still being written, and what retention has dropped.
 		run := &CandleRun{texts: &texts}
@@ -229,7 +242,7 @@ func (r *Reader) storedCandles(ctx context.Context, res key.Resolution, m model.
 		return r.scanCandles(ctx, res, uint32(m), from, to, reverse)
 	}
 	return func(yield func(record.Candle, error) bool) {
-		mark, err := readMark(r.store, uint32(m))
+		mark, err := r.mark(uint32(m))
 		var keep *keepState
 		if err == nil {
 			keep, err = r.keep()
