@@ -2,8 +2,12 @@ package signal
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"hyperlight/engine/model"
 )
@@ -26,7 +30,37 @@ type Result struct {
 	Truncated bool    // there were more
 }
 
-// Backtest runs the evaluator over events in their order.
+// Backtest runs the evaluator over events in their order. It stops at the first error of the events or when ctx ends, and
+// returns that error.
 func Backtest(ctx context.Context, rule Rule, cooldown time.Duration, events iter.Seq2[*Event, error]) (Result, error) {
-	return Result{}, nil
+	var out Result
+	// The rule runs twice: once as live, once without any silence.
+	live, always := uuid.UUID{1}, uuid.UUID{2}
+	e := NewEvaluator()
+	e.Set(live, rule, true, cooldown, State{})
+	e.set(always, rule, true, -1, State{})
+	count := func(t *Trigger) {
+		if t.Signal == always {
+			out.Matches++
+			return
+		}
+		if out.Triggers++; out.Triggers <= MaxTriggers {
+			out.First = append(out.First, Fired{At: t.At, Matched: slices.Clone(t.Matched)})
+		}
+	}
+	fields := rule.Fields()
+	for ev, err := range events {
+		if err != nil {
+			return Result{}, fmt.Errorf("read events of a backtest: %w", err)
+		}
+		if ev.Has&fields == 0 {
+			continue
+		}
+		if out.Evaluated++; out.Evaluated%1024 == 0 && ctx.Err() != nil {
+			return Result{}, ctx.Err()
+		}
+		e.OnEvent(ev, count)
+	}
+	out.Truncated = out.Triggers > MaxTriggers
+	return out, ctx.Err()
 }
