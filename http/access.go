@@ -18,6 +18,8 @@ import (
 type Authenticator interface {
 	Authenticate(access.Request) (*access.Principal, error)
 	Plan(slug string) (*access.Plan, bool)
+	// Plans returns every plan, lowest first.
+	Plans() []*access.Plan
 
 	Take(p *access.Principal, now model.Millis) access.Decision
 	TakeIP(client netip.Addr, class access.IPClass, now model.Millis) access.Decision
@@ -46,8 +48,11 @@ var (
 // credential: nothing that a browser sends by itself counts.
 func (c *call) authenticate() error {
 	class := c.route.auth
-	if class == authNone || class == authSocket {
+	switch class {
+	case authNone, authSocket:
 		return nil
+	case authSigned:
+		return c.checkLink()
 	}
 	r := c.credentials()
 	if class == authRelay && !ours(r.Bearer) {

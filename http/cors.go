@@ -8,7 +8,8 @@ import (
 
 // exposed are the response headers that a web page may read (contract 1.5).
 const exposed = "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy, Retry-After, " +
-	"X-Request-Id, X-Credits-Cost, X-Credits-Used, X-Credits-Limit, X-Cache, Server-Timing, ETag, Idempotent-Replayed"
+	"X-Request-Id, X-Credits-Cost, X-Credits-Used, X-Credits-Limit, X-Cache, Server-Timing, ETag, Idempotent-Replayed, " +
+	"Accept-Ranges, Content-Range, Content-Disposition"
 
 var (
 	headerAllowOrigin = []byte("Access-Control-Allow-Origin")
@@ -61,7 +62,8 @@ func (c *call) isPreflight() bool {
 func (c *call) preflight() {
 	h := &c.ctx.Response.Header
 	h.Set(fasthttp.HeaderAccessControlAllowMethods, "GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS")
-	h.Set(fasthttp.HeaderAccessControlAllowHeaders, "Authorization, X-Api-Key, X-Request-Id, Content-Type, Accept, Idempotency-Key")
+	h.Set(fasthttp.HeaderAccessControlAllowHeaders, "Authorization, X-Api-Key, X-Request-Id, Content-Type, Accept, Idempotency-Key, "+
+		"Range, If-Range, If-Match, If-None-Match")
 	h.Set(fasthttp.HeaderAccessControlMaxAge, "86400")
 	c.ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
 }

@@ -85,8 +85,12 @@ func (c *call) fail(err error) {
 	if e == errInternal {
 		c.server.log.Error("request failed", "component", "http", "request_id", string(c.id[:]), "route", c.routeName(), "error", err)
 	}
+	c.failWith(e, statusOf(e.Code))
+}
+
+// failWith is fail with a status that says more than the code's own.
+func (c *call) failWith(e *model.Error, status int) {
 	resp := &c.ctx.Response
-	status := statusOf(e.Code)
 	resp.SetStatusCode(status)
 	resp.Header.Del(fasthttp.HeaderETag)
 	if status == fasthttp.StatusTooManyRequests {

@@ -140,16 +140,29 @@ var (
 	headerCreditsLimit  = []byte("X-Credits-Limit")
 )
 
-// checkPlan refuses a plan below the route's.
+// checkPlan refuses a plan below the route's, or without what the route is part of.
 func (s *Server) checkPlan(c *call) error {
-	need := c.route.plan
-	if need == "" || c.principal == nil {
+	r := c.route
+	if c.principal == nil {
 		return nil
 	}
-	plan, ok := s.access.Plan(need)
-	if ok && c.principal.Plan.Rank >= plan.Rank {
+	if r.plan != "" {
+		if plan, ok := s.access.Plan(r.plan); !ok || c.principal.Plan.Rank < plan.Rank {
+			return errTier(r.plan)
+		}
+	}
+	if r.needs == nil || r.needs(c.principal.Plan) {
 		return nil
 	}
+	for _, plan := range s.access.Plans() {
+		if r.needs(plan) {
+			return errTier(plan.Slug)
+		}
+	}
+	return &model.Error{Code: model.CodeForbidden, Message: "this endpoint is part of no tier"}
+}
+
+func errTier(need string) *model.Error {
 	return &model.Error{Code: model.CodeForbidden, Message: "this endpoint requires the " + need + " tier or above",
 		Details: map[string]any{"required_tier": need}}
 }

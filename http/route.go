@@ -18,6 +18,7 @@ const (
 	authOptional                  // everybody; a credential that is shown must be good
 	authRelay                     // the same, where anonymous native calls are allowed; a bearer token may be the venue's
 	authSocket                    // the socket's handler authenticates
+	authSigned                    // whoever has a link to the path
 )
 
 // creditClass says what a call costs (contract 1.10).
@@ -41,8 +42,10 @@ type route struct {
 	window  access.IPClass // per address, where nobody is behind the call
 	credits creditClass
 	plan    string // lowest plan that may call it; "" for every plan
-	status  int    // of a success; 0 means 200
-	replays bool   // an Idempotency-Key is honoured
+	// needs, where set, tells whether a plan has what the route is part of.
+	needs   func(*access.Plan) bool
+	status  int  // of a success; 0 means 200
+	replays bool // an Idempotency-Key is honoured
 	answer  handler
 	raw     func(c *call)
 	relay   bool // answered by the relay
@@ -141,6 +144,15 @@ func routeTable(sockets map[string]Handler) []*route {
 			answer: typed(parseHolders, answerHolders)},
 		{method: "GET", pattern: "/api/v1/exchange/top-accounts", auth: authData, credits: creditStandard,
 			answer: typed(parseTotals, answerTotals)},
+		{method: "GET", pattern: "/api/v1/data-lake/exports", auth: authData, credits: creditStandard, needs: hasDataLake,
+			answer: typed(parseExports, answerExports)},
+		{method: "GET", pattern: "/api/v1/data-lake/download/{export_id}", auth: authData, credits: creditStandard, needs: hasDataLake,
+			answer: typed(parseDownload, answerDownload)},
+		{method: "GET", pattern: "/api/v1/data-lake/listing/{dataset}", auth: authData, credits: creditStandard, needs: hasDataLake, raw: getListing},
+		{method: "GET", pattern: "/api/v1/data-lake/files/{file}", auth: authSigned, window: access.IPFiles, raw: getSignedFile},
+		{method: "GET", pattern: "/api/v1/data-lake/files/{dataset}/metadata/{name}", auth: authData, needs: hasDataLake, raw: getMetadata},
+		{method: "GET", pattern: "/api/v1/data-lake/files/{dataset}/{date}/{part}", auth: authData, needs: hasDataLake, raw: getTreeFile},
+		{method: "GET", pattern: "/api/v1/data-lake/files/{dataset}/{market}/{date}/{part}", auth: authData, needs: hasDataLake, raw: getTreeFile},
 		{method: "POST", pattern: "/api/v1/keys", auth: authUser, status: 201, replays: true, answer: typed(parseNewKey, answerNewKey)},
 		{method: "GET", pattern: "/api/v1/keys", auth: authUser, answer: typed(parseKeys, answerKeys)},
 		{method: "PATCH", pattern: "/api/v1/keys/{key_id}", auth: authUser, answer: typed(parseKeyChange, answerKeyChange)},

@@ -7,7 +7,7 @@ import (
 )
 
 // maxParams is how many parameters a pattern may have.
-const maxParams = 2
+const maxParams = 4
 
 // router finds the routes of a path by its segments. A literal segment wins over a parameter.
 type router struct{ root node }

@@ -125,6 +125,8 @@ type Options struct {
 	Exchange Exchange
 	// Accounts is what the calls about accounts are answered from.
 	Accounts AccountOptions
+	// Lake is what the calls about the data lake are answered from.
+	Lake LakeOptions
 	// Fill asks for a range that is not held; nil without a venue.
 	Fill FillFunc
 	// Day knows the forced trades of the last 24 hours; nil: they are read from the record.
@@ -180,6 +182,7 @@ type Server struct {
 	funding  func(ctx context.Context) (*model.FundingRates, error)
 	exchange Exchange
 	accounts *accountDesk
+	lake     LakeOptions
 	fill     FillFunc
 	day      Day
 	past     func(at model.Micros) Past
@@ -230,7 +233,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay, funding: o.FundingRates, exchange: o.Exchange,
-		fill: o.Fill, day: o.Day, past: o.Past, clocks: o.ReplayClock,
+		lake: o.Lake, fill: o.Fill, day: o.Day, past: o.Past, clocks: o.ReplayClock,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
 		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS, anonymous: o.AllowAnonymous,
 		owners: o.Owners, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,

@@ -11,6 +11,7 @@ const (
 	publicPerMinute = 300
 	signInPerMinute = 10
 	failedPerMinute = 300
+	filesPerMinute  = 30_000
 )
 
 // addressesPerShard bounds the windows of addresses: 32,768 in all, some 4 MiB while each has one admission, 16 MiB if
@@ -43,6 +44,8 @@ func (a *Access) ipLimit(class IPClass) int {
 		return a.plans.Load().order[0].RequestsPerMinute
 	case IPFailed:
 		return failedPerMinute
+	case IPFiles:
+		return filesPerMinute
 	default:
 		return publicPerMinute
 	}

@@ -59,6 +59,7 @@ const (
 	IPSignIn                // register and login: 10 a minute
 	IPRelay                 // anonymous native calls: the lowest plan's requests per minute
 	IPFailed                // requests whose credential was refused: 300 a minute
+	IPFiles                 // downloads with a link: 30,000 a minute, because programs read a file in many small ranges
 )
 
 // Credits is what an account has spent in the current month (UTC).
