@@ -38,5 +38,16 @@ func (l *Links) Link(path string) (url string, expires time.Time) {
 	return l.base + path + "?expires=" + text + "&signature=" + l.Sign(path, expires.Unix()), expires
 }
 
-// Verify checks what came with a link to a path. The errors are for clients, code forbidden.
-func (l *Links) Verify(path, expires, signature string) error { return &model.Error{} }
+// Verify checks what came with a link to a path. The errors are for clients, code forbidden, and do not say which part is wrong
+// where the signature does not fit.
+func (l *Links) Verify(path, expires, signature string) error {
+	seconds, err := strconv.ParseInt(expires, 10, 64)
+	// The comparison is of texts and takes the same time whatever they are; a number has one form that is signed.
+	if err != nil || strconv.FormatInt(seconds, 10) != expires || !hmac.Equal([]byte(l.Sign(path, seconds)), []byte(signature)) {
+		return &model.Error{Code: model.CodeForbidden, Message: "the link is not valid, ask for a new one"}
+	}
+	if l.now().Unix() >= seconds {
+		return &model.Error{Code: model.CodeForbidden, Message: "the link has expired, ask for a new one"}
+	}
+	return nil
+}
