@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ func TestHeatmapOfTheVenuesTrades(t *testing.T) {
 	send(t, conn, `{"type":"subscribe","channel":"liquidation_heatmap/0"}`)
 	last := next(t, conn, "subscribed")
 	var before struct{ at int64 }
+	shown := map[int64]string{} // the heatmaps by when they were computed
 	deadline := time.Now().Add(60 * time.Second)
 	for n := 0; n < 2; {
 		if time.Now().After(deadline) {
@@ -56,5 +58,26 @@ func TestHeatmapOfTheVenuesTrades(t *testing.T) {
 			t.Errorf("no position is tracked: %.300s", raw)
 		}
 		last, before.at = f, data.ComputedAt
+		shown[data.ComputedAt] = string(f.Data)
+	}
+	// The past has the first whole one of each minute.
+	for {
+		answer, raw, err := a.try(fmt.Sprintf("/replay/api/v1/liquidation-heatmap/0?at=%d", before.at+1))
+		if err == nil && answer.Success {
+			var past struct {
+				ComputedAt int64 `json:"computed_at"`
+			}
+			if err := json.Unmarshal(answer.Data, &past); err != nil || past.ComputedAt > before.at || past.ComputedAt < before.at-60_000 {
+				t.Errorf("%v: the past has a heatmap of %d, asked at %d", err, past.ComputedAt, before.at)
+			}
+			if live, ok := shown[past.ComputedAt]; ok && live != string(answer.Data) {
+				t.Errorf("the past shows %s\nlive was %s", answer.Data, live)
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no heatmap of the past: %v %.300s", err, raw)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }

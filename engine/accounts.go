@@ -29,12 +29,7 @@ func (e *Engine) openAccounts(recovered history.Recovered) (err error) {
 }
 
 // keepHeatmaps records what a computation of the desk came to. It runs on the desk's goroutine.
-func (e *Engine) keepHeatmaps(s *exposure.Snapshot) {
-	const minute = 60_000
-	whole := s.At/minute != e.mapsKept
-	e.mapsKept = s.At / minute
-	e.writer.AddHeatmaps(s.Rows(whole))
-}
+func (e *Engine) keepHeatmaps(rows []model.Heatmap) { e.writer.AddHeatmaps(rows) }
 
 // Trades are told to the accounts again from a little before what the table has, for it is written every few seconds and
 // by parts; a table that has none, as after an upgrade, begins with a market's last hour.

@@ -61,7 +61,6 @@ type Engine struct {
 	sums     *exchange.Sums
 	accounts *account.Tracker
 	exposure *exposure.Desk
-	mapsKept model.Millis // the minute of the last whole heatmaps; of the desk's goroutine
 	fills    *fills.Fills
 	// refresher asks for accounts; nil where the venue is switched off.
 	refresher *refresh.Refresher

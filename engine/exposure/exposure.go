@@ -33,8 +33,8 @@ type Options struct {
 	Stats   func(model.MarketID) (*model.Stats, model.Micros)
 	Now     func() time.Time
 	Rows    int // of each ranking; 0: 1,000
-	// Record is told each new snapshot, on the desk's goroutine; may be nil.
-	Record func(*Snapshot)
+	// Record is told what is to be kept of each new snapshot, on the desk's goroutine; may be nil. The rows are handed over.
+	Record func(rows []model.Heatmap)
 }
 
 // Desk computes. Step belongs to one goroutine, normally Run's; everything else may be called from any.
@@ -46,7 +46,8 @@ type Desk struct {
 
 	// Of the computing goroutine:
 	started bool
-	open    map[model.AccountID]struct{} // accounts with an open position or with collateral
+	open    map[model.AccountID]struct{}    // accounts with an open position or with collateral
+	mapped  map[model.MarketID]model.Millis // the minute of the last whole map that was handed on
 }
 
 // New returns a desk that follows the table from now on.
@@ -54,7 +55,7 @@ func New(o Options) *Desk {
 	if o.Rows <= 0 {
 		o.Rows = defaultRows
 	}
-	d := &Desk{o: o, changes: o.Accounts.Follow(), open: map[model.AccountID]struct{}{}}
+	d := &Desk{o: o, changes: o.Accounts.Follow(), open: map[model.AccountID]struct{}{}, mapped: map[model.MarketID]model.Millis{}}
 	d.latest.Store(&Snapshot{markets: map[model.MarketID]*Market{}})
 	d.forms.Store(&forms{})
 	return d
@@ -124,7 +125,7 @@ func (d *Desk) Step() *Snapshot {
 	d.latest.Store(s)
 	d.forms.Store(encodeForms(s))
 	if d.o.Record != nil {
-		d.o.Record(s)
+		d.o.Record(d.rows(s))
 	}
 	return s
 }

@@ -18,9 +18,12 @@ func (m *Market) AtRisk() (long, short num.USD, ok bool) {
 	return m.standard.LongAtRisk, m.standard.ShortAtRisk, true
 }
 
-// Rows returns what is kept of the snapshot: a row for each market whose numbers could be computed, by market; whole tells
-// whether they have the maps beside the sums. They share nothing with the snapshot.
-func (s *Snapshot) Rows(whole bool) []model.Heatmap {
+// mapEvery is how often the maps are kept beside the sums.
+const mapEvery = 60_000
+
+// rows returns what is kept of a snapshot: a row for each market whose numbers could be computed, by market, and in the
+// first one of each minute its map.
+func (d *Desk) rows(s *Snapshot) []model.Heatmap {
 	rows := make([]model.Heatmap, 0, len(s.markets))
 	for id, m := range s.markets {
 		long, short, ok := m.AtRisk()
@@ -28,7 +31,8 @@ func (s *Snapshot) Rows(whole bool) []model.Heatmap {
 			continue
 		}
 		h := model.Heatmap{Market: id, Time: m.At, Epoch: m.Info.Epoch, LongAtRisk: long, ShortAtRisk: short}
-		if whole {
+		if minute := m.At / mapEvery; d.mapped[id] != minute {
+			d.mapped[id] = minute
 			h.Map = m.keptMap()
 		}
 		rows = append(rows, h)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -39,13 +40,11 @@ func TestRowsAreWhatHeatmapsShow(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t, 5)
 		w.change(rt)
-		var recorded *Snapshot
-		w.desk.o.Record = func(s *Snapshot) { recorded = s }
+		now := time.UnixMilli(1_700_000_000_000)
+		w.desk.o.Now = func() time.Time { return now }
+		var rows []model.Heatmap
+		w.desk.o.Record = func(r []model.Heatmap) { rows = r }
 		s := w.desk.Step()
-		if recorded != s {
-			t.Fatal("the snapshot was not handed on")
-		}
-		rows := s.Rows(true)
 		if len(rows) != len(w.markets) {
 			t.Fatalf("%d rows of %d markets", len(rows), len(w.markets))
 		}
@@ -81,10 +80,18 @@ func TestRowsAreWhatHeatmapsShow(t *testing.T) {
 				t.Fatalf("kept\n%s\nshown\n%s", a, b)
 			}
 		}
-		for i, h := range s.Rows(false) {
-			if h.Map != nil || h.LongAtRisk != rows[i].LongAtRisk || h.ShortAtRisk != rows[i].ShortAtRisk {
+		first := rows
+		now = now.Add(Interval) // within the minute: sums alone
+		w.desk.Step()
+		for i, h := range rows {
+			if h.Map != nil || h.LongAtRisk != first[i].LongAtRisk || h.ShortAtRisk != first[i].ShortAtRisk || h.Time != first[i].Time+10_000 {
 				t.Fatalf("sums alone: %+v", h)
 			}
+		}
+		now = now.Add(time.Minute - Interval)
+		w.desk.Step()
+		if rows[0].Map == nil || rows[2].Map == nil {
+			t.Fatal("a new minute has no map")
 		}
 	})
 }
@@ -99,7 +106,9 @@ func TestNoRowsWithoutNumbers(t *testing.T) {
 		}
 		return nil, 0
 	}
-	if rows := w.desk.Step().Rows(true); len(rows) != 1 || rows[0].Market != 1 || rows[0].Map.HasOpenInterest {
+	var rows []model.Heatmap
+	w.desk.o.Record = func(r []model.Heatmap) { rows = r }
+	if w.desk.Step(); len(rows) != 1 || rows[0].Market != 1 || rows[0].Map.HasOpenInterest {
 		t.Errorf("rows %+v", rows)
 	}
 }
