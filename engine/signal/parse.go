@@ -150,10 +150,10 @@ func parseValue(s string) (num.Decimal, bool) {
 	if digits == "" {
 		return num.Decimal{Scale: uint8(min(len(fraction), num.MaxScale))}, true
 	}
-	for scale > 0 && (scale > num.MaxScale || len(digits) > num.MaxScale) && digits[len(digits)-1] == '0' {
+	for scale > num.MaxScale && digits[len(digits)-1] == '0' {
 		digits, scale = digits[:len(digits)-1], scale-1
 	}
-	if scale > num.MaxScale || len(digits)-min(scale, 0) > num.MaxScale+1 {
+	if scale > num.MaxScale || scale < -num.MaxScale {
 		return num.Decimal{}, false
 	}
 	if scale < 0 {
@@ -162,8 +162,16 @@ func parseValue(s string) (num.Decimal, bool) {
 	if negative {
 		digits = "-" + digits
 	}
-	mant, err := strconv.ParseInt(digits, 10, 64)
-	return num.Decimal{Mant: mant, Scale: uint8(scale)}, err == nil
+	for {
+		mant, err := strconv.ParseInt(digits, 10, 64)
+		if err == nil {
+			return num.Decimal{Mant: mant, Scale: uint8(scale)}, true
+		}
+		if scale == 0 || digits[len(digits)-1] != '0' {
+			return num.Decimal{}, false
+		}
+		digits, scale = digits[:len(digits)-1], scale-1
+	}
 }
 
 // cutExponent splits 1.5e-3 into 1.5 and -3.
