@@ -122,7 +122,7 @@ func answerSnapshots(c *call, dst []byte, q snapshotQuery) ([]byte, meta, error)
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendSnapshot(dst, q.market, s.View, s.At, q.depth)
+			dst = c.appendSnapshot(dst, q.market, s, q.depth)
 		}
 	}
 	dst = append(dst, `],"coverage":`...)
@@ -149,7 +149,7 @@ func (c *call) answerSnapshotAt(dst []byte, q snapshotQuery) ([]byte, meta, erro
 	}
 	dst = appendMarket(dst, q.market)
 	dst = append(dst, `,"snapshots":[`...)
-	dst = appendSnapshot(dst, q.market, s.View, s.At, q.depth)
+	dst = c.appendSnapshot(dst, q.market, s, q.depth)
 	dst = append(dst, `],"coverage":`...)
 	if dst, err = c.appendCoverage(ctx, dst, model.KindBook, []model.MarketID{q.market.ID}, sp); err != nil {
 		return dst, meta{}, err
@@ -178,21 +178,22 @@ func (c *call) lastBook(ctx context.Context, m model.MarketID, sp history.Span) 
 	return history.Snapshot{}, history.ErrNoData
 }
 
+// levelTexts is a record that has whole books ready as text.
+type levelTexts interface {
+	AppendLevels(dst []byte, m model.MarketID, s history.Snapshot, form any, write func(dst []byte) []byte) []byte
+}
+
 // appendSnapshot writes the book of a full second.
-func appendSnapshot(dst []byte, m *model.Market, v *book.View, at model.Millis, depth int) []byte {
-	ps, ss := m.ScaleAt(v.Epoch)
+func (c *call) appendSnapshot(dst []byte, m *model.Market, s history.Snapshot, depth int) []byte {
+	v := s.View
+	ps, _ := m.ScaleAt(v.Epoch)
 	dst = append(dst, `{"timestamp":`...)
-	dst = strconv.AppendInt(dst, int64(at), 10)
-	for _, side := range [...]model.Side{model.Bid, model.Ask} {
-		if side == model.Bid {
-			dst = append(dst, `,"bids":[`...)
-		} else {
-			dst = append(dst, `,"asks":[`...)
-		}
-		for l := range v.Levels(side, depth) {
-			dst = append(l.AppendPair(dst, ps, ss), ',')
-		}
-		dst = append(bytes.TrimSuffix(dst, comma), ']')
+	dst = strconv.AppendInt(dst, int64(s.At), 10)
+	levels := func(dst []byte) []byte { return appendLevels(dst, m, v, depth) }
+	if h, ok := c.history().(levelTexts); ok && depth >= max(v.Len(model.Bid), v.Len(model.Ask)) {
+		dst = h.AppendLevels(dst, m.ID, s, m, levels)
+	} else {
+		dst = levels(dst)
 	}
 	dst = appendQuotes(dst, v, ps)
 	dst = append(dst, `,"nonce":`...)
@@ -204,4 +205,21 @@ func appendSnapshot(dst []byte, m *model.Market, v *book.View, at model.Millis, 
 		dst = strconv.AppendInt(dst, int64(v.Recv), 10)
 	}
 	return append(dst, '}')
+}
+
+// appendLevels writes the best levels of both sides.
+func appendLevels(dst []byte, m *model.Market, v *book.View, depth int) []byte {
+	ps, ss := m.ScaleAt(v.Epoch)
+	for _, side := range [...]model.Side{model.Bid, model.Ask} {
+		if side == model.Bid {
+			dst = append(dst, `,"bids":[`...)
+		} else {
+			dst = append(dst, `,"asks":[`...)
+		}
+		for l := range v.Levels(side, depth) {
+			dst = append(l.AppendPair(dst, ps, ss), ',')
+		}
+		dst = append(bytes.TrimSuffix(dst, comma), ']')
+	}
+	return dst
 }

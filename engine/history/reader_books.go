@@ -68,25 +68,27 @@ func (r *Reader) BookAt(ctx context.Context, m model.MarketID, t model.Micros) (
 	}
 	for i := len(ivs) - 1; i >= 0; i-- {
 		if ivs[i].From < t && t <= ivs[i].To {
-			return r.bookIn(ctx, ivs[i], m, t)
+			v, _, err := r.bookIn(ctx, ivs[i], m, t)
+			return v, err
 		}
 	}
 	return nil, ErrNoData
 }
 
-// bookIn returns the book of every update received before t, which lies in a held interval.
-func (r *Reader) bookIn(ctx context.Context, iv Interval, m model.MarketID, t model.Micros) (*book.View, error) {
+// bookIn returns the book of every update received before t, which lies in a held interval, and whether it is one that is
+// kept ready.
+func (r *Reader) bookIn(ctx context.Context, iv Interval, m model.MarketID, t model.Micros) (v *book.View, ready bool, err error) {
 	if r.ready != nil && t%second == 0 {
 		if v, err := r.readyBook(ctx, iv, m, t); v != nil || err != nil {
-			return v, err
+			return v, err == nil, err
 		}
 	}
 	w := bookWalk{r: r, market: m}
 	defer w.close()
 	if err := w.seek(ctx, iv, t, t); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return w.book.View(), nil
+	return w.book.View(), false, nil
 }
 
 // bookWalk is a book that is moved through a held interval.

@@ -68,14 +68,14 @@ func (r *Reader) LastBook(ctx context.Context, m model.MarketID, sp Span) (Snaps
 		return Snapshot{}, err
 	}
 	for at, i := range bookTimes(ivs, sp, time.Second, true) {
-		v, err := r.bookIn(ctx, ivs[i], m, at.Micros())
+		v, ready, err := r.bookIn(ctx, ivs[i], m, at.Micros())
 		if errors.Is(err, ErrNoData) {
 			continue // retention took it in between
 		}
 		if err != nil {
 			return Snapshot{}, fmt.Errorf("read the book of second %d: %w", at/1000, err)
 		}
-		return Snapshot{At: at, View: v}, nil
+		return Snapshot{At: at, View: v, ready: ready}, nil
 	}
 	return Snapshot{}, ErrNoData
 }

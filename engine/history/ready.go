@@ -29,6 +29,7 @@ const (
 	readyCandles
 	readyBooks
 	readyPlaces
+	readyLevels
 )
 
 // readyRows keeps rows as they are answered with, so that an answer that has them is made by copying: whatever range, page
