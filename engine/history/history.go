@@ -44,8 +44,9 @@ type MarketTrade struct {
 
 // Snapshot is the book of a full second: every update received before At.
 type Snapshot struct {
-	At   model.Millis
-	View *book.View
+	At    model.Millis
+	View  *book.View
+	ready bool // the view is one that a reader keeps
 }
 
 // GapRow is a recorded hole of one market. To is 0 while it is open.
