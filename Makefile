@@ -42,7 +42,7 @@ lint:
 
 ## unit: every test with the race detector; fuzz targets run on their seeds
 unit: clients
-	CGO_ENABLED=1 $(GO) test -race -timeout 25m $(PACKAGES)
+	CGO_ENABLED=1 $(GO) test -race -parallel 6 -timeout 25m $(PACKAGES)
 	@# What counts bytes says nothing, or takes too long, under the race detector.
 	$(GO) test -run 'Memory|Allocate' ./engine/access ./engine/feed/lighter
 	$(GO) test -run 'BytesPer' ./bench

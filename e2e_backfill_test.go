@@ -265,6 +265,7 @@ func naiveCandles(t *testing.T, rows []tapeRow, length int64) (out []naiveCandle
 // What nobody asks for is fetched too, newest first and down to its depth; a restart in the middle goes on where the last
 // page was stored, and no page is fetched twice.
 func TestBackfillResumes(t *testing.T) {
+	t.Parallel() // it waits
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}

@@ -124,6 +124,7 @@ func (a *appliance) batch(accounts []int64) (batchAnswer, error) {
 // Ten callers batch different thousands that nobody knows while another asks for what is known: the venue's budget holds
 // in every rolling minute, every account is told, failed or not found, and who asks for known accounts waits for nobody.
 func TestTenCallersBatchDifferentThousands(t *testing.T) {
+	t.Parallel() // it waits
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}

@@ -231,6 +231,7 @@ func (c *nativeClient) drain(t *testing.T) {
 // venue's own book at each nonce and every trade once, also while frames are lost and the venue's socket breaks: the
 // chain goes on, or begins anew with a first frame, and nobody is disconnected.
 func TestHundredNativeClients(t *testing.T) {
+	t.Parallel() // it waits
 	const markets, clients = 1, 100
 	quiet, rough := time.Second, 4*time.Second
 	if os.Getenv("HYPERLIGHT_SOAK") != "" {
