@@ -2,6 +2,7 @@ package export
 
 import (
 	"cmp"
+	"slices"
 )
 
 // Times are unix milliseconds (timestamp, the venue's clock) or microseconds (recv_ts, ours), UTC. Numbers are mantissas
@@ -11,21 +12,21 @@ import (
 type Trade struct {
 	Timestamp    int64  `parquet:"timestamp,timestamp(millisecond),delta"`
 	RecvTS       int64  `parquet:"recv_ts,optional,timestamp(microsecond),delta"` // null for rows that were fetched later
-	MarketID     int32  `parquet:"market_id"`
+	MarketID     int32  `parquet:"market_id,delta"`
 	Symbol       string `parquet:"symbol,dict"`
 	TradeID      int64  `parquet:"trade_id,delta"`
 	Type         string `parquet:"type,dict"`
 	Side         string `parquet:"side,dict"`
-	Price        int64  `parquet:"price,decimal(6:18)"`
-	Size         int64  `parquet:"size,decimal(6:18)"`
-	USDAmount    int64  `parquet:"usd_amount,decimal(6:18)"`
-	AskAccountID int64  `parquet:"ask_account_id"`
-	BidAccountID int64  `parquet:"bid_account_id"`
+	Price        int64  `parquet:"price,decimal(6:18),delta"`
+	Size         int64  `parquet:"size,decimal(6:18),delta"`
+	USDAmount    int64  `parquet:"usd_amount,decimal(6:18),delta"`
+	AskAccountID int64  `parquet:"ask_account_id,delta"`
+	BidAccountID int64  `parquet:"bid_account_id,delta"`
 	AskID        int64  `parquet:"ask_id"`
 	BidID        int64  `parquet:"bid_id"`
 	IsMakerAsk   bool   `parquet:"is_maker_ask"`
-	TakerFee     int32  `parquet:"taker_fee,optional"`
-	MakerFee     int32  `parquet:"maker_fee,optional"`
+	TakerFee     int32  `parquet:"taker_fee,optional,delta"`
+	MakerFee     int32  `parquet:"maker_fee,optional,delta"`
 	BlockHeight  int64  `parquet:"block_height,delta"`
 	TxHash       string `parquet:"tx_hash,optional"`
 }
@@ -33,46 +34,46 @@ type Trade struct {
 // Candle is a row of candles, by timestamp, which is the start of the bucket.
 type Candle struct {
 	Timestamp   int64  `parquet:"timestamp,timestamp(millisecond),delta"`
-	MarketID    int32  `parquet:"market_id"`
+	MarketID    int32  `parquet:"market_id,delta"`
 	Symbol      string `parquet:"symbol,dict"`
 	Resolution  string `parquet:"resolution,dict"`
-	Open        int64  `parquet:"open,decimal(6:18)"`
-	High        int64  `parquet:"high,decimal(6:18)"`
-	Low         int64  `parquet:"low,decimal(6:18)"`
-	Close       int64  `parquet:"close,decimal(6:18)"`
-	Volume      int64  `parquet:"volume,decimal(6:18)"`
-	QuoteVolume int64  `parquet:"quote_volume,decimal(6:18)"`
-	VWAP        int64  `parquet:"vwap,decimal(6:18)"`
-	TradeCount  int64  `parquet:"trade_count,optional"`
+	Open        int64  `parquet:"open,decimal(6:18),delta"`
+	High        int64  `parquet:"high,decimal(6:18),delta"`
+	Low         int64  `parquet:"low,decimal(6:18),delta"`
+	Close       int64  `parquet:"close,decimal(6:18),delta"`
+	Volume      int64  `parquet:"volume,decimal(6:18),delta"`
+	QuoteVolume int64  `parquet:"quote_volume,decimal(6:18),delta"`
+	VWAP        int64  `parquet:"vwap,decimal(6:18),delta"`
+	TradeCount  int64  `parquet:"trade_count,optional,delta"`
 }
 
 // FundingRate is a row of funding_rates, by (timestamp, market_id).
 type FundingRate struct {
 	Timestamp int64  `parquet:"timestamp,timestamp(millisecond),delta"`
-	MarketID  int32  `parquet:"market_id"`
+	MarketID  int32  `parquet:"market_id,delta"`
 	Symbol    string `parquet:"symbol,dict"`
-	Rate      int64  `parquet:"rate,decimal(12:18)"`
-	Value     int64  `parquet:"value,decimal(6:18)"`
+	Rate      int64  `parquet:"rate,decimal(12:18),delta"`
+	Value     int64  `parquet:"value,decimal(6:18),delta"`
 	Direction string `parquet:"direction,dict"`
 }
 
 // Level is a price level of a book.
 type Level struct {
-	Price int64 `parquet:"price,decimal(6:18)"`
-	Size  int64 `parquet:"size,decimal(6:18)"`
+	Price int64 `parquet:"price,decimal(6:18),delta"`
+	Size  int64 `parquet:"size,decimal(6:18),delta"`
 }
 
 // Snapshot is a row of orderbook_snapshots, by timestamp, which is a full second. Levels are best first, at full depth.
 type Snapshot struct {
 	Timestamp int64   `parquet:"timestamp,timestamp(millisecond),delta"`
 	RecvTS    int64   `parquet:"recv_ts,timestamp(microsecond),delta"`
-	MarketID  int32   `parquet:"market_id"`
+	MarketID  int32   `parquet:"market_id,delta"`
 	Symbol    string  `parquet:"symbol,dict"`
 	Nonce     int64   `parquet:"nonce,delta"`
-	BestBid   int64   `parquet:"best_bid,optional,decimal(6:18)"`
-	BestAsk   int64   `parquet:"best_ask,optional,decimal(6:18)"`
-	MidPrice  int64   `parquet:"mid_price,optional,decimal(6:18)"`
-	Spread    int64   `parquet:"spread,optional,decimal(6:18)"`
+	BestBid   int64   `parquet:"best_bid,optional,decimal(6:18),delta"`
+	BestAsk   int64   `parquet:"best_ask,optional,decimal(6:18),delta"`
+	MidPrice  int64   `parquet:"mid_price,optional,decimal(6:18),delta"`
+	Spread    int64   `parquet:"spread,optional,decimal(6:18),delta"`
 	Bids      []Level `parquet:"bids,list"`
 	Asks      []Level `parquet:"asks,list"`
 }
@@ -82,18 +83,18 @@ type Snapshot struct {
 type BookUpdate struct {
 	Timestamp int64  `parquet:"timestamp,timestamp(millisecond),delta"`
 	RecvTS    int64  `parquet:"recv_ts,timestamp(microsecond),delta"`
-	MarketID  int32  `parquet:"market_id"`
+	MarketID  int32  `parquet:"market_id,delta"`
 	Symbol    string `parquet:"symbol,dict"`
 	Nonce     int64  `parquet:"nonce,delta"`
 	Snapshot  bool   `parquet:"snapshot"`
 	Side      string `parquet:"side,dict"`
-	Price     int64  `parquet:"price,decimal(6:18)"`
-	Size      int64  `parquet:"size,decimal(6:18)"` // 0 removes
+	Price     int64  `parquet:"price,decimal(6:18),delta"`
+	Size      int64  `parquet:"size,decimal(6:18),delta"` // 0 removes
 }
 
 // Gap is a row of gaps, by (from, market_id, kind): a time that was not recorded, cut at the bounds of its day.
 type Gap struct {
-	MarketID int32  `parquet:"market_id"`
+	MarketID int32  `parquet:"market_id,delta"`
 	Symbol   string `parquet:"symbol,dict"`
 	Kind     string `parquet:"kind,dict"` // "trades", "book", "market_stats"
 	From     int64  `parquet:"from,timestamp(millisecond),delta"`
@@ -106,8 +107,11 @@ type Row[T any] interface {
 	Trade | Candle | FundingRate | Snapshot | BookUpdate | Gap
 	// layout says how the rows of the dataset lie in a file.
 	layout() layout
-	// compare tells which of two rows of a file comes first.
-	compare(o *T) int
+	// order returns what tells which of two rows of a file comes first. It is asked for once: a row is too large to be
+	// a receiver of each comparison.
+	order() func(a, b *T) int
+	// keep returns what gives a copied row slices of its own; nil where a row has none.
+	keep() func(*T)
 }
 
 // layout is what a file of a dataset is like.
@@ -115,42 +119,68 @@ type layout struct {
 	dataset Dataset
 	sorted  []string
 	// group is the most rows of a row group: as many as its writer may keep in memory.
-	group int64
+	group int
 }
 
 func (Trade) layout() layout { return layout{Trades, []string{"timestamp", "trade_id"}, MaxGroupRows} }
 
-func (r Trade) compare(o *Trade) int {
+func (r *Trade) compare(o *Trade) int {
 	return cmp.Or(cmp.Compare(r.Timestamp, o.Timestamp), cmp.Compare(r.TradeID, o.TradeID))
 }
 
+func (Trade) order() func(a, b *Trade) int { return (*Trade).compare }
+
+func (Trade) keep() func(*Trade) { return nil }
+
 func (Candle) layout() layout { return layout{Candles, []string{"timestamp"}, MaxGroupRows} }
 
-func (r Candle) compare(o *Candle) int { return cmp.Compare(r.Timestamp, o.Timestamp) }
+func (r *Candle) compare(o *Candle) int { return cmp.Compare(r.Timestamp, o.Timestamp) }
+
+func (Candle) order() func(a, b *Candle) int { return (*Candle).compare }
+
+func (Candle) keep() func(*Candle) { return nil }
 
 func (FundingRate) layout() layout {
 	return layout{FundingRates, []string{"timestamp", "market_id"}, MaxGroupRows}
 }
 
-func (r FundingRate) compare(o *FundingRate) int {
+func (r *FundingRate) compare(o *FundingRate) int {
 	return cmp.Or(cmp.Compare(r.Timestamp, o.Timestamp), cmp.Compare(r.MarketID, o.MarketID))
 }
 
-// A whole book has thousands of levels.
-func (Snapshot) layout() layout { return layout{Snapshots, []string{"timestamp"}, 4096} }
+func (FundingRate) order() func(a, b *FundingRate) int { return (*FundingRate).compare }
 
-func (r Snapshot) compare(o *Snapshot) int { return cmp.Compare(r.Timestamp, o.Timestamp) }
+func (FundingRate) keep() func(*FundingRate) { return nil }
+
+// A whole book has thousands of levels.
+func (Snapshot) layout() layout { return layout{Snapshots, []string{"timestamp"}, 512} }
+
+func (Snapshot) keep() func(*Snapshot) {
+	return func(r *Snapshot) { r.Bids, r.Asks = slices.Clone(r.Bids), slices.Clone(r.Asks) }
+}
+
+func (r *Snapshot) compare(o *Snapshot) int { return cmp.Compare(r.Timestamp, o.Timestamp) }
+
+func (Snapshot) order() func(a, b *Snapshot) int { return (*Snapshot).compare }
 
 func (BookUpdate) layout() layout {
 	return layout{BookUpdates, []string{"recv_ts", "nonce"}, MaxGroupRows}
 }
 
-func (r BookUpdate) compare(o *BookUpdate) int {
+func (r *BookUpdate) compare(o *BookUpdate) int {
 	return cmp.Or(cmp.Compare(r.RecvTS, o.RecvTS), cmp.Compare(r.Nonce, o.Nonce))
 }
 
+func (BookUpdate) order() func(a, b *BookUpdate) int { return (*BookUpdate).compare }
+
+func (BookUpdate) keep() func(*BookUpdate) { return nil }
+
 func (Gap) layout() layout { return layout{Gaps, []string{"from", "market_id", "kind"}, MaxGroupRows} }
 
-func (r Gap) compare(o *Gap) int {
+func (r *Gap) compare(o *Gap) int {
 	return cmp.Or(cmp.Compare(r.From, o.From), cmp.Compare(r.MarketID, o.MarketID), cmp.Compare(r.Kind, o.Kind))
 }
+
+func (Gap) order() func(a, b *Gap) int { return (*Gap).compare }
+
+func (Gap) keep() func(*Gap) { return nil }

@@ -3,20 +3,37 @@ package export
 import (
 	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
-// Writer writes a file of one dataset. It keeps one row group in memory at most and belongs to one goroutine.
+// maxEncoders bounds how many row groups of a file are encoded at once.
+const maxEncoders = 4
+
+// Writer writes a file of one dataset. Row groups are encoded beside one another, one on each processor but at most four,
+// and the file is the same whatever their number. It keeps the rows of one group more than are being encoded: of the widest
+// dataset, trades, some 40 MB each. It belongs to one goroutine; those that it starts end by themselves, also where it is
+// given up without Close.
 type Writer[T Row[T]] struct {
-	out  *parquet.GenericWriter[T]
-	last T
-	rows int64
+	out     *parquet.GenericWriter[T]
+	order   func(a, b *T) int
+	last    T
+	rows    int64
+	size    int         // of a row group, in rows
+	filling *group[T]   // takes the rows that come
+	pending []*group[T] // groups that are being encoded, in the order of the file
+	free    []*group[T]
+	err     error // the first one: a file that lacks rows is never finished
 }
 
 // NewWriter returns a writer of a file. The footer's dataset is that of T.
 func NewWriter[T Row[T]](w io.Writer, f Footer) *Writer[T] {
+	return newWriter[T](w, f, min(runtime.GOMAXPROCS(0), maxEncoders))
+}
+
+// newWriter returns a writer that encodes so many row groups at once.
+func newWriter[T Row[T]](w io.Writer, f Footer, encoders int) *Writer[T] {
 	var zero T
 	l := zero.layout()
 	f.Dataset = l.dataset
@@ -24,32 +41,87 @@ func NewWriter[T Row[T]](w io.Writer, f Footer) *Writer[T] {
 	for i, name := range l.sorted {
 		sorted[i] = parquet.Ascending(name)
 	}
-	options := []parquet.WriterOption{
-		parquet.Compression(&zstd.Codec{Level: zstd.DefaultLevel}), // zstd's level 3
-		parquet.MaxRowsPerRowGroup(l.group),
-		parquet.DataPageStatistics(true),
-		parquet.SortingWriterConfig(parquet.SortingColumns(sorted...)),
-		parquet.CreatedBy("hyperlight", fmt.Sprint(SchemaVersion), ""),
-	}
+	options := append(groupOptions(l), parquet.SortingWriterConfig(parquet.SortingColumns(sorted...)),
+		parquet.CreatedBy("hyperlight", fmt.Sprint(SchemaVersion), ""))
 	for _, kv := range f.metadata() {
 		options = append(options, parquet.KeyValueMetadata(kv[0], kv[1]))
 	}
-	return &Writer[T]{out: parquet.NewGenericWriter[T](w, options...)}
+	return &Writer[T]{out: parquet.NewGenericWriter[T](w, options...), order: zero.order(), size: l.group, pending: make([]*group[T], 0, encoders)}
 }
 
-// Write adds rows. They must follow those before in the order of the dataset: ErrOrder.
+// Write adds rows. They must follow those before in the order of the dataset: ErrOrder, and none of them is added. The rows
+// may be used again when it returns. After an error the file cannot be finished.
 func (w *Writer[T]) Write(rows []T) error {
+	if w.err != nil {
+		return w.err
+	}
+	w.err = w.write(rows)
+	return w.err
+}
+
+func (w *Writer[T]) write(rows []T) error {
+	last := &w.last
 	for i := range rows {
-		if w.rows+int64(i) > 0 && w.last.compare(&rows[i]) > 0 {
+		if (i > 0 || w.rows > 0) && w.order(last, &rows[i]) > 0 {
 			return fmt.Errorf("write row %d: %w", w.rows+int64(i), ErrOrder)
 		}
-		w.last = rows[i]
+		last = &rows[i]
 	}
-	n, err := w.out.Write(rows)
-	w.rows += int64(n)
+	if len(rows) > 0 {
+		w.last = *last
+	}
+	for len(rows) > 0 {
+		if w.filling == nil {
+			w.filling = w.newGroup()
+		}
+		n := w.filling.add(rows[:min(len(rows), w.size-len(w.filling.rows))])
+		rows = rows[n:]
+		w.rows += int64(n)
+		if len(w.filling.rows) == w.size {
+			if err := w.encode(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newGroup returns an empty row group.
+func (w *Writer[T]) newGroup() *group[T] {
+	if n := len(w.free); n > 0 {
+		g := w.free[n-1]
+		w.free = w.free[:n-1]
+		return g
+	}
+	return newGroup[T]()
+}
+
+// encode has the group that was filled encoded, when there is room for one more.
+func (w *Writer[T]) encode() error {
+	if len(w.pending) == cap(w.pending) {
+		if err := w.take(); err != nil {
+			return err
+		}
+	}
+	w.pending = append(w.pending, w.filling)
+	go w.filling.encode()
+	w.filling = nil
+	return nil
+}
+
+// take waits for the first group that is being encoded and puts it into the file.
+func (w *Writer[T]) take() error {
+	g := w.pending[0]
+	w.pending = append(w.pending[:0], w.pending[1:]...)
+	encoded, err := g.wait()
 	if err != nil {
+		return fmt.Errorf("encode rows: %w", err)
+	}
+	// Chunks of a file of the same schema, encodings and codec are copied as they are.
+	if _, err := w.out.WriteRowGroup(encoded); err != nil {
 		return fmt.Errorf("write rows: %w", err)
 	}
+	w.free = append(w.free, g)
 	return nil
 }
 
@@ -61,8 +133,18 @@ func (w *Writer[T]) SetSource(sha256 string) { w.out.SetKeyValueMetadata(sourceK
 
 // Close writes the last row group and the footer. It does not close what the file is written to.
 func (w *Writer[T]) Close() error {
-	if err := w.out.Close(); err != nil {
-		return fmt.Errorf("finish file: %w", err)
+	if w.err == nil && w.filling != nil {
+		w.err = w.encode()
 	}
-	return nil
+	for w.err == nil && len(w.pending) > 0 {
+		w.err = w.take()
+	}
+	w.filling, w.free = nil, nil
+	if w.err != nil {
+		return w.err
+	}
+	if err := w.out.Close(); err != nil {
+		w.err = fmt.Errorf("finish file: %w", err)
+	}
+	return w.err
 }

@@ -1,0 +1,74 @@
+package export
+
+import (
+	"bytes"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+)
+
+// codec packs the pages of all files. zstd's fastest level packs columns that are encoded by their differences as well as the
+// next level does, in half the time.
+var codec = &zstd.Codec{Level: zstd.SpeedFastest}
+
+// groupOptions are what a file and its row groups, each of which is encoded as a file of its own, must have alike.
+func groupOptions(l layout) []parquet.WriterOption {
+	return []parquet.WriterOption{
+		parquet.Compression(codec),
+		parquet.MaxRowsPerRowGroup(int64(l.group)),
+		parquet.DataPageStatistics(true),
+	}
+}
+
+// group is a row group: first its rows, then what it is in a file. It is used again for another one.
+type group[T Row[T]] struct {
+	rows  []T
+	keep  func(*T)
+	out   *parquet.GenericWriter[T]
+	file  bytes.Buffer
+	ended chan error // one for each call of encode
+}
+
+func newGroup[T Row[T]]() *group[T] {
+	var zero T
+	g := &group[T]{keep: zero.keep(), ended: make(chan error, 1)}
+	g.out = parquet.NewGenericWriter[T](&g.file, groupOptions(zero.layout())...)
+	return g
+}
+
+// add copies rows and returns how many.
+func (g *group[T]) add(rows []T) int {
+	began := len(g.rows)
+	g.rows = append(g.rows, rows...)
+	if g.keep != nil {
+		for i := range g.rows[began:] {
+			g.keep(&g.rows[began+i])
+		}
+	}
+	return len(rows)
+}
+
+// encode makes a file of the rows in memory.
+func (g *group[T]) encode() {
+	g.file.Reset()
+	g.out.Reset(&g.file)
+	_, err := g.out.Write(g.rows)
+	if err == nil {
+		err = g.out.Close()
+	}
+	clear(g.rows) // their texts
+	g.rows = g.rows[:0]
+	g.ended <- err
+}
+
+// wait waits until encode has ended. What it returns is valid until the next row is added.
+func (g *group[T]) wait() (parquet.RowGroup, error) {
+	if err := <-g.ended; err != nil {
+		return nil, err
+	}
+	f, err := parquet.OpenFile(bytes.NewReader(g.file.Bytes()), int64(g.file.Len()), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return nil, err
+	}
+	return f.RowGroups()[0], nil
+}
