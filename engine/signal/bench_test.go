@@ -130,7 +130,7 @@ func evaluatorOf(rules []Rule) *Evaluator {
 // BenchmarkEvaluator evaluates 10,000 rules on one market, beside the plain loop over all of them. 1,000 events a second
 // take so many thousandths of a core as an event takes microseconds.
 func BenchmarkEvaluator(b *testing.B) {
-	r := rand.New(rand.NewSource(1))
+	r := newRand()
 	rules, events := manyRules(r, 10_000), manyEvents(r, 100_000)
 	b.Run("indexed", func(b *testing.B) {
 		e, triggers := evaluatorOf(rules), 0
@@ -164,3 +164,5 @@ func BenchmarkEvaluator(b *testing.B) {
 		}
 	})
 }
+
+func newRand() *rand.Rand { return rand.New(rand.NewSource(1)) }
