@@ -50,13 +50,15 @@ type Policy struct {
 	Own []netip.AddrPort
 }
 
-// Options of a Queue. Store, Secrets and Finished are required.
+// Options of a Queue. Store, Known, Secrets and Finished are required.
 type Options struct {
 	Store    *kv.Store
 	Policy   Policy
 	Schedule []time.Duration // waits before each further attempt; nil: 1 s, 5 s, 30 s, 2 min, 10 min
 	Version  string          // in User-Agent
 	Resolver *net.Resolver   // nil: the system's
+	// Known tells, while the queue is opened, whether a signal still exists.
+	Known func(signal uuid.UUID) bool
 	// Secrets returns what a call of a signal to an address is signed with; false where the signal, or the channel, is gone.
 	Secrets func(signal uuid.UUID, url string) (Secrets, bool)
 	// Finished is told each outcome that is final, after it is durable, on any goroutine. It must not call the queue.
