@@ -23,6 +23,7 @@ var (
 // first fault wins and names its field; later reads return zero values.
 type object struct {
 	members map[string]json.RawMessage
+	prefix  string // of the names in faults: where the object stands in the body
 	err     error
 }
 
@@ -122,9 +123,10 @@ func checkNames(body []byte) error {
 	}
 }
 
+// fault keeps the first fault of a member; the message begins with its name.
 func (o *object) fault(field, message string) {
 	if o.err == nil {
-		o.err = model.BadRequest(field, message)
+		o.err = model.BadRequest(o.prefix+field, o.prefix+message)
 	}
 }
 

@@ -11,30 +11,48 @@ import (
 // appendCoverage writes how much of the asked range is held. Over several markets it is what all of those that hold
 // anything have in common, and complete only if every one of them is.
 func (c *call) appendCoverage(ctx context.Context, dst []byte, kind model.Kind, ids []model.MarketID, sp history.Span) ([]byte, error) {
-	var from, to model.Millis
-	held, whole := false, len(ids) > 0
+	var sum coverageSum
 	for _, id := range ids {
-		start, end, complete, some, err := c.history().Covered(ctx, kind, id, sp)
-		if err != nil {
+		if err := sum.add(c.history().Covered(ctx, kind, id, sp)); err != nil {
 			return dst, err
 		}
-		whole = whole && some && complete
-		switch {
-		case !some:
-		case !held:
-			from, to, held = start, end, true
-		default:
-			from, to = max(from, start), min(to, end)
-		}
 	}
-	if !held || from > to {
-		return append(dst, `{"start":null,"end":null,"complete":false}`...), nil
+	return sum.append(dst), nil
+}
+
+// coverageSum is what the held parts of several records have in common.
+type coverageSum struct {
+	from, to model.Millis
+	parts    int
+	held     int // parts of which something is held
+	whole    int // parts of which all is held
+}
+
+// add takes what Covered tells of one record.
+func (s *coverageSum) add(start, end model.Millis, complete, held bool, err error) error {
+	if err != nil {
+		return err
 	}
-	dst = append(dst, `{"start":`...)
-	dst = strconv.AppendInt(dst, int64(from), 10)
-	dst = append(dst, `,"end":`...)
-	dst = strconv.AppendInt(dst, int64(to), 10)
-	dst = append(dst, `,"complete":`...)
-	dst = strconv.AppendBool(dst, whole)
-	return append(dst, '}'), nil
+	s.parts++
+	if !held {
+		return nil
+	}
+	if s.held++; s.held == 1 {
+		s.from, s.to = start, end
+	}
+	s.from, s.to = max(s.from, start), min(s.to, end)
+	if complete {
+		s.whole++
+	}
+	return nil
+}
+
+func (s *coverageSum) append(dst []byte) []byte {
+	if s.held == 0 || s.from > s.to {
+		return append(dst, `{"start":null,"end":null,"complete":false}`...)
+	}
+	dst = strconv.AppendInt(append(dst, `{"start":`...), int64(s.from), 10)
+	dst = strconv.AppendInt(append(dst, `,"end":`...), int64(s.to), 10)
+	dst = strconv.AppendBool(append(dst, `,"complete":`...), s.whole == s.parts)
+	return append(dst, '}')
 }

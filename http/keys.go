@@ -18,13 +18,16 @@ const maxUsageDays = 31
 var errNoKey = model.NotFound("API key not found")
 
 // pathKey returns the key that the path names.
-func (c *call) pathKey() (uuid.UUID, error) {
-	if !isUUID(c.pathParams[0]) {
-		return uuid.Nil, errNoKey
+func (c *call) pathKey() (uuid.UUID, error) { return c.pathID(0, errNoKey) }
+
+// pathID returns the id that a place of the path names; missing where it is none.
+func (c *call) pathID(at int, missing error) (uuid.UUID, error) {
+	if !isUUID(c.pathParams[at]) {
+		return uuid.Nil, missing
 	}
-	id, err := uuid.ParseBytes(c.pathParams[0])
+	id, err := uuid.ParseBytes(c.pathParams[at])
 	if err != nil {
-		return uuid.Nil, errNoKey
+		return uuid.Nil, missing
 	}
 	return id, nil
 }

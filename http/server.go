@@ -125,6 +125,8 @@ type Options struct {
 	Exchange Exchange
 	// Accounts is what the calls about accounts are answered from.
 	Accounts AccountOptions
+	// Signals is what the calls about signals are answered from.
+	Signals SignalOptions
 	// Lake is what the calls about the data lake are answered from.
 	Lake LakeOptions
 	// Fill asks for a range that is not held; nil without a venue.
@@ -182,6 +184,7 @@ type Server struct {
 	funding  func(ctx context.Context) (*model.FundingRates, error)
 	exchange Exchange
 	accounts *accountDesk
+	signals  SignalOptions
 	lake     LakeOptions
 	fill     FillFunc
 	day      Day
@@ -233,7 +236,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		engine: o.Engine, history: o.History, access: o.Access, health: o.Health, status: o.Status, relay: o.Relay, funding: o.FundingRates, exchange: o.Exchange,
-		lake: o.Lake, fill: o.Fill, day: o.Day, past: o.Past, clocks: o.ReplayClock,
+		signals: o.Signals, lake: o.Lake, fill: o.Fill, day: o.Day, past: o.Past, clocks: o.ReplayClock,
 		now: o.Now, log: o.Logger, publicURL: strings.TrimSuffix(o.PublicURL, "/"), cors: newCORSRules(o.CORSOrigins),
 		cursorKey: o.CursorKey, metricsToken: o.MetricsToken, tls: o.TLS, anonymous: o.AllowAnonymous,
 		owners: o.Owners, snapshots: o.SnapshotDepth, countLimit: o.CountLimit,

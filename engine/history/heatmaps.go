@@ -94,3 +94,31 @@ func (w *Writer) applyHeatmaps(rows []model.Heatmap) {
 		w.batch.Set(w.keyBuf, w.valBuf)
 	}
 }
+
+// heatmapHole is the time between two heatmaps of a market from which on some are missing: several computations.
+const heatmapHole = 60_000
+
+// HeatmapsCovered tells of heatmaps what Covered tells of a kind of record, from the rows themselves: their intervals are
+// not kept.
+func (r *Reader) HeatmapsCovered(ctx context.Context, m model.MarketID, sp Span) (start, end model.Millis, complete, held bool, err error) {
+	heartbeat, err := r.heartbeat()
+	if err != nil {
+		return 0, 0, false, false, err
+	}
+	last := sp.From
+	complete = true
+	for h, err := range r.Heatmaps(ctx, m, sp) {
+		if err != nil {
+			return 0, 0, false, false, err
+		}
+		if !held {
+			start, held = h.Time, true
+		}
+		complete = complete && h.Time-last <= heatmapHole
+		last = h.Time
+	}
+	if !held {
+		return 0, 0, false, false, nil
+	}
+	return start, last, complete && min(sp.To, heartbeat.Millis())-last <= heatmapHole, true, nil
+}
