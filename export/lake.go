@@ -2,8 +2,14 @@ package export
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"hyperlight/engine/history"
@@ -46,8 +52,18 @@ type LakeOptions struct {
 }
 
 // Lake makes the files of the data lake and hands them out. It may be used from any goroutine; files are made by one at a time.
+//
+// A file is made of what is stored of its day, and made again where that has changed, but never of less: what retention and
+// thinning take out of the record stays in the files. A file whose day has passed out of Days goes.
 type Lake struct {
-	o LakeOptions
+	o       LakeOptions
+	disk    disk
+	source  Source
+	making  chan struct{} // holds one: whoever makes files
+	tidy    bool          // what a crash has left is removed; owned by who makes files
+	hooked  bool          // AfterDay were told of every change; owned by who makes files
+	placing sync.RWMutex  // held while a file and its row in the list change together
+	status  statusKeeper
 }
 
 // MakeRequest says which files are made.
@@ -83,38 +99,90 @@ type Failure struct {
 	Err error
 }
 
-// Status is what the lake does now.
-type Status struct {
-	Running  bool
-	Progress              // of the run, or of the last one
-	Started  model.Millis // of the run, or of the last one; 0: there was none
-	Finished model.Millis // of the last run; 0: there was none
-	Next     model.Millis // when Run makes files next; 0: unknown
-	// LastError is the last fault, for the operator; nil after a run without one.
-	LastError error
+// NewLake returns a lake. The caller closes it.
+func NewLake(o LakeOptions) (*Lake, error) {
+	d, err := openDisk(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return newLake(o, d), nil
 }
 
-// NewLake returns a lake. It removes what a crash has left behind.
-func NewLake(o LakeOptions) (*Lake, error) { return &Lake{o: o}, nil }
-
-// Close frees the directory.
-func (l *Lake) Close() error { return nil }
-
-// Run makes files until the context ends: what is missing or has changed at once, then at ten past midnight UTC each day.
-func (l *Lake) Run(ctx context.Context) error { return nil }
-
-// Make makes files now. progress may be nil; it is called by this goroutine.
-func (l *Lake) Make(ctx context.Context, r MakeRequest, progress func(Progress)) (Report, error) {
-	return Report{}, nil
+func newLake(o LakeOptions, d disk) *Lake {
+	if len(o.Datasets) == 0 {
+		o.Datasets = lake.Datasets[:]
+	}
+	l := &Lake{o: o, disk: d, making: make(chan struct{}, 1), source: Source{History: o.History, Markets: o.Markets, Enter: o.Enter}}
+	return l
 }
 
-// Status tells what the lake does now.
-func (l *Lake) Status() Status { return Status{} }
+// Close frees the directory. Nobody may use the lake any more.
+func (l *Lake) Close() error { return l.disk.Close() }
 
-// Verify checks each listed file: its size, its SHA-256, and that its rows can be read, are in order and as many as are
-// listed. visit is called for each with what is wrong with it, nil for nothing; its own error ends the walk.
-func (l *Lake) Verify(ctx context.Context, visit func(lake.File, error) error) error { return nil }
+// Source returns what reads the rows of the lake's datasets, of any range.
+func (l *Lake) Source() *Source { return &l.source }
 
-// Open opens a listed file for reading. The caller closes it. An error that is fs.ErrNotExist tells that it is not listed, or
-// is listed and gone.
-func (l *Lake) Open(id lake.ID) (*os.File, lake.File, error) { return nil, lake.File{}, nil }
+// ErrChanged reports a file that is not what the list says.
+var ErrChanged = errors.New("file is not what the list says")
+
+// Open opens a listed file for reading. The caller closes it. An error that is fs.ErrNotExist tells that it is not listed, or is
+// listed and gone; ErrChanged that there is another file in its place.
+func (l *Lake) Open(id lake.ID) (*os.File, lake.File, error) {
+	l.placing.RLock()
+	defer l.placing.RUnlock()
+	f, ok := l.o.Manifest.Get(id)
+	if !ok {
+		return nil, f, fmt.Errorf("open %s: %w", id, fs.ErrNotExist)
+	}
+	file, err := l.disk.Open(id.Key())
+	if err != nil {
+		return nil, f, fmt.Errorf("open %s: %w", id, err)
+	}
+	if err := l.same(file, f); err != nil {
+		return nil, f, errors.Join(fmt.Errorf("open %s: %w", id, err), file.Close())
+	}
+	return file, f, nil
+}
+
+// check tells whether a listed file is there as it is listed, without reading it.
+func (l *Lake) check(f lake.File) error {
+	file, err := l.disk.Open(f.ID.Key())
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.same(file, f), file.Close())
+}
+
+// same compares an open file with its row in the list. A file bears the time at which it was made, which no two of one name
+// share; of one with another time, as after a restore, the content is compared, once.
+func (l *Lake) same(file *os.File, f lake.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != f.Bytes {
+		return fmt.Errorf("%w: it has %d bytes of %d", ErrChanged, info.Size(), f.Bytes)
+	}
+	made := time.UnixMilli(int64(f.Created))
+	if info.ModTime().Equal(made) {
+		return nil
+	}
+	if err := checkSum(io.NewSectionReader(file, 0, info.Size()), f); err != nil {
+		return err
+	}
+	if err := l.disk.Chtimes(f.ID.Key(), made); err != nil {
+		l.o.Logger.Warn("cannot note that a file of the lake is whole; it is read again next time", "file", f.ID.String(), "error", err)
+	}
+	return nil
+}
+
+func checkSum(r io.Reader, f lake.File) error {
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return err
+	}
+	if [sha256.Size]byte(h.Sum(nil)) != f.SHA256 {
+		return fmt.Errorf("%w: its SHA-256 differs", ErrChanged)
+	}
+	return nil
+}
