@@ -144,6 +144,7 @@ func newFixture(t testing.TB, o testOptions) *fixture {
 		FundingRates: testFunding, Exchange: &testExchange{}, CursorKey: []byte("a key for tests only, 32 bytes.."), Now: func() time.Time { return f.clock() },
 		Logger: slog.New(slog.NewJSONHandler(f.logs, nil))}
 	opts.Accounts = readOnlyAccounts(t).options(f.history)
+	opts.Lake = newFakeLake().options(t, opts.Now)
 	opts.Past = func(at model.Micros) Past { return fakePast{f.history, at} }
 	if o.edit != nil {
 		o.edit(&opts)

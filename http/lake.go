@@ -225,7 +225,7 @@ func parseDownload(c *call) (download, error) {
 	return d, p.err
 }
 
-// answerDownload hands out a link: the object store's own where it has the file, else one to us.
+// answerDownload hands out a link, or sends the client there.
 func answerDownload(c *call, dst []byte, d download) ([]byte, meta, error) {
 	url, expires := c.linkTo(&d.file)
 	if d.redirect {
@@ -246,16 +246,24 @@ func answerDownload(c *call, dst []byte, d download) ([]byte, meta, error) {
 	return append(dst, '}'), meta{}, nil
 }
 
-// linkTo returns a link to a file. We have every file that the object store has, so a store that cannot make links (its
-// settings changed, say) costs nobody a download.
+// linkTo returns a link to a file: the object store's own where it has the file, else one to us.
 func (c *call) linkTo(f *lake.File) (url string, expires time.Time) {
-	l := &c.server.lake
-	if f.Remote && l.Remote != nil {
-		url, expires, err := l.Remote(c.waiting(), *f)
-		if err == nil {
-			return url, expires
-		}
+	if url, expires, ok := c.remoteLink(f); ok {
+		return url, expires
+	}
+	return c.server.lake.Links.Link(lakeFilesPath + f.ID.FileName())
+}
+
+// remoteLink returns the object store's link to a file that it has. We have every such file too, so a store that cannot make
+// links (its settings changed, say) costs nobody a download.
+func (c *call) remoteLink(f *lake.File) (url string, expires time.Time, ok bool) {
+	remote := c.server.lake.Remote
+	if !f.Remote || remote == nil {
+		return "", expires, false
+	}
+	url, expires, err := remote(c.waiting(), *f)
+	if err != nil {
 		c.server.log.Warn("object store gave no link", "component", "http", "request_id", string(c.id[:]), "error", err)
 	}
-	return l.Links.Link(lakeFilesPath + f.ID.FileName())
+	return url, expires, err == nil
 }

@@ -115,14 +115,18 @@ func (c *call) failOpen(err error) {
 
 // getMetadata answers with a file of a dataset's table metadata.
 func getMetadata(c *call) {
+	l, err := c.lakeFiles()
+	if err != nil {
+		c.fail(err)
+		return
+	}
 	d, ok := lake.ParseDataset(string(c.pathParams[0]))
 	name := string(c.pathParams[1])
-	open := c.server.lake.Metadata
-	if !ok || open == nil || !metadataName(name) {
+	if !ok || l.Metadata == nil || !metadataName(name) {
 		c.fail(errNoFile)
 		return
 	}
-	file, err := open(d, name)
+	file, err := l.Metadata(d, name)
 	if err != nil {
 		c.failOpen(err)
 		return

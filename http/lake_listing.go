@@ -89,21 +89,17 @@ func (c *call) appendListed(dst []byte, f *lake.File) []byte {
 	return append(dst, '\n')
 }
 
-// steadyLink returns a link to a file that is the same for everybody who asks within a step.
+// steadyLink is linkTo, but the same link for everybody who asks within a step of the clock where it leads to us.
 func (c *call) steadyLink(f *lake.File) (url string, expires time.Time) {
-	url, expires = c.linkTo(f)
-	path := lakeFilesPath + f.ID.FileName()
-	if base, ours := strings.CutSuffix(url[:strings.IndexByte(url+"?", '?')], path); ours && base == c.server.publicURL {
-		expires = expires.Add(listingStep - 1).Truncate(listingStep)
-		url = base + path + lakeSignature(c.server.lake.Links, path, expires)
+	if url, expires, ok := c.remoteLink(f); ok {
+		return url, expires
 	}
-	return url, expires
-}
-
-// lakeSignature returns what a link has behind its path.
-func lakeSignature(l *lake.Links, path string, expires time.Time) string {
+	links, path := c.server.lake.Links, lakeFilesPath+f.ID.FileName()
+	url, expires = links.Link(path)
+	expires = expires.Truncate(listingStep).Add(listingStep)
 	at := expires.Unix()
-	return "?expires=" + strconv.FormatInt(at, 10) + "&signature=" + l.Sign(path, at)
+	base, _, _ := strings.Cut(url, "?")
+	return base + "?expires=" + strconv.FormatInt(at, 10) + "&signature=" + links.Sign(path, at), expires
 }
 
 // later returns the later one of two times.
