@@ -8,8 +8,6 @@
 package desk
 
 import (
-	"context"
-	"iter"
 	"log/slog"
 	"time"
 
@@ -117,9 +115,5 @@ type Test struct {
 // Span is what a backtest goes through.
 type Span = history.Span
 
-type events = iter.Seq2[*signal.Event, error]
-
 // Unlimited lifts the limit of Create.
 const Unlimited = -1
-
-var _ context.Context

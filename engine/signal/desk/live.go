@@ -1,0 +1,194 @@
+package desk
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"hyperlight/engine/book"
+	"hyperlight/engine/market"
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+	"hyperlight/engine/signal"
+)
+
+// watch is the evaluator of one market's signals. Its shard holds the lock for an event at a time, others for a change.
+type watch struct {
+	market model.MarketID
+
+	mu    sync.Mutex
+	feed  *signal.Feed
+	eval  *signal.Evaluator
+	infos map[uuid.UUID]armed
+	hits  []firing // of the event under way
+}
+
+// armed is a signal as its evaluator has it.
+type armed struct {
+	info      *Signal
+	revision  uint64
+	unwritten int // triggers on their way to the writer
+}
+
+// firing is a trigger on its way to the writer.
+type firing struct {
+	w        *watch
+	info     *Signal
+	revision uint64
+	at       model.Millis
+	received time.Time
+	matched  []byte // JSON text
+	context  []byte // JSON text
+	state    signal.State
+}
+
+// watch returns a market's evaluator and makes it where there is none. Desk.changing must be held, or nobody else know the
+// desk yet.
+func (d *Desk) watch(id model.MarketID) *watch {
+	all := *d.watches.Load()
+	if w := all[id]; w != nil {
+		return w
+	}
+	last := model.Millis(0)
+	if d.o.LastStats != nil {
+		last = d.o.LastStats(id)
+	}
+	w := &watch{market: id, feed: signal.NewFeed(last), eval: signal.NewEvaluator(), infos: map[uuid.UUID]armed{}}
+	next := maps.Clone(all)
+	next[id] = w
+	d.watches.Store(&next)
+	return w
+}
+
+func (d *Desk) of(id model.MarketID) *watch { return (*d.watches.Load())[id] }
+
+// arm hands a signal to its market's evaluator; reset makes it forget what crossing conditions have seen. Desk.changing must
+// be held.
+func (d *Desk) arm(h *held, reset bool) {
+	d.mu.RLock()
+	info, revision, active := h.info, h.revision, h.active()
+	saved := h.saved
+	d.mu.RUnlock()
+	w := d.watch(info.Market)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	state, known := w.eval.State(info.ID)
+	if !known { // new, or from another market: the cooldown comes along
+		state, _ = signal.DecodeState(saved)
+	}
+	if reset {
+		state = state.Reset()
+	}
+	w.infos[info.ID] = armed{info: info, revision: revision, unwritten: w.infos[info.ID].unwritten}
+	w.eval.Set(info.ID, info.Rule, active, info.Cooldown, state)
+}
+
+// disarm takes a signal from a market's evaluator.
+func (d *Desk) disarm(h *held, from model.MarketID) {
+	w := d.of(from)
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.eval.Remove(h.info.ID)
+	delete(w.infos, h.info.ID)
+}
+
+// state returns what the evaluator knows of a signal.
+func (d *Desk) state(h *held) signal.State {
+	d.mu.RLock()
+	id, m := h.info.ID, h.info.Market
+	d.mu.RUnlock()
+	w := d.of(m)
+	if w == nil {
+		return signal.State{}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, _ := w.eval.State(id)
+	return s
+}
+
+// OnEvent implements market.Listener.
+func (d *Desk) OnEvent(e *model.Event, _ *book.View) {
+	w := d.of(e.Market)
+	if w == nil {
+		return
+	}
+	switch p := e.Payload.(type) {
+	case *model.TradeBatch:
+		m, ok := d.o.Markets.Get(e.Market)
+		if !ok {
+			return
+		}
+		received := time.Time{}
+		if !p.History && e.Recv != 0 {
+			received = time.UnixMicro(int64(e.Recv))
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.feed.Trades(m, p, func(ev *signal.Event) { d.evaluate(w, ev, received) })
+	case *model.Stats:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.feed.Stats(e.Recv, p)
+	}
+}
+
+// OnTick implements market.Listener.
+func (d *Desk) OnTick(second model.Micros, held []market.Held) {
+	if len(*d.watches.Load()) == 0 {
+		return
+	}
+	received := time.UnixMicro(int64(second))
+	for i := range held {
+		w := d.of(held[i].Market.ID)
+		if w == nil {
+			continue
+		}
+		w.mu.Lock()
+		w.feed.Tick(second, held[i].Market, held[i].View, func(ev *signal.Event) { d.evaluate(w, ev, received) })
+		w.mu.Unlock()
+	}
+}
+
+// OnHeatmap is told the sums at risk of a market, of a heatmap with the default parameters. It may be called from any
+// goroutine; the evaluator sees them at a tick to come.
+func (d *Desk) OnHeatmap(m model.MarketID, computed model.Millis, long, short num.Decimal) {
+	if w := d.of(m); w != nil {
+		w.feed.Heatmap(computed, long, short)
+	}
+}
+
+// evaluate lets the evaluator look at an event, and hands what triggers to the writer. The watch's lock must be held.
+func (d *Desk) evaluate(w *watch, ev *signal.Event, received time.Time) {
+	w.eval.OnEvent(ev, func(t *signal.Trigger) {
+		a, ok := w.infos[t.Signal]
+		if !ok {
+			return
+		}
+		buf := signal.AppendMatches(make([]byte, 0, 512), t.Matched)
+		n := len(buf)
+		buf = t.Context.AppendJSON(buf)
+		w.hits = append(w.hits, firing{
+			w: w, info: a.info, revision: a.revision, at: t.At, received: received, matched: buf[:n:n], context: buf[n:],
+		})
+	})
+	for _, f := range w.hits {
+		id := f.info.ID
+		f.state, _ = w.eval.State(id)
+		select {
+		case d.fired <- f:
+			a := w.infos[id]
+			a.unwritten++
+			w.infos[id] = a
+		default:
+			d.lost(1, "the writer is behind")
+		}
+	}
+	clear(w.hits)
+	w.hits = w.hits[:0]
+}
