@@ -44,7 +44,7 @@ func (l *Lake) Run(ctx context.Context) error {
 		}
 		l.log(ctx, report, err)
 		l.status.change(func(s *Status) { s.Next = model.Millis(next.UnixMilli()) })
-		l.sleepUntil(ctx, next)
+		l.sleep(ctx, next)
 	}
 	return nil
 }

@@ -63,6 +63,7 @@ type Lake struct {
 	tidy    bool          // what a crash has left is removed; owned by who makes files
 	hooked  bool          // AfterDay were told of every change; owned by who makes files
 	placing sync.RWMutex  // held while a file and its row in the list change together
+	sleep   func(ctx context.Context, until time.Time)
 	status  statusKeeper
 }
 
@@ -113,6 +114,7 @@ func newLake(o LakeOptions, d disk) *Lake {
 		o.Datasets = lake.Datasets[:]
 	}
 	l := &Lake{o: o, disk: d, making: make(chan struct{}, 1), source: Source{History: o.History, Markets: o.Markets, Enter: o.Enter}}
+	l.sleep = l.sleepUntil
 	return l
 }
 
