@@ -14,6 +14,9 @@ import (
 	"hyperlight/config"
 	"hyperlight/engine/access"
 	"hyperlight/engine/model"
+	"hyperlight/engine/signal"
+	"hyperlight/engine/signal/delivery"
+	"hyperlight/engine/signal/desk"
 	"hyperlight/kv/kvtest"
 )
 
@@ -27,6 +30,7 @@ type accounts struct {
 	*fixture
 	rules *access.Access
 	at    *atomic.Int64 // unix ms
+	desk  *desk.Desk    // of signals; it does not run
 }
 
 // accountsOptions changes how accounts are made.
@@ -45,15 +49,18 @@ func newAccounts(t testing.TB, o accountsOptions) *accounts {
 	if local == "none" {
 		local = ""
 	}
-	rules, err := access.New(access.Options{LocalPlan: local, Plans: o.plans, Store: kvtest.Open(t), Registration: o.registration,
+	store := kvtest.Open(t)
+	rules, err := access.New(access.Options{LocalPlan: local, Plans: o.plans, Store: store, Registration: o.registration,
 		JWTSecret: testSecret, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.rules = rules
+	a.desk = testDesk(t, store, signal.Record{}, now, delivery.Policy{})
 	edit := o.edit
 	o.testOptions.edit = func(s *Options) {
 		s.Access, s.Now = rules, now
+		s.Signals.Desk = a.desk
 		if edit != nil {
 			edit(s)
 		}
