@@ -254,6 +254,7 @@ var thirdParty = map[string][]string{
 	"code.dny.dev/ssrf":                              {"engine/signal/delivery"},
 	"github.com/VictoriaMetrics/metrics":             nil,
 	"golang.org/x/sys":                               {"main", "kv"},
+	"golang.org/x/net":                               {},
 	"github.com/standard-webhooks/standard-webhooks": {},
 	"github.com/cockroachdb/apd/v3":                  {},
 	"github.com/getkin/kin-openapi":                  {},
