@@ -52,7 +52,7 @@ type Evaluator struct {
 	known    FieldSet // fields that had a value
 	values   [fieldCount]num.Decimal
 	previous [fieldCount]num.Decimal // before the last event that set the field
-	had      FieldSet                // fields whose previous is a value
+	had      FieldSet                // fields that had a value before the last event
 	book     Context                 // of the last book
 
 	ladders  [fieldCount][opCount]ladder
@@ -109,7 +109,7 @@ func NewEvaluator() *Evaluator {
 }
 
 // Set adds a signal or replaces it. The state is what State of it told before, or the zero State; it is not kept. One whose
-// values are not as many as the rule's conditions counts as reset.
+// values are not as many as the rule's conditions counts as reset. The rule must not change from then on.
 func (e *Evaluator) Set(id uuid.UUID, rule Rule, enabled bool, cooldown time.Duration, state State) {
 	e.set(id, rule, enabled, max(model.Millis(cooldown.Milliseconds()), shortestSilence), state)
 }
@@ -219,7 +219,7 @@ func (e *Evaluator) take(ev *Event) {
 			e.previous[f], e.values[f] = e.values[f], ev.Values[f]
 		}
 	}
-	e.had = e.had&^ev.Has | e.known&ev.Has
+	e.had = e.known
 	e.known |= ev.Has
 	if ev.Kind == BookEvent {
 		e.book = Context{BestBid: ev.BestBid, BestAsk: ev.BestAsk, Spread: ev.Values[Spread],

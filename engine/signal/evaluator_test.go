@@ -299,12 +299,12 @@ func TestLadderEqualsList(t *testing.T) {
 		var l ladder
 		var list []watch
 		entries := map[*entry]bool{}
-		for i := range uint64(rapid.IntRange(0, 900).Draw(t, "size")) {
+		for i := range uint64(rapid.IntRange(0, 600).Draw(t, "size")) {
 			w := watch{value: num.Decimal{Mant: rapid.Int64Range(-40, 40).Draw(t, "value")}, of: &entry{number: i}, at: uint8(i % 3)}
 			l.add(w)
 			list = append(list, w)
 		}
-		for range rapid.IntRange(0, len(list)).Draw(t, "removed") {
+		for range rapid.IntRange(0, len(list)/3).Draw(t, "removed") {
 			i := rapid.IntRange(0, len(list)-1).Draw(t, "which")
 			l.remove(list[i])
 			list = slices.Delete(list, i, i+1)
@@ -337,7 +337,7 @@ func TestLadderEqualsList(t *testing.T) {
 func TestManyRules(t *testing.T) {
 	t.Parallel()
 	r := newRand()
-	rules, events := manyRules(r, 1_500), manyEvents(r, 10_000)
+	rules, events := manyRules(r, 800), manyEvents(r, 3_000)
 	e, p := evaluatorOf(rules), &plain{}
 	for _, r := range rules {
 		p.signals = append(p.signals, plainSignal{rule: r, fields: r.Fields()})
@@ -350,7 +350,7 @@ func TestManyRules(t *testing.T) {
 		}
 		total += got
 	}
-	if total < 300 {
+	if total < 100 {
 		t.Errorf("only %d triggers", total)
 	}
 }

@@ -90,13 +90,13 @@ func parseCondition(raw json.RawMessage, path string) (c Condition, err error) {
 func members(raw []byte, path string) (map[string]json.RawMessage, error) {
 	invalid := model.BadRequest(path, path+" must be an object")
 	d := json.NewDecoder(bytes.NewReader(raw))
-	if token, err := d.Token(); err != nil || token != json.Delim('{') {
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
 		return nil, invalid
 	}
 	out := map[string]json.RawMessage{}
 	for d.More() {
-		token, err := d.Token()
-		name, ok := token.(string)
+		part, err := d.Token()
+		name, ok := part.(string)
 		if err != nil || !ok {
 			return nil, invalid
 		}
