@@ -252,6 +252,11 @@ func (w *lakeRun) make(t *dayTask) (err error) {
 	if err := f.finish(made.Created); err != nil {
 		return err
 	}
+	if listed && !w.request.Force && l.sameRows(old, f) {
+		old.Source = t.source
+		w.report.Unchanged++
+		return l.o.Manifest.Put(old)
+	}
 	if err := l.list(made); err != nil {
 		return err
 	}

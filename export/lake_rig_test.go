@@ -55,6 +55,7 @@ type rig struct {
 	markets []*rigMarket
 	now     model.Micros
 	clock   time.Time // of the lake
+	known   map[model.Millis]map[lake.ID]any
 }
 
 func newRig(t testing.TB, markets int) *rig {
@@ -66,7 +67,8 @@ func newRig(t testing.TB, markets int) *rig {
 		}
 	}
 	t.Logf("HYPERLIGHT_SEED=%d", seed)
-	g := &rig{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), store: kvtest.Open(t), now: model.Micros(rigStart.UnixMicro())}
+	g := &rig{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), store: kvtest.Open(t), now: model.Micros(rigStart.UnixMicro()),
+		known: map[model.Millis]map[lake.ID]any{}}
 	for i := range markets {
 		g.markets = append(g.markets, &rigMarket{m: &model.Market{ID: model.MarketID(i), Native: int64(i), Symbol: fmt.Sprintf("M%d", i), PriceScale: 2,
 			SizeScale: 4, Scales: []model.Scale{{Price: 2, Size: 4}}, Active: true}, book: book.New(), trades: map[uint64]model.Trade{}})
@@ -191,7 +193,7 @@ func (g *rig) trade(n *rigMarket) {
 
 // nights drives a few busy minutes around so many midnights, with nothing held between them.
 func (g *rig) nights(nights, steps int) {
-	for range nights {
+	for night := range nights {
 		for range steps {
 			g.advance(time.Duration(1+g.rnd.IntN(600)) * time.Millisecond)
 			n := g.markets[g.rnd.IntN(len(g.markets))]
@@ -213,7 +215,7 @@ func (g *rig) nights(nights, steps int) {
 				g.t.Fatal(err)
 			}
 		}
-		g.advance(time.UnixMilli(int64(lake.DayOf(g.now.Millis())+lake.DayMillis-30_000)).Sub(time.UnixMicro(int64(g.now))))
+		g.advance(rigStart.Add(time.Duration(night+1) * 24 * time.Hour).Sub(time.UnixMicro(int64(g.now))))
 	}
 	g.flush()
 	g.clock = time.UnixMicro(int64(g.now)).UTC()
@@ -238,6 +240,7 @@ func (g *rig) deliver() (n int) {
 		n += len(m.withheld)
 		m.withheld = nil
 	}
+	clear(g.known)
 	return n
 }
 
@@ -265,7 +268,11 @@ func (g *rig) lake(store *kv.Store, dir string) *Lake {
 
 // want is what the files of a day must hold, computed without any reader of the record.
 func (g *rig) want(day model.Millis) map[lake.ID]any {
+	if known := g.known[day]; known != nil {
+		return known
+	}
 	out := map[lake.ID]any{}
+	g.known[day] = out
 	in := func(t model.Millis) bool { return t >= day && t < day+lake.DayMillis }
 	var fundings []FundingRate
 	for _, n := range g.markets {
@@ -471,4 +478,40 @@ func (g *rig) check(l *Lake) {
 	for id := range want {
 		g.t.Errorf("%s is missing", id)
 	}
+}
+
+// rewritten returns the record as a writer with another retention leaves it.
+func (g *rig) rewritten(keep history.Retention) *kv.Store {
+	g.t.Helper()
+	g.flush()
+	store := kvtest.CrashClone(g.t, g.store, 100)
+	if _, err := history.Recover(g.t.Context(), store); err != nil {
+		g.t.Fatal(err)
+	}
+	w, err := history.NewWriter(history.WriterOptions{Store: store, Markets: g.get, Now: func() time.Time { return g.clock }, Retention: keep})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	err = w.SealNow(ctx, g.clock.Add(24*time.Hour))
+	if err == nil {
+		err = w.ThinNow(ctx, g.clock.Add(24*time.Hour))
+	}
+	if err == nil {
+		err = w.Flush(ctx)
+	}
+	for since, r := model.Millis(0), history.NewReader(store, g.get); keep.Trades > 0 && since == 0 && err == nil; {
+		time.Sleep(time.Millisecond) // the writer's own jobs drop
+		since, err = r.KeptSince(model.KindTrades)
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		g.t.Fatal(err)
+	}
+	return store
 }
