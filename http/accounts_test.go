@@ -13,10 +13,12 @@ import (
 
 	"hyperlight/config"
 	"hyperlight/engine/access"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/signal"
 	"hyperlight/engine/signal/delivery"
 	"hyperlight/engine/signal/desk"
+	"hyperlight/kv"
 	"hyperlight/kv/kvtest"
 )
 
@@ -31,6 +33,7 @@ type accounts struct {
 	rules *access.Access
 	at    *atomic.Int64 // unix ms
 	desk  *desk.Desk    // of signals; it does not run
+	store *kv.Store     // which everybody above uses
 }
 
 // accountsOptions changes how accounts are made.
@@ -56,7 +59,8 @@ func newAccounts(t testing.TB, o accountsOptions) *accounts {
 		t.Fatal(err)
 	}
 	a.rules = rules
-	a.desk = testDesk(t, store, signal.Record{}, now, delivery.Policy{})
+	a.store = store
+	a.desk = testDesk(t, store, signal.Record{History: history.NewReader(store, deskMarkets{}.Get)}, now, delivery.Policy{})
 	edit := o.edit
 	o.testOptions.edit = func(s *Options) {
 		s.Access, s.Now = rules, now

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 
 	"hyperlight/engine/access"
+	"hyperlight/engine/signal/desk"
 )
 
 // verdict is what a caller must get; the message is compared where it is set.
@@ -159,7 +161,7 @@ func (a *accounts) credentials(t *testing.T) []credential {
 // want is the matrix: what a state gets on a class of routes. ok is what the route answers to those it lets in.
 func (s *credential) want(class authClass, ok verdict) verdict {
 	switch {
-	case class == authNone || class == authSocket:
+	case class == authNone || class == authSocket || class == authSigned:
 		return ok
 	case s.kind == "bad":
 		return s.bad
@@ -182,7 +184,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 	}}})
 	locked := a.lock("/api/v1/data-quality/gaps", "growth")
 	rows := append([]*route{
-		{method: "GET", pattern: "/nothing/here", auth: authOptional}, {method: "GET", pattern: "/api/v1/signals/nothing", auth: authOptional},
+		{method: "GET", pattern: "/nothing/here", auth: authOptional}, {method: "GET", pattern: "/api/v1/signals/a/nothing", auth: authOptional},
 		{method: "PUT", pattern: "/api/v1/orderbook/0", auth: authOptional},
 	}, a.routes...)
 	rows = append(rows, &route{method: "GET", pattern: "/api/v1/nextNonce", auth: authRelay}, &route{method: "POST", pattern: "/api/v1/sendTx", auth: authRelay},
@@ -210,6 +212,9 @@ func TestAuthorizationMatrix(t *testing.T) {
 			want := s.want(r.auth, ok)
 			if r.pattern == "/api/v1/funding-rates" && s.kind == "none" {
 				want = verdict{status: 299} // native: the anonymous allowance covers it (contract 9.8)
+			}
+			if r.needs != nil && want == ok && s.low {
+				want = verdict{403, "forbidden", "this endpoint requires the starter tier or above"}
 			}
 			if r == locked && want == ok && s.low {
 				want = verdict{403, "forbidden", "this endpoint requires the growth tier or above"}
@@ -251,9 +256,20 @@ func (a *accounts) lock(pattern, plan string) *route {
 	return nil
 }
 
+// owner is whose the credential is, where it lets in.
+func (s *credential) owner() string {
+	if strings.HasPrefix(s.name, "operator") {
+		return "operator@example.com"
+	}
+	return "owner@example.com"
+}
+
 // example returns a request that the route answers well where it lets the caller in, and that answer.
 func (a *accounts) example(t *testing.T, r *route, s *credential) (path, body string, ok verdict) {
 	path, ok = strings.NewReplacer("{market_id}", "0", "{account_id}", "42", "{file}", setupStyle.name, "{call}", firstCalls[0]).Replace(r.pattern), verdict{status: 200}
+	if strings.HasPrefix(r.pattern, "/api/v1/data-lake/") {
+		return exampleLakePath(r.pattern), "", ok
+	}
 	switch r.method + " " + r.pattern {
 	case "GET /api/v1/candles", "GET /api/v1/trades/aggregate", "GET /api/v1/funding-rates/history", "GET /api/v1/data-quality/coverage",
 		"GET /api/v1/data-quality/gaps":
@@ -264,11 +280,7 @@ func (a *accounts) example(t *testing.T, r *route, s *credential) (path, body st
 	case "POST /api/v1/keys":
 		ok.status = 201
 	case "PATCH /api/v1/keys/{key_id}", "DELETE /api/v1/keys/{key_id}", "GET /api/v1/keys/{key_id}/usage":
-		email := "owner@example.com"
-		if strings.HasPrefix(s.name, "operator") {
-			email = "operator@example.com"
-		}
-		k, _ := a.key(t, email, access.KeySpec{})
+		k, _ := a.key(t, s.owner(), access.KeySpec{})
 		path = strings.Replace(path, "{key_id}", k.ID.String(), 1)
 	case "POST /api/v1/auth/register":
 		ok = verdict{400, "bad_request", ""}
@@ -278,7 +290,23 @@ func (a *accounts) example(t *testing.T, r *route, s *credential) (path, body st
 		ok = verdict{401, "unauthorized", ""}
 	case "POST /api/v1/billing/checkout", "POST /api/v1/billing/portal", "POST /api/v1/billing/webhook":
 		ok = verdict{503, "service_unavailable", "billing is not configured"}
-	case "GET /nothing/here", "GET /api/v1/signals/nothing":
+	case "POST /api/v1/signals":
+		for _, made := range a.signals() {
+			if err := a.desk.Delete(desk.Anyone, made.ID); err != nil { // the lower plan has three
+				t.Fatal(err)
+			}
+		}
+		body, ok.status = testSignal, 201
+	case "GET /api/v1/signals/{signal_id}", "PATCH /api/v1/signals/{signal_id}", "DELETE /api/v1/signals/{signal_id}",
+		"GET /api/v1/signals/{signal_id}/backtest", "POST /api/v1/signals/{signal_id}/deliveries/{delivery_id}/resend":
+		path = strings.NewReplacer("{signal_id}", a.signalOf(t, s.owner()).String(), "{delivery_id}", uuid.NewString()).Replace(path)
+		if strings.HasSuffix(path, "/backtest") {
+			path += "?start=2024-01-31&end=2024-02-01"
+		}
+		if r.status == 202 {
+			ok = verdict{404, "not_found", "delivery not found"}
+		}
+	case "GET /nothing/here", "GET /api/v1/signals/a/nothing":
 		ok = verdict{404, "not_found", ""}
 	case "PUT /api/v1/orderbook/0":
 		ok = verdict{405, "method_not_allowed", ""}

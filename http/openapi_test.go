@@ -67,7 +67,7 @@ func TestOpenAPIMatchesTheRouteTable(t *testing.T) {
 				continue
 			}
 			security, special := o.(map[string]any)["security"]
-			want := map[authClass]string{authNone: "[]", authSocket: "[]", authJWT: "[map[bearer:[]]]"}[f.routes[i].auth]
+			want := map[authClass]string{authNone: "[]", authSigned: "[]", authSocket: "[]", authJWT: "[map[bearer:[]]]"}[f.routes[i].auth]
 			if special != (want != "") || special && fmt.Sprint(security) != want {
 				t.Errorf("%s %s: the description and the table disagree on who may call it", method, path)
 			}
@@ -175,6 +175,9 @@ func resolve(doc map[string]any, ref string) any {
 	return node
 }
 
+// exampleSignal is the id of the signal that the examples show.
+const exampleSignal = "7b0c1c8e-8a55-4d0e-9b2f-0c6f1c1f2a10"
+
 // exampleKey is the id that the examples show.
 const exampleKey = "2f9d1a52-7e34-4e9f-8f3a-0a8a52d5c111"
 
@@ -194,6 +197,9 @@ func (a *accounts) askExample(t *testing.T, method string, o operation, key acce
 		return fresh.send(t, method, o.Request, strings.Replace(body, "SETUP", setup, 1), headers...)
 	}
 	path := strings.NewReplacer(exampleKey, key.ID.String(), "@style", setupStyle.name).Replace(o.Request)
+	if strings.Contains(path, "/signals") && method != "POST" {
+		path = strings.Replace(path, exampleSignal, a.signalOf(t, strings.ToLower(o.ID)+"@example.com").String(), 1)
+	}
 	return a.send(t, method, path, body, headers...)
 }
 

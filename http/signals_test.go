@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"hyperlight/engine/access"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/seal"
 	"hyperlight/engine/signal"
@@ -88,6 +89,29 @@ func (a *accounts) create(t testing.TB, body string, headers ...string) string {
 		t.Fatalf("create: %d %s", r.Status, r.Body)
 	}
 	return fmt.Sprint(r.envelope(t).Data["id"])
+}
+
+// signals returns everybody's.
+func (a *accounts) signals() []desk.Signal {
+	all, _ := a.desk.List(desk.Anyone, desk.Filter{}, 0, 0)
+	return all
+}
+
+// signalOf makes a signal of a user.
+func (a *accounts) signalOf(t testing.TB, email string) uuid.UUID {
+	t.Helper()
+	users, _ := a.rules.Users(1000, 0)
+	i := slices.IndexFunc(users, func(u access.User) bool { return u.Email == email })
+	if i < 0 {
+		t.Fatalf("no user %s", email)
+	}
+	name, market := "n", model.MarketID(0)
+	s, err := a.desk.Create(t.Context(), users[i].ID, desk.Unlimited, desk.Draft{Name: &name, Market: &market, Rule: []byte(testRule),
+		Channels: &[]desk.ChannelDraft{{Type: "webhook", URL: "https://your-app.com/webhook", Secret: testKeySent}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.ID
 }
 
 // Checklist 114 and 117: what a signal is after each call, by key and by token, and that its secret is in no answer.
@@ -362,5 +386,111 @@ func TestNoSignals(t *testing.T) {
 		if r := a.send(t, call[0], call[1], call[2], "X-Api-Key", key); r.Status != 503 || r.envelope(t).Data["code"] != "service_unavailable" {
 			t.Errorf("%s %s: %d %s", call[0], call[1], r.Status, r.Body)
 		}
+	}
+}
+
+// tradesAt writes ETH trades into the record that backtests read, a second apart.
+func (a *accounts) tradesAt(t testing.TB, first model.Millis, prices ...string) {
+	t.Helper()
+	w, err := history.NewWriter(history.WriterOptions{Store: a.store, Markets: deskMarkets{}.Get, Import: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	for i, price := range prices {
+		row := trade(uint64(i+1), first+model.Millis(1000*i), price, "2.0000", true)
+		w.OnEvent(&model.Event{Market: 0, Time: row.Time, Recv: row.Recv, Payload: &model.TradeBatch{Rows: []model.Trade{row}}}, nil)
+	}
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Checklist 131: a backtest's window is the plan's, its times come in any form, and it tells what is held. What it counts is
+// the evaluator's business and is held against live evaluation there.
+func TestBacktest(t *testing.T) {
+	t.Parallel()
+	a := newAccounts(t, accountsOptions{})
+	a.history.held[0] = []history.Interval{{From: (testNow - 7_200_000).Micros(), To: testNow.Micros()}}
+	const first = testNow - 3_600_000
+	a.tradesAt(t, first, "3200.50", "3201.00", "3200.00", "3200.60", "3199.00", "3300.00")
+	_, key := a.user(t, "a@example.com", "starter")
+	caller := []string{"X-Api-Key", key}
+	id := a.create(t, edited(t, "cooldown_secs", "3"), caller...)
+	path := "/api/v1/signals/" + id + "/backtest?"
+	r := a.do(t, "GET", path+"start=1706742000000&end=1706745600000", caller...)
+	// The price passes 3200.5 with the second, the fourth and the sixth trade; the fourth one falls into the silence.
+	want := `"signal_id":"` + id + `","start":1706742000000,"end":1706745600000,"trigger_count":2,"match_count":3,"cooldown_secs":3,"events_evaluated":6,` +
+		`"triggers":[{"timestamp":1706742001000,"matched_conditions":[{"field":"trade_price","op":"crosses_above","value":"3200.5","actual":"3201.00"}]},` +
+		`{"timestamp":1706742005000,"matched_conditions":[{"field":"trade_price","op":"crosses_above","value":"3200.5","actual":"3300.00"}]}],"truncated":false,` +
+		`"coverage":{"start":1706742000000,"end":1706745600000,"complete":true}}`
+	if r.Status != 200 || !strings.Contains(string(r.Body), want) || r.Header["X-Credits-Cost"] != "1" {
+		t.Fatalf("%d %s\nwant %s", r.Status, r.Body, want)
+	}
+	for _, form := range []string{
+		"start=2024-01-31T23:00:00Z&end=2024-02-01T00:00:00Z", "start=2024-02-01T00:00:00%2B01:00&end=2024-02-01", "start=1706742000&end=1706745600",
+	} {
+		if got := a.do(t, "GET", path+form, caller...); got.Status != 200 || fmt.Sprint(got.envelope(t).Data) != fmt.Sprint(r.envelope(t).Data) {
+			t.Errorf("%s: %d %s", form, got.Status, got.Body)
+		}
+	}
+	for query, field := range map[string]string{
+		"": "start", "start=1706742000000": "end", "end=1706745600000": "start", "start=1706745600000&end=1706745600000": "start",
+		"start=1706745600001&end=1706745600000": "start", "start=soon&end=1706745600000": "start", "start=1706742000000&end=later": "end",
+		"start=1706140799999&end=1706745600000": "start", // seven days and a millisecond
+	} {
+		got := a.do(t, "GET", path+query, caller...)
+		if details, _ := got.envelope(t).Data["details"].(map[string]any); got.Status != 400 || details["field"] != field {
+			t.Errorf("%s: %d %s", query, got.Status, got.Body)
+		}
+	}
+	if got := a.do(t, "GET", path+"start=1706140800000&end=1706745600000", caller...); got.Status != 200 {
+		t.Errorf("seven days: %d %s", got.Status, got.Body)
+	}
+	for _, c := range []struct {
+		plan   string
+		days   int
+		status int
+	}{{"free", 1, 200}, {"free", 2, 400}, {"growth", 30, 200}, {"growth", 31, 400}, {"scale", 90, 200}, {"scale", 91, 400}, {"enterprise", 4000, 200}} {
+		_, key := a.user(t, fmt.Sprint(c.plan, c.days, "@example.com"), c.plan)
+		id := a.create(t, testSignal, "X-Api-Key", key)
+		got := a.do(t, "GET", fmt.Sprintf("/api/v1/signals/%s/backtest?start=%d&end=%d", id, testNow-model.Millis(c.days)*day, testNow), "X-Api-Key", key)
+		if details, _ := got.envelope(t).Data["details"].(map[string]any); got.Status != c.status || c.status == 400 && details["limit"] == nil {
+			t.Errorf("%s, %d days: %d %s", c.plan, c.days, got.Status, got.Body)
+		}
+	}
+}
+
+// What a backtest says of the record is what all that the rule looks at has in common.
+func TestBacktestCoverage(t *testing.T) {
+	t.Parallel()
+	heatmaps := func(_ context.Context, m model.MarketID, sp history.Span) (start, end model.Millis, complete, held bool, err error) {
+		return sp.From + 60_000, sp.To - 60_000, false, m == 0, nil
+	}
+	a := newAccounts(t, accountsOptions{testOptions: testOptions{edit: func(o *Options) { o.Signals.Heatmaps = heatmaps }}})
+	a.history.held[0] = []history.Interval{{From: (testNow - 1_800_000).Micros(), To: testNow.Micros()}}
+	_, key := a.user(t, "a@example.com", "growth")
+	for rule, want := range map[string]string{
+		`{"conditions":[{"field":"trade_price","op":"gt","value":1}]}`:                                                              "1706743800000 1706745600000 false",
+		`{"conditions":[{"field":"heatmap_long_at_risk","op":"gt","value":1}]}`:                                                     "1706742060000 1706745540000 false",
+		`{"conditions":[{"field":"heatmap_short_at_risk","op":"gt","value":1},{"field":"bid_depth","op":"gt","value":1}]}`:          "1706743800000 1706745540000 false",
+		`{"conditions":[{"field":"orderbook_spread","op":"gt","value":1},{"field":"trade_size","op":"gt","value":1}],"logic":"OR"}`: "1706743800000 1706745600000 false",
+	} {
+		id := a.create(t, edited(t, "rule_definition", rule), "X-Api-Key", key)
+		_, e := a.get(t, "/api/v1/signals/"+id+"/backtest?start=1706742000000&end=1706745600000", "X-Api-Key", key)
+		c, _ := e.Data["coverage"].(map[string]any)
+		if got := fmt.Sprint(c["start"], " ", c["end"], " ", c["complete"]); got != want {
+			t.Errorf("%s: %s, want %s", rule, got, want)
+		}
+	}
+	id := a.create(t, strings.Replace(edited(t, "rule_definition", `{"conditions":[{"field":"heatmap_long_at_risk","op":"gt","value":1}]}`), `"market_id":0`, `"market_id":1`, 1), "X-Api-Key", key)
+	if _, e := a.get(t, "/api/v1/signals/"+id+"/backtest?start=1706742000000&end=1706745600000", "X-Api-Key", key); fmt.Sprint(e.Data["coverage"]) != "map[complete:false end:<nil> start:<nil>]" {
+		t.Errorf("nothing held: %v", e.Data["coverage"])
 	}
 }
