@@ -6,9 +6,10 @@ import (
 )
 
 // How a column lies in its pages is part of its tag. Numbers are written by their differences (delta) unless they repeat in no
-// order, as whole values do that zstd finds again: recv_ts, that all trades of a sweep share, and the order ids. Where zstd's
-// third level pays, its tag says so (zstd); all others are packed with the first. Texts of few values have a dictionary; all
-// that is chosen here has been read by every reader since 2022, which splitting the bytes of integers would not be.
+// order: sizes of trades have a dictionary, as texts of few values do; of recv_ts, which all trades of a sweep share, and of
+// order ids zstd finds whole values again. Where zstd's third level pays, the tag says so (zstd); all else is packed with the
+// first. None of these encodings is younger than 2013, so that old readers know them; splitting the bytes of integers, which
+// would save a little more, is of 2024.
 
 // Times are unix milliseconds (timestamp, the venue's clock) or microseconds (recv_ts, ours), UTC. Numbers are mantissas
 // with six decimals, rates with twelve. Of an optional column 0 and "" are null.
@@ -23,7 +24,7 @@ type Trade struct {
 	Type         string `parquet:"type,dict"`
 	Side         string `parquet:"side,dict,zstd"`
 	Price        int64  `parquet:"price,decimal(6:18),delta,zstd"`
-	Size         int64  `parquet:"size,decimal(6:18),delta"`
+	Size         int64  `parquet:"size,decimal(6:18),dict,zstd"`
 	USDAmount    int64  `parquet:"usd_amount,decimal(6:18),delta"`
 	AskAccountID int64  `parquet:"ask_account_id,delta,zstd"`
 	BidAccountID int64  `parquet:"bid_account_id,delta,zstd"`
