@@ -15,12 +15,18 @@ import (
 func TestPlacesEnd(t *testing.T) {
 	g := newRig(t, kvtest.Open(t), testSeed(t), 1)
 	n := g.markets[0]
+	if err := SaveMarkets(g.store, []*model.Market{n.m}); err != nil {
+		t.Fatal(err)
+	}
 	g.start()
 	r := NewReader(g.store, g.market)
 	r.KeepReady(1 << 20)
 	g.snapshot(n)
 	for round := range 20 {
 		g.advance(2 * second)
+		if round%6 == 4 {
+			g.rescale(n) // begins a segment
+		}
 		g.delta(n)
 		g.advance(second)
 		g.flush()
