@@ -418,7 +418,7 @@ func TestOtherEvents(t *testing.T) {
 	}
 	v := book.NewView(book.Meta{}, []model.Level{{Price: 4000_00, Size: 5}}, []model.Level{{Price: 4001_00, Size: 5}})
 	d.OnEvent(&model.Event{Market: eth.ID, Recv: 999_500_000, Payload: &model.Stats{Has: model.HasCurrentFundingRate, CurrentFundingRate: 12_000_000}}, nil)
-	d.OnHeatmap(eth.ID, 998_000, num.Decimal{Mant: 5}, num.Decimal{Mant: 5})
+	d.OnHeatmaps([]model.Heatmap{{Market: eth.ID, Time: 998_000, LongAtRisk: 5_000_000, ShortAtRisk: 5_000_000}})
 	for second := model.Micros(1_000_000_000); second < 1_005_000_000; second += 1_000_000 {
 		d.OnTick(second, []market.Held{{Market: eth, View: v}})
 	}

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,7 +97,7 @@ func (d *Desk) channels(ctx context.Context, h *held, drafts []ChannelDraft) ([]
 			return nil, at("url", delivery.ErrURL.Error())
 		}
 		was := slices.IndexFunc(h.channels, func(o record.SignalChannel) bool { return o.URL == c.URL })
-		if c.Secret == Masked && was >= 0 {
+		if same([]byte(c.Secret), Masked) && was >= 0 {
 			out = append(out, h.channels[was])
 			continue
 		}
@@ -109,7 +110,7 @@ func (d *Desk) channels(ctx context.Context, h *held, drafts []ChannelDraft) ([]
 		place := place(h.info.ID, c.URL)
 		next := record.SignalChannel{URL: c.URL, Secret: d.o.Box.Seal([]byte(c.Secret), place)}
 		if was >= 0 {
-			if old, err := d.o.Box.Open(h.channels[was].Secret, place); err == nil && string(old) == c.Secret {
+			if old, err := d.o.Box.Open(h.channels[was].Secret, place); err == nil && same(old, c.Secret) {
 				out = append(out, h.channels[was])
 				continue
 			}
@@ -119,6 +120,8 @@ func (d *Desk) channels(ctx context.Context, h *held, drafts []ChannelDraft) ([]
 	}
 	return out, nil
 }
+
+func same(a []byte, b string) bool { return subtle.ConstantTimeCompare(a, []byte(b)) == 1 }
 
 // place binds a sealed secret to the signal and the address that it belongs to.
 func place(id [16]byte, url string) []byte { return append(id[:len(id):len(id)], url...) }

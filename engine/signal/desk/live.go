@@ -155,13 +155,17 @@ func (d *Desk) OnTick(second model.Micros, held []market.Held) {
 	}
 }
 
-// OnHeatmap is told the sums at risk of a market, of a heatmap with the default parameters. It may be called from any
-// goroutine; the evaluator sees them at a tick to come.
-func (d *Desk) OnHeatmap(m model.MarketID, computed model.Millis, long, short num.Decimal) {
-	if w := d.of(m); w != nil {
-		w.feed.Heatmap(computed, long, short)
+// OnHeatmaps is told the rows of a computation, those that the record keeps. It may be called from any goroutine; the
+// evaluators see the sums at a tick to come.
+func (d *Desk) OnHeatmaps(rows []model.Heatmap) {
+	for i := range rows {
+		if w := d.of(rows[i].Market); w != nil {
+			w.feed.Heatmap(rows[i].Time, usd(rows[i].LongAtRisk), usd(rows[i].ShortAtRisk))
+		}
 	}
 }
+
+func usd(v num.USD) num.Decimal { return num.Decimal{Mant: int64(v), Scale: num.USDScale} }
 
 // evaluate lets the evaluator look at an event, and hands what triggers to the writer. The watch's lock must be held.
 func (d *Desk) evaluate(w *watch, ev *signal.Event, received time.Time) {
