@@ -46,7 +46,8 @@ func TestCreditClasses(t *testing.T) {
 		"/api/v1/auth/register": true, "/api/v1/auth/login": true, "/api/v1/billing/checkout": true, "/api/v1/billing/portal": true}
 	for _, r := range a.routes {
 		want := creditFree
-		if strings.HasPrefix(strings.TrimPrefix(r.pattern, "/replay"), "/api/v1/") && !free[r.pattern] && r.pattern != "/api/v1/billing/webhook" {
+		if strings.HasPrefix(strings.TrimPrefix(r.pattern, "/replay"), "/api/v1/") && !free[r.pattern] && r.pattern != "/api/v1/billing/webhook" &&
+			!strings.HasPrefix(r.pattern, lakeFilesPath) {
 			want = creditStandard
 		}
 		switch r.pattern {

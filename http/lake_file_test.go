@@ -103,6 +103,21 @@ func TestSignedFiles(t *testing.T) {
 	}
 }
 
+// exampleLakePath returns a path of a lake's route under which there is something.
+func exampleLakePath(pattern string) string {
+	if file, ok := strings.CutSuffix(pattern, "{file}"); ok {
+		path, end := file+ethDay+".parquet", int64(testNow)/1000+900
+		signature := lake.NewLinks([]byte("test-secret-test-secret"), "", time.Second, nil).Sign(path, end)
+		return fmt.Sprintf("%s?expires=%d&signature=%s", path, end, signature)
+	}
+	dataset := "trades"
+	if strings.Contains(pattern, "{dataset}/{date}") {
+		dataset = "funding_rates"
+	}
+	return strings.NewReplacer("{export_id}", ethDay, "{dataset}", dataset, "{name}", "v1.metadata.json", "{market}", "market_id=0",
+		"{date}", "date=2024-01-31", "{part}", "part-0000.parquet").Replace(pattern)
+}
+
 // oracle answers as net/http does.
 func oracle(content []byte, etag string, changed time.Time, method string, headers http.Header) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
