@@ -309,6 +309,11 @@ func TestLadderEqualsList(t *testing.T) {
 			l.remove(list[i])
 			list = slices.Delete(list, i, i+1)
 		}
+		for _, c := range l.chunks {
+			if len(c) == 0 || len(c) > chunkEntries {
+				t.Fatalf("a chunk has %d entries", len(c))
+			}
+		}
 		for op := range Op(opCount) {
 			before, now := num.Decimal{Mant: rapid.Int64Range(-42, 42).Draw(t, "before")}, num.Decimal{Mant: rapid.Int64Range(-420, 420).Draw(t, "now"), Scale: 1}
 			clear(entries)
