@@ -86,7 +86,7 @@ func (r *receiver) has(id uuid.UUID) bool {
 var boxKey = seal.NewKey()
 
 // open opens a desk on a store; ports are those that may be called.
-func open(t *testing.T, store *kv.Store, to *receiver) *Desk {
+func open(t testing.TB, store *kv.Store, to *receiver) *Desk {
 	t.Helper()
 	box, err := seal.New(boxKey)
 	if err != nil {
@@ -124,7 +124,7 @@ func draft(to *receiver) Draft {
 
 func ptr[T any](v T) *T { return &v }
 
-func create(t *testing.T, d *Desk, owner uuid.UUID, dr Draft) Signal {
+func create(t testing.TB, d *Desk, owner uuid.UUID, dr Draft) Signal {
 	t.Helper()
 	s, err := d.Create(context.Background(), owner, Unlimited, dr)
 	if err != nil {
