@@ -48,9 +48,11 @@ func parseCandles(c *call) (candlesQuery, error) {
 	}
 	q.market = p.market("market_id")
 	field := "resolution"
-	if _, given := p.get(field); !given {
-		if _, alias := p.get("interval"); alias {
+	if alias, given := p.get("interval"); given {
+		if word, both := p.get(field); !both {
 			field = "interval"
+		} else if string(word) != string(alias) {
+			p.fault(field, "resolution and interval name the same thing, give one of them or both alike")
 		}
 	}
 	words := make([]string, len(resolutions))

@@ -91,7 +91,8 @@ func TestHistoryRefusals(t *testing.T) {
 			}
 		}
 	}
-	for path, want := range map[string]string{"/api/v1/candles": "400 bad_request market_id", "/api/v1/candles?market_id=9": "404 not_found market_id",
+	for path, want := range map[string]string{"/api/v1/candles?market_id=0&resolution=1m&interval=5m": "400 bad_request resolution",
+		"/api/v1/candles": "400 bad_request market_id", "/api/v1/candles?market_id=9": "404 not_found market_id",
 		"/api/v1/data-quality/coverage": "400 bad_request market_id", "/api/v1/data-quality/coverage?market_id=9": "404 not_found market_id",
 		"/api/v1/data-quality/coverage?market_id=0&start=x": "400 bad_request start", "/api/v1/trades/by-time?market_id=9": "404 not_found market_id",
 		"/api/v1/orderbook/9/snapshots": "404 not_found market_id", "/api/v1/orderbook/x/snapshots": "400 bad_request market_id",
