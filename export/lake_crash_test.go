@@ -158,7 +158,7 @@ func leftovers(t testing.TB, dir string) (out []string) {
 func TestKillsWhileFilesAreMade(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, 1)
-	g.nights(2, 180)
+	g.nights(1, 180)
 	base := t.TempDir()
 	made(t, g.lake(g.store, base), MakeRequest{})
 	if g.deliver() == 0 {
