@@ -79,6 +79,7 @@ func (a *app) newRootCommand() *cobra.Command {
 		a.newUserCommand(),
 		a.newKeyCommand(),
 		a.newTierCommand(),
+		a.newSignalCommand(),
 		a.newUsageCommand(),
 		a.newConfigCommand(),
 		a.newCheckCommand(),

@@ -12,7 +12,10 @@ import (
 
 	"hyperlight/config"
 	"hyperlight/engine/access"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
+	"hyperlight/engine/seal"
+	"hyperlight/engine/signal/desk"
 	api "hyperlight/http"
 	"hyperlight/kv"
 )
@@ -53,7 +56,7 @@ func (a *app) openOperator(need storeNeed) (*operator, error) {
 	}
 	log := newLogger(a.stderr, "text", level)
 	if need == storeNone {
-		return inProcess(accessOptions(cfg, nil, cfg.Server.PublicURL, log), nil, log, func() error { return nil })
+		return inProcess(accessOptions(cfg, nil, cfg.Server.PublicURL, log), nil, nil, log, func() error { return nil })
 	}
 	o := storeOptions(cfg, func(error) {})
 	o.Logger = log
@@ -91,15 +94,52 @@ func openLocal(cfg *config.Config, o kv.Options, log *slog.Logger) (op *operator
 	if err != nil {
 		return nil, err
 	}
-	return inProcess(options, storage, log, store.Close)
+	signals, err := openSignals(store, keys, log)
+	if err != nil {
+		return nil, err
+	}
+	return inProcess(options, storage, signals, log, store.Close)
 }
 
-func inProcess(o access.Options, storage api.ControlStorage, log *slog.Logger, end func() error) (*operator, error) {
+// storedMarkets are the markets of a store that no server holds.
+type storedMarkets map[model.MarketID]*model.Market
+
+// Get implements desk.Markets.
+func (m storedMarkets) Get(id model.MarketID) (*model.Market, bool) {
+	found, ok := m[id]
+	return found, ok
+}
+
+// openSignals opens the signals of a store that no server holds. What is to be sent again is sent by the next server.
+func openSignals(store *kv.Store, keys *secrets, log *slog.Logger) (*desk.Desk, error) {
+	rows, err := history.Markets(context.Background(), store)
+	if err != nil {
+		return nil, err
+	}
+	markets := storedMarkets{}
+	for _, m := range rows {
+		markets[m.ID] = m
+	}
+	box, err := seal.New(keys.derive(signalSecrets))
+	if err != nil {
+		return nil, err
+	}
+	return desk.Open(desk.Options{Store: store, Markets: markets, Box: box, Logger: log})
+}
+
+// signalSecrets is the use of the key that the secrets of signals are sealed with.
+const signalSecrets = "signal secrets"
+
+func inProcess(o access.Options, storage api.ControlStorage, signals *desk.Desk, log *slog.Logger, end func() error) (*operator, error) {
 	callers, err := access.New(o)
 	if err != nil {
 		return nil, err
 	}
-	control := api.NewControl(api.ControlOptions{Access: callers, Storage: storage, Logger: log.With("component", "control")})
+	options := api.ControlOptions{Access: callers, Storage: storage, Logger: log.With("component", "control")}
+	if signals != nil {
+		options.Signals = signals
+	}
+	control := api.NewControl(options)
 	return &operator{
 		answer: func(ctx context.Context, name string, body []byte) (int, []byte, error) {
 			status, answer := control.Answer(ctx, name, body)

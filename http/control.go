@@ -51,6 +51,8 @@ type ControlAccess interface {
 // ControlOptions configures the operator's commands. Access is required.
 type ControlOptions struct {
 	Access ControlAccess
+	// Signals lists, deletes and sends again what users' signals are; nil: there are none.
+	Signals ControlSignals
 	// Storage answers what is about the store itself; nil: there is none.
 	Storage ControlStorage
 	Now     func() time.Time // nil: time.Now
@@ -62,6 +64,7 @@ type ControlOptions struct {
 type Control struct {
 	access   ControlAccess
 	storage  ControlStorage // nil: no store
+	signals  ControlSignals // nil: no signals
 	now      func() time.Time
 	log      *slog.Logger
 	commands map[string]controlCommand
@@ -73,7 +76,7 @@ type controlCommand func(ctx context.Context, body []byte) (any, error)
 
 // NewControl returns the operator's commands.
 func NewControl(o ControlOptions) *Control {
-	c := &Control{access: o.Access, storage: o.Storage, now: o.Now, log: o.Logger}
+	c := &Control{access: o.Access, storage: o.Storage, signals: o.Signals, now: o.Now, log: o.Logger}
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -86,6 +89,10 @@ func NewControl(o ControlOptions) *Control {
 		"user/enable": command(c.enableUser), "user/set-password": command(c.setPassword),
 		"key/create": command(c.createKey), "key/list": command(c.listKeys), "key/revoke": command(c.revokeKey),
 		"tier/list": command(c.listTiers), "usage/list": command(c.listUsage),
+	}
+	if c.signals != nil {
+		c.commands["signal/list"], c.commands["signal/show"] = command(c.listSignals), command(c.showSignal)
+		c.commands["signal/resend"], c.commands["signal/delete"] = command(c.resendDelivery), command(c.deleteSignal)
 	}
 	if c.storage != nil {
 		c.commands["backup/create"] = command(c.createBackup)
