@@ -154,7 +154,7 @@ func encode[T any](schema string, metadata map[string][]byte, rows []T) ([]byte,
 		h.Write(metadata[key])
 	}
 	var out bytes.Buffer
-	w, err := ocf.NewEncoderWithSchema(parsed, &out, ocf.WithMetadata(metadata), ocf.WithCodec(ocf.Deflate),
+	w, err := ocf.NewEncoderWithSchema(parsed, &out, ocf.WithMetadata(metadata), ocf.WithCodec(ocf.Null), // deflate is what icebird does not read
 		ocf.WithSyncBlock([16]byte(h.Sum(nil))), ocf.WithBlockLength(1000),
 		// The library's shorter form of a schema leaves the field ids out.
 		ocf.WithSchemaMarshaler(func(avro.Schema) ([]byte, error) { return json.RawMessage(schema), nil }))
