@@ -15,7 +15,7 @@ import (
 )
 
 // Each import adds some seconds at another multiple of importStep before the record.
-const memorySteps, importStep = 700, 600 * second
+const memorySteps, importStep = 350, 600 * second
 
 // TestMemory asks a reader that has lived through everything, and one that has just been made for each question, while the
 // record is written live and late, imported, sealed, thinned, dropped by retention and given back to it, and while others
@@ -73,6 +73,8 @@ func (g *rig) upset(i int) {
 	g.t.Helper()
 	at := time.UnixMicro(int64(g.now))
 	set := func(change func(r *Retention)) {
+		g.w.jobs.Lock()
+		defer g.w.jobs.Unlock()
 		if err := g.w.do(g.t.Context(), func() error { change(&g.w.o.Retention); return nil }); err != nil {
 			g.t.Fatal(err)
 		}

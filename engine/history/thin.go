@@ -13,11 +13,11 @@ import (
 // ThinNow rewrites the book updates of days that are older than Retention.Ticks at the given time to the net change of each
 // second. Pinned days stay whole. The first day not thinned is remembered, so that each day is thinned once.
 func (w *Writer) ThinNow(ctx context.Context, now time.Time) error {
+	w.jobs.Lock()
+	defer w.jobs.Unlock()
 	if w.o.Retention.Ticks <= 0 {
 		return nil
 	}
-	w.jobs.Lock()
-	defer w.jobs.Unlock()
 	cut := key.Day(now.Add(-w.o.Retention.Ticks).UnixMilli())
 	var first uint32
 	if err := w.do(ctx, func() error {
