@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -70,6 +71,23 @@ func listen(address string) (net.Listener, error) {
 
 // address is where REST and sockets are reached on this machine.
 func (d *doors) address() string { return d.tls.scheme() + "://" + d.main.Addr().String() }
+
+// own are the addresses that we listen on. One that is every interface's has no address, only a port.
+func (d *doors) own() (out []netip.AddrPort) {
+	for _, ln := range []net.Listener{d.main, d.sockets, d.plain} {
+		if ln == nil {
+			continue
+		}
+		if at, ok := ln.Addr().(*net.TCPAddr); ok {
+			one := at.AddrPort()
+			if one.Addr().IsUnspecified() {
+				one = netip.AddrPortFrom(netip.Addr{}, one.Port())
+			}
+			out = append(out, one)
+		}
+	}
+	return out
+}
 
 // publicURL is the address that is handed out.
 func (d *doors) publicURL(cfg *config.Config) string {

@@ -53,7 +53,8 @@ func runServer(ctx context.Context, cfg *config.Config, live *liveParts, log *sl
 	publicURL := doors.publicURL(cfg)
 	eng, err := engine.Open(engine.Options{
 		Store: storeOptions(cfg, fail), Lighter: cfg.Venues.Lighter, History: cfg.History, Backfill: cfg.Backfill, Relay: cfg.Relay, Accounts: cfg.Accounts,
-		Access: accessOptions(cfg, secrets, publicURL, log), Version: version, Logger: log,
+		Signals: signalOptions(cfg, secrets, doors),
+		Access:  accessOptions(cfg, secrets, publicURL, log), Version: version, Logger: log,
 	})
 	if err != nil {
 		return err

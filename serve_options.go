@@ -17,6 +17,7 @@ import (
 	"hyperlight/engine/num"
 	"hyperlight/engine/past"
 	"hyperlight/engine/replay"
+	"hyperlight/engine/signal/delivery"
 	api "hyperlight/http"
 	"hyperlight/kv"
 	"hyperlight/ws"
@@ -50,7 +51,8 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 			Accounts: eng.Accounts(), History: eng.History(), Fills: eng.RecentFills(), Exposure: eng.Exposure(), Stats: eng.LiveStats,
 			StaleAfter: time.Duration(cfg.Accounts.StaleAfter), ReadyBodies: int64(cfg.Accounts.ReadyBodies) / readyShare,
 		},
-		Day: eng.Exchange(),
+		Day:     eng.Exchange(),
+		Signals: api.SignalOptions{Heatmaps: eng.History().HeatmapsCovered},
 		WebSocket: map[string]api.Handler{
 			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay, "/replay/stream": sockets.Past,
 		},
@@ -66,6 +68,9 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 	o.WhaleNotional, o.WhaleByMarket = whales(cfg)
 	if w := eng.Owners(); w != nil {
 		o.Owners, o.Accounts.Orders = w, w
+	}
+	if d := eng.Signals(); d != nil {
+		o.Signals.Desk = d
 	}
 	if r := eng.Refresher(); r != nil {
 		o.Accounts.Refresh = r
@@ -103,6 +108,17 @@ func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, cli
 		o.Upstream = ws.Upstream{URL: l.StreamURL, UserAgent: "hyperlight/" + version, Handshake: l.Timeout.D(), Take: eng.TakeMessage}
 	}
 	return o
+}
+
+// signalOptions configures signals; our own listeners are never called, whatever else is allowed.
+func signalOptions(cfg *config.Config, keys *secrets, d *doors) engine.SignalOptions {
+	return engine.SignalOptions{
+		Key: keys.derive("signal secrets"),
+		Policy: delivery.Policy{
+			AllowHTTP: cfg.Webhooks.AllowHTTP, AllowPrivate: cfg.Webhooks.AllowPrivate, Ports: cfg.Webhooks.PortNumbers(), Own: d.own(),
+		},
+		Schedule: cfg.Webhooks.Waits(),
+	}
 }
 
 // whales turns the configured whole dollars into values.

@@ -58,7 +58,8 @@ func (w *Webhooks) PortNumbers() (ports []uint16) {
 }
 
 // Waits returns the retry schedule of a valid configuration.
-func (w *Webhooks) Waits() (waits []time.Duration) {
+func (w *Webhooks) Waits() []time.Duration {
+	waits := []time.Duration{} // none is none, not the default
 	for _, text := range w.RetrySchedule {
 		var d Duration
 		if d.UnmarshalText([]byte(text)) == nil {

@@ -28,9 +28,6 @@ func (e *Engine) openAccounts(recovered history.Recovered) (err error) {
 	return nil
 }
 
-// keepHeatmaps records what a computation of the desk came to. It runs on the desk's goroutine.
-func (e *Engine) keepHeatmaps(rows []model.Heatmap) { e.writer.AddHeatmaps(rows) }
-
 // Trades are told to the accounts again from a little before what the table has, for it is written every few seconds and
 // by parts; a table that has none, as after an upgrade, begins with a market's last hour.
 const (

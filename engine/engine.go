@@ -24,6 +24,7 @@ import (
 	"hyperlight/engine/history"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
+	"hyperlight/engine/signal/desk"
 	"hyperlight/kv"
 )
 
@@ -36,6 +37,7 @@ type Options struct {
 	Backfill config.Backfill
 	Relay    config.Relay
 	Accounts config.Accounts
+	Signals  SignalOptions
 	// Access says who may call what; the engine adds store and clock. Without a JWTSecret there are no users, only the
 	// local caller.
 	Access  access.Options
@@ -62,6 +64,7 @@ type Engine struct {
 	accounts *account.Tracker
 	exposure *exposure.Desk
 	fills    *fills.Fills
+	signals  *desk.Desk // nil: there are none
 	// refresher asks for accounts; nil where the venue is switched off.
 	refresher *refresh.Refresher
 	lighter   *lighterVenue // nil where the venue is switched off
@@ -128,6 +131,9 @@ func (e *Engine) wire() error {
 	if err := e.openAccounts(recovered); err != nil {
 		return err
 	}
+	if err := e.openSignals(); err != nil {
+		return err
+	}
 	e.fills = fills.New(fills.Options{
 		Reader: e.reader, Flush: func(ctx context.Context) error { return e.writer.Flush(ctx) }, Now: e.now,
 		Budget: int(e.o.Accounts.ReadyBodies) / fillsShare, NoTexts: e.o.Accounts.ReadyBodies == 0,
@@ -177,13 +183,17 @@ func (e *Engine) Run(ctx context.Context) error {
 	accounts := newStage(context.WithoutCancel(ctx), "accounts")
 	exposed := newStage(context.WithoutCancel(ctx), "exposure")
 	sums := newStage(context.WithoutCancel(ctx), "exchange")
+	signals := newStage(context.WithoutCancel(ctx), "signals")
 	rolling := newStage(context.WithoutCancel(ctx), "rolling statistics")
-	failed := make(chan error, 8) // one for each stage
+	failed := make(chan error, 9) // one for each stage
 	callers.run(failed, e.access.Run)
 	accounts.run(failed, e.accounts.Run)
 	writer.run(failed, e.writer.Run)
 	rolling.run(failed, e.exchange.Run)
 	sums.run(failed, e.sums.Run)
+	if e.signals != nil {
+		signals.run(failed, e.signals.Run)
+	}
 	shards.run(failed, e.registry.Run)
 	if e.lighter != nil {
 		exposed.run(failed, e.exposure.Run)
@@ -194,7 +204,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	return errors.Join(err, feed.stop(), exposed.stop(), sums.stop(), rolling.stop(), shards.stop(), accounts.stop(), writer.stop(), callers.stop())
+	return errors.Join(err, feed.stop(), exposed.stop(), sums.stop(), rolling.stop(), shards.stop(), signals.stop(), accounts.stop(), writer.stop(), callers.stop())
 }
 
 // Close closes the store. Call it after Run has returned and the servers have finished.
