@@ -13,7 +13,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -458,50 +457,5 @@ func TestSlowDownload(t *testing.T) {
 	p.left = 60
 	if b, err := io.ReadAll(struct{ io.Reader }{p}); err != nil || len(b) != 60 {
 		t.Errorf("read: %d, %v", len(b), err)
-	}
-}
-
-// Table metadata and the files that it names are read with a credential, by names only that there can be.
-func TestLakeTree(t *testing.T) {
-	f, l := newLakeFixture(t, testOptions{})
-	l.metadata["trades/.secret.json"], l.metadata["trades/key.pem"] = []byte("no"), []byte("no")
-	l.metadata["trades/snap-1.avro"] = []byte("Obj\x01")
-	for path, want := range map[string]string{
-		"trades/metadata/v1.metadata.json":                            "200 application/json",
-		"trades/metadata/version-hint.text":                           "200 text/plain; charset=utf-8",
-		"trades/metadata/snap-1.avro":                                 "200 application/avro",
-		"trades/metadata/v2.metadata.json":                            "404",
-		"trades/metadata/.secret.json":                                "404",
-		"trades/metadata/key.pem":                                     "404",
-		"trade/metadata/v1.metadata.json":                             "404",
-		"trades/metadata/..%5cv1.metadata.json":                       "400",
-		"trades/metadata/a%2fb.json":                                  "400",
-		"trades/market_id=0/date=2024-01-31/part-0000.parquet":        "200 " + mediaParquet,
-		"trades/market_id=0/date=2024-01-31/part-0001.parquet":        "404",
-		"trades/market_id=00/date=2024-01-31/part-0000.parquet":       "404",
-		"trades/market_id=7/date=2024-01-31/part-0000.parquet":        "404",
-		"trades/date=2024-01-31/part-0000.parquet":                    "404",
-		"funding_rates/date=2024-01-31/part-0000.parquet":             "200 " + mediaParquet,
-		"funding_rates/market_id=0/date=2024-01-31/part-0000.parquet": "404",
-		"trades/market_id%3D0/date%3D2024-01-31/part-0000.parquet":    "200 " + mediaParquet,
-	} {
-		r := f.do(t, "GET", lakeFilesPath+path)
-		got := strconv.Itoa(r.Status)
-		if r.Status == 200 {
-			got += " " + r.Header["Content-Type"]
-			head, part := f.do(t, "HEAD", lakeFilesPath+path), f.do(t, "GET", lakeFilesPath+path, "Range", "bytes=-1")
-			if head.Header["Content-Length"] != strconv.Itoa(len(r.Body)) || part.Status != 206 || string(part.Body) != string(r.Body[len(r.Body)-1:]) {
-				t.Errorf("%s: HEAD %v, last byte %d", path, head.Header, part.Status)
-			}
-		}
-		if got != want {
-			t.Errorf("%s: %s, want %s", path, got, want)
-		}
-	}
-	stranger, _ := newLakeFixture(t, testOptions{plan: "none"})
-	for _, path := range []string{"trades/metadata/v1.metadata.json", "trades/market_id=0/date=2024-01-31/part-0000.parquet"} {
-		if r := stranger.do(t, "GET", lakeFilesPath+path); r.Status != 401 {
-			t.Errorf("%s without a credential: %d", path, r.Status)
-		}
 	}
 }
