@@ -165,14 +165,14 @@ func TestTableFollowsTheFiles(t *testing.T) {
 		tables := l.tables(Options{Snapshots: 4, Grace: time.Hour})
 		versions := 0
 		then := make(map[int64]map[string][32]byte) // snapshot, URL, digest
-		for range rapid.IntRange(1, 8).Draw(rt, "rounds") {
-			for range rapid.IntRange(0, 4).Draw(rt, "changes") {
+		for range rapid.IntRange(1, 5).Draw(rt, "rounds") {
+			for range rapid.IntRange(0, 3).Draw(rt, "changes") {
 				id := tradesID(rapid.Int64Range(0, 2).Draw(rt, "market"), rapid.IntRange(0, 70).Draw(rt, "day"))
 				if _, ok := l.files[id]; ok && rapid.Bool().Draw(rt, "gone") {
 					delete(l.files, id)
 					continue
 				}
-				put(l, id, trades(id, rapid.IntRange(1, 50).Draw(rt, "rows")))
+				put(l, id, trades(id, rapid.IntRange(1, 5).Draw(rt, "rows")))
 			}
 			l.now = l.now.Add(time.Minute)
 			before, _, _ := tables.metadata(lake.Trades).versions()
