@@ -110,7 +110,11 @@ func (d *doors) openControl(cfg *config.Config, eng *engine.Engine, log *slog.Lo
 		return err
 	}
 	d.unregister = storage.backups.Register()
-	d.control = api.NewControl(api.ControlOptions{Access: eng.Access(), Storage: storage, Now: eng.Now, Logger: log.With("component", "control")})
+	options := api.ControlOptions{Access: eng.Access(), Storage: storage, Now: eng.Now, Logger: log.With("component", "control")}
+	if signals := eng.Signals(); signals != nil {
+		options.Signals = signals
+	}
+	d.control = api.NewControl(options)
 	return nil
 }
 

@@ -113,7 +113,7 @@ func socketOptions(cfg *config.Config, eng *engine.Engine, log *slog.Logger, cli
 // signalOptions configures signals; our own listeners are never called, whatever else is allowed.
 func signalOptions(cfg *config.Config, keys *secrets, d *doors) engine.SignalOptions {
 	return engine.SignalOptions{
-		Key: keys.derive("signal secrets"),
+		Key: keys.derive(signalSecrets),
 		Policy: delivery.Policy{
 			AllowHTTP: cfg.Webhooks.AllowHTTP, AllowPrivate: cfg.Webhooks.AllowPrivate, Ports: cfg.Webhooks.PortNumbers(), Own: d.own(),
 		},
