@@ -140,7 +140,7 @@ func (a *app) serveReplay(ctx context.Context, cfg *config.Config, address strin
 	if err != nil {
 		return err
 	}
-	o := serverOptions(cfg, eng, sockets, url, false, keys, log, io.Discard)
+	o := serverOptions(cfg, eng, sockets, nil, url, false, keys, log, io.Discard)
 	o.PastOnly, o.Relay = true, nil
 	server, err := api.New(o)
 	if err != nil {

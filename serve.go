@@ -62,6 +62,12 @@ func runServer(ctx context.Context, cfg *config.Config, live *liveParts, log *sl
 	defer func() { err = errors.Join(err, eng.Close()) }()
 	live.add("plans", func(c *config.Config) error { return eng.Access().SetPlans(c.Plans) }, "plans", "access.plans_file")
 
+	files, err := openLake(cfg, eng, log)
+	if err != nil {
+		return err
+	}
+	defer files.close()
+
 	var server *api.Server
 	sockets, err := ws.New(socketOptions(cfg, eng, log, func(peer netip.Addr, forwardedFor string) netip.Addr {
 		return server.ClientIP(peer, forwardedFor)
@@ -70,7 +76,7 @@ func runServer(ctx context.Context, cfg *config.Config, live *liveParts, log *sl
 		return err
 	}
 	eng.Listen(sockets.Hub())
-	server, err = api.New(serverOptions(cfg, eng, sockets, publicURL, doors.tls != nil, secrets, log, stderr))
+	server, err = api.New(serverOptions(cfg, eng, sockets, files, publicURL, doors.tls != nil, secrets, log, stderr))
 	if err != nil {
 		return err
 	}
@@ -94,6 +100,11 @@ func runServer(ctx context.Context, cfg *config.Config, live *liveParts, log *sl
 	parts.Go(func() {
 		if engineErr = eng.Run(engineCtx); engineErr != nil {
 			fail(engineErr)
+		}
+	})
+	parts.Go(func() {
+		if err := files.run(engineCtx, log); err != nil {
+			fail(err)
 		}
 	})
 	doors.serve(server, &parts, fail)

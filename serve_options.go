@@ -11,8 +11,8 @@ import (
 
 	"hyperlight/config"
 	"hyperlight/engine"
-	"hyperlight/engine/backfill"
 	"hyperlight/engine/feed/lighter"
+	"hyperlight/engine/lake"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 	"hyperlight/engine/past"
@@ -39,12 +39,12 @@ func storeOptions(cfg *config.Config, fail context.CancelCauseFunc) kv.Options {
 // readyShare is the part of accounts.ready_bodies that encoded rows get: half. The rest is for recent fills.
 const readyShare = 2
 
-// serverOptions configures the REST server. Without a venue there is nothing to relay to.
-func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, publicURL string, tls bool, keys *secrets, log *slog.Logger, stderr io.Writer) api.Options {
+// serverOptions configures the REST server. Without a venue there is nothing to relay to; files is nil without a data lake.
+func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, files *openedLake, publicURL string, tls bool, keys *secrets, log *slog.Logger, stderr io.Writer) api.Options {
 	o := api.Options{
 		Engine: eng, History: eng.History(), Access: eng.Access(),
 		Health:       func() api.Health { return api.Health(eng.Health()) },
-		Status:       func() api.Status { return apiStatus(eng.Status(), eng.Backfill()) },
+		Status:       func() api.Status { return apiStatus(eng) },
 		FundingRates: eng.FundingRates,
 		Exchange:     eng,
 		Accounts: api.AccountOptions{
@@ -68,6 +68,10 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, p
 	o.WhaleNotional, o.WhaleByMarket = whales(cfg)
 	if w := eng.Owners(); w != nil {
 		o.Owners, o.Accounts.Orders = w, w
+	}
+	if files != nil {
+		lifetime := cfg.Lake.LinkLifetime.D()
+		o.Lake = files.options(lake.NewLinks(keys.derive("file links"), publicURL, lifetime, eng.Now), lifetime)
 	}
 	if d := eng.Signals(); d != nil {
 		o.Signals.Desk = d
@@ -158,9 +162,10 @@ func trustedProxies(cfg *config.Config) []netip.Prefix {
 	return out
 }
 
-func apiStatus(s engine.Status, fills []backfill.Progress) api.Status {
+func apiStatus(eng *engine.Engine) api.Status {
+	s := eng.Status()
 	var progress []api.BackfillProgress
-	for _, p := range fills {
+	for _, p := range eng.Backfill() {
 		progress = append(progress, api.BackfillProgress{
 			Kind: p.Kind.String(), Markets: p.Markets, Incomplete: p.Incomplete, LeftSeconds: int64(p.Left / time.Second), Newest: p.Newest,
 		})
@@ -171,5 +176,17 @@ func apiStatus(s engine.Status, fills []backfill.Progress) api.Status {
 		LighterTimestamp: s.LighterTimestamp, LastMessageAt: s.LastMessageAt, CheckedAt: s.CheckedAt,
 		BlockHeight: s.BlockHeight, LatencyMS: s.LatencyMS, ActiveMarkets: s.ActiveMarkets,
 		Subscribed: s.Subscribed, Wanted: s.Wanted, Synced: s.SyncedMarkets,
+		Accounts: accountStatus(eng),
+	}
+}
+
+func accountStatus(eng *engine.Engine) *api.AccountStatus {
+	s, ok := eng.AccountStatus()
+	if !ok {
+		return nil
+	}
+	return &api.AccountStatus{
+		Known: s.Known, WithPositions: s.Open, Stale: s.Stale, Unpolled: s.Unpolled, OldestPoll: s.Oldest, CountedAt: s.At,
+		Queued: s.Queued, Waited: s.Waited,
 	}
 }

@@ -144,6 +144,7 @@ type Lake struct {
 	Dir          string   `yaml:"dir" doc:"Directory of the files. Empty: lake in storage.dir."`
 	Datasets     List     `yaml:"datasets" doc:"Datasets that files are made of: trades, orderbook_snapshots, candles, funding_rates, gaps, book_updates."`
 	Days         int      `yaml:"days" doc:"How many finished days back files are made and kept. 0: as many as are recorded."`
+	Location     string   `yaml:"location" doc:"Address under which readers of the Iceberg tables find the directory, as https://data.example.com/api/v1/data-lake/files. Empty: the directory itself. The tables in a bucket have its address."`
 	LinkLifetime Duration `yaml:"link_lifetime" doc:"Time that a download link is valid."`
 	S3           S3       `yaml:"s3" envPrefix:"S3_" doc:"S3-compatible storage that finished files are copied to, and downloaded from. Without an endpoint there is none."`
 }

@@ -18,6 +18,9 @@ func (v *validator) lake(l *Lake) {
 	}
 	v.between("lake.days", l.Days, 0, 36_500)
 	v.check(l.LinkLifetime >= second && l.LinkLifetime <= 7*day, "lake.link_lifetime", "must be from 1s to 7d")
+	if l.Location != "" {
+		v.baseURL("lake.location", l.Location, "https", "http", "s3", "file")
+	}
 	s := &l.S3
 	if s.Endpoint == "" {
 		return
