@@ -24,7 +24,8 @@ func (e *Engine) openAccounts(recovered history.Recovered) (err error) {
 		return fmt.Errorf("bring accounts up to date: %w", err)
 	}
 	e.registry.Listen(e.accounts)
-	e.exposure = exposure.New(exposure.Options{Accounts: e.accounts, Markets: e.registry.All, Stats: e.liveStats, Now: e.now, Record: e.keepHeatmaps})
+	e.exposure = exposure.New(exposure.Options{Accounts: e.accounts, Markets: e.registry.All, Stats: e.liveStats, Now: e.now, Record: e.keepHeatmaps,
+		StaleAfter: time.Duration(e.o.Accounts.StaleAfter)})
 	return nil
 }
 

@@ -3,6 +3,7 @@ package http
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -144,3 +145,19 @@ func keyPath(id uuid.UUID) string { return "/api/v1/keys/" + id.String() }
 
 // millis is the fixture's time.
 func (a *accounts) millis() model.Millis { return model.Millis(a.at.Load()) }
+
+// What was not counted yet is null; without a venue nothing is said of accounts.
+func TestStatusOfAccounts(t *testing.T) {
+	f := newFixture(t, testOptions{plan: "none"})
+	f.status.Accounts = &AccountStatus{Known: 3, Queued: 2, Waited: 1}
+	_, e := f.get(t, "/status")
+	got := fmt.Sprint(e.Data["accounts"])
+	want := "map[counted_at:<nil> known:3 oldest_poll_at:<nil> poll_queue:2 stale:<nil> unpolled:<nil> waited_for:1 with_positions:<nil>]"
+	if got != want {
+		t.Errorf("got %s", got)
+	}
+	f.status.Accounts = nil
+	if _, e = f.get(t, "/status"); e.Data["accounts"] != nil {
+		t.Errorf("got %v", e.Data["accounts"])
+	}
+}

@@ -125,7 +125,8 @@ func newFixture(t testing.TB, o testOptions) *fixture {
 		logs:    &syncBuffer{}, ln: fasthttputil.NewInmemoryListener(),
 		health: Health{Status: "ok", Version: "0.1.0", UptimeSeconds: 86400, Storage: "ok", LighterAPI: "ok"},
 		status: Status{Status: "ok", REST: "ok", WebSocket: "ok", NetworkID: 1, LighterTimestamp: 1706745599000, LastMessageAt: 1706745599900,
-			CheckedAt: testNow, BlockHeight: 2204468, LatencyMS: 84, ActiveMarkets: 2, Subscribed: 2, Wanted: 2, Synced: 2},
+			CheckedAt: testNow, BlockHeight: 2204468, LatencyMS: 84, ActiveMarkets: 2, Subscribed: 2, Wanted: 2, Synced: 2,
+			Accounts: &AccountStatus{Known: 81_250, WithPositions: 9400, Stale: 120, Unpolled: 7, OldestPoll: testNow - 300_000, CountedAt: testNow - 4000, Queued: 35, Waited: 2}},
 		clock: func() time.Time { return time.UnixMilli(int64(testNow)) }}
 	f.fill()
 	switch o.plan {

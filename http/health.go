@@ -86,6 +86,9 @@ func getStatus(c *call, dst []byte) ([]byte, meta, error) {
 	if len(s.Backfill) > 0 {
 		dst = appendBackfill(append(dst, `,"backfill":`...), s.Backfill)
 	}
+	if s.Accounts != nil {
+		dst = appendAccountStatus(append(dst, `,"accounts":`...), s.Accounts)
+	}
 	return append(dst, '}'), meta{}, nil
 }
 

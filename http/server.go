@@ -97,6 +97,7 @@ type Status struct {
 	LatencyMS                                  int64
 	ActiveMarkets, Subscribed, Wanted, Synced  int
 	Backfill                                   []BackfillProgress // nil where nothing is fetched
+	Accounts                                   *AccountStatus     // nil where the venue is not asked about accounts
 }
 
 // Handler answers a path whose protocol is not ours to know: an upgrade.

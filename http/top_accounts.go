@@ -94,7 +94,7 @@ func appendHolder(dst []byte, rank int, h *exposure.Holder, e *exposure.Market) 
 	}
 	p := model.Position{Size: h.Size, Entry: h.Entry}
 	dst = num.Append(append(dst, side...), int64(max(h.Size, -h.Size)), e.Info.SizeScale)
-	dst = appendMoney(append(dst, `","position_value":`...), h.Value, true)
+	dst = appendComputed(append(dst, `","position_value":`...), h.Value)
 	dst = num.Append(append(dst, `,"avg_entry_price":"`...), averageEntry(&p, e.Info.PriceScale, e.Info.SizeScale), e.Info.PriceScale)
 	dst = append(dst, `","liquidation_price":`...)
 	if h.HasPrice {

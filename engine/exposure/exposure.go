@@ -8,7 +8,6 @@ package exposure
 
 import (
 	"context"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +32,8 @@ type Options struct {
 	Stats   func(model.MarketID) (*model.Stats, model.Micros)
 	Now     func() time.Time
 	Rows    int // of each ranking; 0: 1,000
+	// StaleAfter is the age from which the census counts an account as stale; 0: 60 s.
+	StaleAfter time.Duration
 	// Record is told what is to be kept of each new snapshot, on the desk's goroutine; may be nil. The rows are handed over.
 	Record func(rows []model.Heatmap)
 }
@@ -54,6 +55,9 @@ type Desk struct {
 func New(o Options) *Desk {
 	if o.Rows <= 0 {
 		o.Rows = defaultRows
+	}
+	if o.StaleAfter <= 0 {
+		o.StaleAfter = 60 * time.Second
 	}
 	d := &Desk{o: o, changes: o.Accounts.Follow(), open: map[model.AccountID]struct{}{}, mapped: map[model.MarketID]model.Millis{}}
 	d.latest.Store(&Snapshot{markets: map[model.MarketID]*Market{}})
@@ -82,6 +86,7 @@ func (d *Desk) Latest() *Snapshot { return d.latest.Load() }
 type Snapshot struct {
 	At       model.Millis // 0: nothing was computed yet
 	Accounts int          // known ones
+	Census   Census
 	markets  map[model.MarketID]*Market
 	rankings [sorts][]Total
 }
@@ -111,6 +116,7 @@ func (d *Desk) Step() *Snapshot {
 	now := model.Millis(d.o.Now().UnixMilli())
 	d.follow()
 	p := newPass(d, now)
+	stale := now - model.Millis(d.o.StaleAfter.Milliseconds())
 	var row model.Account
 	var a risk.Assessment
 	for id := range d.open {
@@ -118,6 +124,7 @@ func (d *Desk) Step() *Snapshot {
 			delete(d.open, id)
 			continue
 		}
+		p.census.count(&row, stale)
 		a.Assess(&row, p.market)
 		p.add(&row, &a)
 	}
@@ -147,5 +154,5 @@ func (d *Desk) follow() {
 }
 
 func atRisk(a *model.Account) bool {
-	return a.Collateral != 0 || slices.ContainsFunc(a.Positions, func(p model.Position) bool { return p.Size != 0 })
+	return a.Collateral != 0 || isOpen(a)
 }

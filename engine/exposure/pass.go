@@ -13,6 +13,7 @@ type pass struct {
 	rules   map[model.MarketID]risk.Market
 	markets map[model.MarketID]*marketPass
 	sorted  [sorts]*top[Total]
+	census  Census
 }
 
 // marketPass is what a pass gathers about one market.
@@ -103,7 +104,7 @@ func sizeAt(e *risk.Exposure, m *model.Market) (num.Size, bool) {
 
 // finish makes the snapshot.
 func (p *pass) finish() *Snapshot {
-	s := &Snapshot{At: p.now, Accounts: p.d.o.Accounts.Known(), markets: make(map[model.MarketID]*Market, len(p.markets))}
+	s := &Snapshot{At: p.now, Accounts: p.d.o.Accounts.Known(), Census: p.census, markets: make(map[model.MarketID]*Market, len(p.markets))}
 	for id, mp := range p.markets {
 		mp.finish()
 		s.markets[id] = mp.market
