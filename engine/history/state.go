@@ -40,6 +40,7 @@ type marketState struct {
 	trades    map[int64]*tradeBlock // recent hot blocks by the time in their key
 	lastTrade int64                 // the greatest hot block time that may be in the store
 	forgetAt  int                   // how many blocks are remembered before old ones are dropped; 0: maxTradeBlocks
+	epoch     uint8                 // the greatest scale epoch that its trades are known to have
 	sealed    sealedIDs
 	candles   [len(key.Resolutions)]*candleState
 

@@ -19,7 +19,8 @@ type tradeBlock struct {
 	time   int64 // of its key
 	rows   []model.Trade
 	dirty  bool
-	// late: the store had trades of this time or later when the block was opened, so a trade may be in a sealed segment.
+	// late: the store had trades of this time or later when the block was opened, or the second has got another block since,
+	// so a trade may be in a sealed segment or in that block.
 	late bool
 }
 
@@ -125,6 +126,11 @@ func (w *Writer) tradeBlock(ms *marketState, at int64) (*tradeBlock, error) {
 	b := &tradeBlock{market: ms, time: at}
 	if at-at%1000 <= ms.lastTrade { // a second may have several blocks, of different scales
 		b.late = true
+		for epoch := range w.scales(ms, uint8(at%1000)) {
+			if sibling := ms.trades[tradeBlockTime(at-at%1000, uint8(epoch))]; sibling != nil {
+				sibling.late = true
+			}
+		}
 		w.keyBuf = key.Trade(w.keyBuf[:0], ms.id, key.Hot, at)
 		err := w.store.Get(w.keyBuf, func(v []byte) (err error) {
 			b.rows, err = record.DecodeTrades(nil, v, record.All)
@@ -166,9 +172,23 @@ func (w *Writer) writeTrades(b *tradeBlock) {
 	w.touch(key.Trades, b.market.id, b.time/hourMillis)
 }
 
-// storedElsewhere tells whether a trade lies in a sealed segment, or in the hot block of its second on an earlier scale.
+// scales returns how many scale epochs trades of a market may have, one of the given epoch among them.
+func (w *Writer) scales(ms *marketState, epoch uint8) int {
+	ms.epoch = max(ms.epoch, epoch)
+	if known, ok := w.o.Markets(model.MarketID(ms.id)); ok {
+		ms.epoch = max(ms.epoch, known.Epoch)
+	}
+	return int(ms.epoch) + 1
+}
+
+// storedElsewhere tells whether a trade lies in a sealed segment, or in the hot block of its second on another scale: it may
+// be told again on the scale of then or of now, whichever the store has it on.
 func (w *Writer) storedElsewhere(ms *marketState, t *model.Trade) (bool, error) {
-	for epoch := range t.Epoch {
+	for i := range w.scales(ms, t.Epoch) {
+		epoch := uint8(i)
+		if epoch == t.Epoch {
+			continue
+		}
 		b, err := w.tradeBlock(ms, tradeBlockTime(int64(t.Time), epoch))
 		if err != nil {
 			return false, err
