@@ -48,7 +48,7 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, f
 		FundingRates: eng.FundingRates,
 		Exchange:     eng,
 		Accounts: api.AccountOptions{
-			Accounts: eng.Accounts(), History: eng.History(), Fills: eng.RecentFills(), Exposure: eng.Exposure(), Stats: eng.LiveStats,
+			Accounts: eng.Accounts(), History: eng.History(), Exposure: eng.Exposure(), Stats: eng.LiveStats,
 			StaleAfter: time.Duration(cfg.Accounts.StaleAfter), ReadyBodies: int64(cfg.Accounts.ReadyBodies) / readyShare,
 		},
 		Day:     eng.Exchange(),
@@ -75,6 +75,9 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, f
 	}
 	if d := eng.Signals(); d != nil {
 		o.Signals.Desk = d
+	}
+	if f := eng.RecentFills(); f != nil {
+		o.Accounts.Fills = f
 	}
 	if r := eng.Refresher(); r != nil {
 		o.Accounts.Refresh = r

@@ -70,7 +70,7 @@ func (e *Engine) liveStats(id model.MarketID) (*model.Stats, model.Micros) {
 // fillsShare is the part of accounts.ready_bodies that recent fills may take: half. The rest is for encoded rows.
 const fillsShare = 2
 
-// RecentFills returns the newest fills of the accounts that are asked for.
+// RecentFills returns the newest fills of the accounts that are asked for; nil where none are kept.
 func (e *Engine) RecentFills() *fills.Fills { return e.fills }
 
 // Accounts returns what is known of the venue's accounts.

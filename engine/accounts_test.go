@@ -116,3 +116,19 @@ func saveAccounts(t *testing.T, dir string, trades int) {
 		t.Fatal(err)
 	}
 }
+
+// accounts.ready_bodies: 0 keeps nothing, of recent fills neither.
+func TestNoRecentFills(t *testing.T) {
+	for _, budget := range []config.Size{0, 1 << 20} {
+		e, err := engine.Open(engine.Options{Store: storeOptions(t.TempDir()), History: config.Default().History, Accounts: config.Accounts{ReadyBodies: budget}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := e.RecentFills() != nil; kept != (budget > 0) {
+			t.Errorf("with %d bytes: fills are kept: %v", budget, kept)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -134,16 +134,20 @@ func (e *Engine) wire() error {
 	if err := e.openSignals(); err != nil {
 		return err
 	}
-	e.fills = fills.New(fills.Options{
-		Reader: e.reader, Flush: func(ctx context.Context) error { return e.writer.Flush(ctx) }, Now: e.now,
-		Budget: int(e.o.Accounts.ReadyBodies) / fillsShare, NoTexts: e.o.Accounts.ReadyBodies == 0,
-	})
+	if e.o.Accounts.ReadyBodies > 0 {
+		e.fills = fills.New(fills.Options{
+			Reader: e.reader, Flush: func(ctx context.Context) error { return e.writer.Flush(ctx) }, Now: e.now,
+			Budget: int(e.o.Accounts.ReadyBodies) / fillsShare,
+		})
+	}
 	e.writer, err = history.NewWriter(history.WriterOptions{
 		Store: e.store, Now: e.now, Logger: e.log,
 		Markets: e.registry.Get, Retention: retention(e.o.History),
 		OnTrade: func(m model.MarketID, t *model.Trade) {
 			e.exchange.AddTrade(m, t)
-			e.fills.Add(m, t)
+			if e.fills != nil {
+				e.fills.Add(m, t)
+			}
 		},
 	})
 	if err != nil {

@@ -66,7 +66,7 @@ type Exposure interface {
 }
 
 // AccountOptions is what the calls about accounts are answered from. Where Accounts is nil they are upstream_error; every
-// other part may be nil alone and is then empty.
+// other part may be nil alone and is then empty, but for Fills, without which every call reads them from History.
 type AccountOptions struct {
 	Accounts Accounts
 	Refresh  Refresher

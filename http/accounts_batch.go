@@ -30,7 +30,8 @@ type batch struct {
 	list      []model.AccountID // the accounts of the answer, those of addresses too
 	unknown   []model.AccountID // of list: not known when they were looked up
 	stale     []model.AccountID
-	missing   []model.AccountID // their fills are not in memory
+	missing   []model.AccountID      // their fills are not in memory
+	read      []history.AccountFills // of list, where no fills are kept in memory
 	notFound  []model.AccountID
 	nobody    []model.Address // addresses without an account
 	unreached []model.Address // addresses of which nobody could say
@@ -58,7 +59,7 @@ func (c *call) openBatch() (*batch, object, error) {
 }
 
 func (b *batch) close(d *accountDesk) {
-	b.market, b.failed = nil, nil
+	b.market, b.failed, b.read = nil, nil, nil
 	d.batches.Put(b)
 }
 
@@ -183,7 +184,7 @@ func (b *batch) begin() {
 func (b *batch) appendElements(c *call, dst []byte) ([]byte, error) {
 	d, now := c.server.accounts, c.nowMillis()
 	b.begin()
-	if b.include&includeFills != 0 && d.Fills != nil {
+	if b.include&includeFills != 0 {
 		if err := b.loadFills(c); err != nil {
 			return dst, err
 		}
@@ -191,7 +192,7 @@ func (b *batch) appendElements(c *call, dst []byte) ([]byte, error) {
 	dst = slices.Grow(dst, min(len(b.list)*(rowRoom+positionRoom), 1<<20))
 	m := d.current(c)
 	orders := b.include&includeOrders != 0
-	for _, id := range b.list {
+	for i, id := range b.list {
 		next := dst
 		if b.answered > 0 {
 			next = append(next, ',')
@@ -209,7 +210,7 @@ func (b *batch) appendElements(c *call, dst []byte) ([]byte, error) {
 		}
 		if b.include&includeFills != 0 {
 			var err error
-			if dst, err = c.appendRecent(append(dst, `,"fills":[`...), id, b.fills, m); err != nil {
+			if dst, err = b.appendRecent(c, append(dst, `,"fills":[`...), i, m); err != nil {
 				return dst, err
 			}
 			dst = append(dst, ']')
@@ -274,63 +275,6 @@ func (c *call) appendOrders(dst []byte, id model.AccountID, m *marks) []byte {
 		ps, ss := k.Info.ScaleAt(o.Epoch)
 		value, err := num.MulUSD(o.Price, ps, o.Size, ss)
 		dst = o.AppendJSON(dst, k.Info, err != nil || value >= c.server.whaleThreshold(o.Market))
-	}
-	return dst
-}
-
-// loadFills has the newest fills of the accounts in memory. Where the record is busy the call is refused as every read of
-// history is; what is in memory already is answered without one.
-func (b *batch) loadFills(c *call) error {
-	d := c.server.accounts
-	b.missing = b.missing[:0]
-	for _, id := range b.list {
-		if _, ok := d.Fills.Recent(id, 0, nil); !ok {
-			b.missing = append(b.missing, id)
-		}
-	}
-	if len(b.missing) == 0 {
-		return nil
-	}
-	ctx, leave, err := c.enterHistory()
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return d.Fills.Load(ctx, b.missing)
-}
-
-// appendRecent appends an account's newest fills, newest first. Those of an account that left the memory since the batch
-// began, for more accounts than fit, are read again.
-func (c *call) appendRecent(dst []byte, id model.AccountID, n int, m *marks) ([]byte, error) {
-	d := c.server.accounts
-	if d.Fills == nil {
-		return dst, nil
-	}
-	dst, ok := d.Fills.Append(dst, id, n, m.market)
-	for tries := 0; !ok && tries < 3; tries++ {
-		if err := c.within(func(ctx context.Context) error { return d.Fills.Load(ctx, []model.AccountID{id}) }); err != nil {
-			return dst, err
-		}
-		dst, ok = d.Fills.Append(dst, id, n, m.market)
-	}
-	if !ok {
-		return dst, errNoRoom
-	}
-	return dst, nil
-}
-
-func appendFills(dst []byte, rows []model.Fill, m *marks) []byte {
-	first := true
-	for i := range rows {
-		k := m.of(rows[i].Market)
-		if k == nil {
-			continue
-		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		dst = rows[i].AppendFill(dst, k.Info)
 	}
 	return dst
 }

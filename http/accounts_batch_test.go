@@ -16,6 +16,7 @@ import (
 
 	"hyperlight/config"
 	"hyperlight/engine/fills"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
@@ -459,5 +460,71 @@ func TestBatchBeyondFillsBudget(t *testing.T) {
 	}
 	if bytes, _ := small.Bytes(); bytes > 2000 {
 		t.Errorf("%d bytes are held", bytes)
+	}
+}
+
+// Where no fills are kept in memory every call reads them from the record: the same answers, those of an account that is
+// unknown at first as well.
+func TestBatchWithoutRecentFills(t *testing.T) {
+	f, _ := newAccountsFixture(t, testOptions{})
+	bare, v := newAccountsFixture(t, testOptions{edit: func(o *Options) { o.Accounts.Fills = nil }})
+	for _, body := range []string{`{"accounts":[99,42,3,8,7]}`, `{"accounts":[7,42],"include":["fills"],"fills_limit":3}`, `{"accounts":[42],"include":["orders"]}`} {
+		_, want := f.batch(t, "", body)
+		status, got := bare.batch(t, "", body)
+		if status != 200 || !reflect.DeepEqual(got.Data, want.Data) {
+			t.Errorf("%s: %d %v\nwant %v", body, status, got.Data, want.Data)
+		}
+	}
+	v.venue.accounts[5] = &model.Account{ID: 5, Index: 5, Polled: testNow}
+	bare.history.mu.Lock()
+	cold := trade(99_999, testNow-1000, "3190.00", "10", false)
+	cold.AskAccount, cold.BidAccount = 5, 6
+	bare.history.trades = append(bare.history.trades, history.MarketTrade{Trade: &cold})
+	bare.history.mu.Unlock()
+	if _, e := bare.batch(t, "", `{"accounts":[42,5]}`); len(e.list("accounts")) != 2 || len(e.list("accounts")[1]["fills"].([]any)) != 1 {
+		t.Errorf("an account that came: %v", e.Data)
+	}
+	bare.history.err = history.ErrNoData
+	if status, _ := bare.batch(t, "", `{"accounts":[42]}`); status == 200 {
+		t.Error("fills that cannot be read were left out")
+	}
+}
+
+// While the venue does not answer for an unknown account, batches of known ones answer, the accounts of the batch that
+// waits as well, and so do all calls about one; then the batch that waited has everything.
+func TestColdAccountsDoNotBlockWarmOnes(t *testing.T) {
+	f, v := newAccountsFixture(t, testOptions{})
+	v.venue.hangs, v.venue.reached, v.venue.answer = 5, make(chan struct{}, 1), make(chan struct{})
+	v.venue.accounts[5] = &model.Account{ID: 5, Index: 5, Polled: testNow}
+	type answer struct {
+		status int
+		e      envelope
+	}
+	waited := make(chan answer, 1)
+	go func() {
+		status, e := f.batch(t, "", `{"accounts":[42,5,99]}`)
+		waited <- answer{status, e}
+	}()
+	<-v.venue.reached
+	for range 3 { // from rows, and from ready bodies
+		for _, path := range []string{"", "/positions", "/fills"} {
+			if status, e := f.batch(t, path, `{"accounts":[42,99,8]}`); status != 200 || len(e.list("accounts")) != 3 {
+				t.Errorf("%s: %d %v", path, status, e.Data)
+			}
+		}
+	}
+	for _, path := range []string{"positions", "fills"} {
+		if status, _ := f.get(t, "/api/v1/accounts/42/"+path); status != 200 {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	select {
+	case a := <-waited:
+		t.Fatalf("the venue did not answer yet: %d %v", a.status, a.e.Data)
+	default:
+	}
+	close(v.venue.answer)
+	if a := <-waited; a.status != 200 || !slices.Equal(a.e.column("accounts", "account_index"), []string{"42", "5", "99"}) {
+		t.Errorf("%d %v", a.status, a.e.Data)
 	}
 }

@@ -152,12 +152,21 @@ type fakeVenue struct {
 	asked    []model.AccountID
 	looked   []model.Address
 	tracked  []model.AccountID
+
+	// hangs is an account that the venue does not answer for until answer is closed; reached is told of each caller.
+	hangs   model.AccountID
+	reached chan struct{}
+	answer  chan struct{}
 }
 
 // unreachable are accounts that the venue cannot be asked about in time.
 const unreachable = 4
 
 func (f *fakeVenue) Refresh(_ context.Context, ids []model.AccountID, addresses []model.Address) map[model.AccountID]*model.Error {
+	if f.answer != nil && slices.Contains(ids, f.hangs) {
+		f.reached <- struct{}{}
+		<-f.answer
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked, f.looked = append(f.asked, ids...), append(f.looked, addresses...)
