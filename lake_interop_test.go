@@ -275,7 +275,7 @@ var lakeSchemas = map[lake.Dataset]string{
 
 var lakeSorted = map[lake.Dataset][]string{
 	lake.Trades: {"timestamp", "trade_id"}, lake.Candles: {"timestamp"}, lake.FundingRates: {"timestamp", "market_id"},
-	lake.Gaps: {"from", "market_id", "kind"}, lake.Snapshots: {"timestamp"}, lake.BookUpdates: {"recv_ts", "nonce"},
+	lake.Gaps: {"from", "market_id", "kind"}, lake.Snapshots: {"timestamp"}, lake.BookUpdates: {"recv_ts"},
 }
 
 func duckSchema(d lake.Dataset) string {

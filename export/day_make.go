@@ -155,18 +155,23 @@ var heldKinds = map[Dataset]model.Kind{
 }
 
 // heldOf returns what a file has every row of.
-func (l *Lake) heldOf(ctx context.Context, t *dayTask) (out []Held, err error) {
-	kind, ok := heldKinds[t.id.Dataset]
-	if !ok {
-		return nil, nil
-	}
+func (l *Lake) heldOf(ctx context.Context, t *dayTask) ([]Held, error) {
 	markets := []*model.Market{t.market}
 	if t.market == nil {
 		markets = l.o.Markets()
 	}
+	return l.source.held(ctx, t.id.Dataset, markets, history.Span{From: t.id.Day, To: t.id.To()})
+}
+
+// held returns of which part of a span every row of a dataset is held.
+func (s *Source) held(ctx context.Context, d Dataset, markets []*model.Market, sp history.Span) (out []Held, err error) {
+	kind, ok := heldKinds[d]
+	if !ok {
+		return nil, nil
+	}
 	for _, m := range markets {
-		if err := l.source.reading(ctx, func() error {
-			held, err := l.o.History.Coverage(ctx, kind, m.ID, history.Span{From: t.id.Day, To: t.id.To()})
+		if err := s.reading(ctx, func() error {
+			held, err := s.History.Coverage(ctx, kind, m.ID, sp)
 			for _, iv := range held {
 				if h := (Held{Market: int32(m.Native), From: (iv.From + 999).Millis(), To: iv.To.Millis()}); h.From < h.To {
 					out = append(out, h)

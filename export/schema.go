@@ -84,8 +84,8 @@ type Snapshot struct {
 	Asks      []Level `parquet:"asks,list"`
 }
 
-// BookUpdate is a row of book_updates, by recv_ts, then nonce, then as it was sent: one changed level. The rows of a
-// snapshot are a whole book.
+// BookUpdate is a row of book_updates, by recv_ts, then as it was received: one changed level. The rows of a snapshot are a
+// whole book. Within one recv_ts the nonce may fall: of two connections, or where the receive times are of milliseconds.
 type BookUpdate struct {
 	Timestamp int64  `parquet:"timestamp,timestamp(millisecond),delta"`
 	RecvTS    int64  `parquet:"recv_ts,timestamp(microsecond),delta"`
@@ -170,12 +170,10 @@ func (r *Snapshot) compare(o *Snapshot) int { return cmp.Compare(r.Timestamp, o.
 func (Snapshot) order() func(a, b *Snapshot) int { return (*Snapshot).compare }
 
 func (BookUpdate) layout() layout {
-	return layout{BookUpdates, []string{"recv_ts", "nonce"}, MaxGroupRows}
+	return layout{BookUpdates, []string{"recv_ts"}, MaxGroupRows}
 }
 
-func (r *BookUpdate) compare(o *BookUpdate) int {
-	return cmp.Or(cmp.Compare(r.RecvTS, o.RecvTS), cmp.Compare(r.Nonce, o.Nonce))
-}
+func (r *BookUpdate) compare(o *BookUpdate) int { return cmp.Compare(r.RecvTS, o.RecvTS) }
 
 func (BookUpdate) order() func(a, b *BookUpdate) int { return (*BookUpdate).compare }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -153,6 +154,41 @@ func TestWriterEndsWithItsFirstError(t *testing.T) {
 	}
 	if err := w.Close(); !errors.Is(err, ErrOrder) {
 		t.Errorf("a file that lacks a row is finished: %v", err)
+	}
+}
+
+// Of one receive time the nonce may fall, as of two connections: such rows stay as they were received, and the file is sorted by
+// the receive time alone.
+func TestUpdatesOfOneMomentStayAsReceived(t *testing.T) {
+	t.Parallel()
+	at := int64(day) * 1000
+	rows := []BookUpdate{
+		{RecvTS: at, Nonce: 7, Side: "bid", Price: 2, Size: 1}, {RecvTS: at, Nonce: 3, Snapshot: true, Side: "bid", Price: 3, Size: 1},
+		{RecvTS: at, Nonce: 3, Snapshot: true, Side: "ask", Price: 4, Size: 1}, {RecvTS: at, Nonce: 5, Side: "ask", Price: 4},
+		{RecvTS: at + 1, Nonce: 4, Side: "bid", Price: 1, Size: 9},
+	}
+	var out bytes.Buffer
+	w := NewWriter[BookUpdate](&out, Footer{})
+	if err := errors.Join(w.Write(rows), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewFile(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readAll[BookUpdate](f); err != nil || !slices.Equal(got, rows) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if n, err := countRows(t.Context(), f); err != nil || n != int64(len(rows)) {
+		t.Errorf("%d rows are in order, %v", n, err)
+	}
+	sorted := f.inner.RowGroups()[0].SortingColumns()
+	if len(sorted) != 1 || !slices.Equal(sorted[0].Path(), []string{"recv_ts"}) {
+		t.Errorf("it says that it is sorted by %v", sorted)
+	}
+	w = NewWriter[BookUpdate](&out, Footer{})
+	if err := w.Write([]BookUpdate{rows[4], rows[0]}); !errors.Is(err, ErrOrder) {
+		t.Errorf("a receive time that falls: %v", err)
 	}
 }
 

@@ -26,7 +26,7 @@ var datasets = map[lake.Dataset]columns{
 	lake.FundingRates: {parquet.SchemaOf(export.FundingRate{}), "timestamp", []string{"timestamp", "market_id"}},
 	lake.Gaps:         {parquet.SchemaOf(export.Gap{}), "from", []string{"from", "market_id", "kind"}},
 	// An update belongs to the day in which it was received, as books do.
-	lake.BookUpdates: {parquet.SchemaOf(export.BookUpdate{}), "recv_ts", []string{"recv_ts", "nonce"}},
+	lake.BookUpdates: {parquet.SchemaOf(export.BookUpdate{}), "recv_ts", []string{"recv_ts"}},
 }
 
 // field is a field of a schema, in its JSON form.
