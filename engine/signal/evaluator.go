@@ -166,6 +166,9 @@ func (e *Evaluator) Remove(id uuid.UUID) {
 	}
 }
 
+// Enabled tells whether a signal is evaluated; false also where there is no such signal.
+func (e *Evaluator) Enabled(id uuid.UUID) bool { s := e.signals[id]; return s != nil && s.enabled }
+
 // State returns a signal's state as of the last event; false where there is no such signal.
 func (e *Evaluator) State(id uuid.UUID) (State, bool) {
 	s := e.signals[id]

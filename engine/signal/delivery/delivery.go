@@ -24,7 +24,7 @@ const (
 	MaxBody        = 20 << 10 // bytes of a body
 	MaxWaiting     = 1000     // deliveries waiting for one endpoint
 	Workers        = 64       // calls at once
-	workersOfOwner = 16       // calls at once to endpoints of one owner, so that nobody takes all workers
+	workersOfOwner = 16       // calls at once to endpoints of one owner, less where many are under way
 	connectTimeout = 3 * time.Second
 	totalTimeout   = 10 * time.Second
 	maxAnswer      = 16 << 10 // bytes of an answer that are read
@@ -103,13 +103,14 @@ type Delivery struct {
 // Outcome is what became of a delivery.
 type Outcome struct {
 	Delivery
-	Gone   bool // the receiver answered 410: the channel is to be disabled
-	Resent bool // it was sent again by hand
+	Gone      bool // the receiver answered 410: the channel is to be disabled
+	Resent    bool // it was sent again by hand
+	Withdrawn bool // the channel was taken away before this: nobody was called, and no receiver failed
 }
 
 // Post is a delivery to be made.
 type Post struct {
-	ID          uuid.UUID // made by NewID
+	ID          uuid.UUID // made by NewID, of TriggeredAt
 	Signal      uuid.UUID
 	Owner       uuid.UUID
 	URL         string

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,11 +31,15 @@ type Queue struct {
 	client *client
 	wake   chan struct{}
 
+	// farthest is how far ahead anything can be due. What is due later still was queued before the clock was set back.
+	farthest model.Millis
+
 	mu   sync.Mutex // guards room; see engine/LOCKS.md
 	room waitingRoom
 }
 
-// Open reads what waits in the store. Rows of signals that are gone are removed. Nothing is sent before Run.
+// Open reads what waits in the store. Rows of signals that are gone, and of deliveries that are finished, are removed.
+// Nothing is sent before Run.
 func Open(ctx context.Context, o Options) (*Queue, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -50,6 +55,11 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		o: o, log: o.Logger.With("component", "webhooks"), guard: guard, client: newClient(guard, o.Version, o.Now),
 		wake: make(chan struct{}, 1), room: newWaitingRoom(),
 	}
+	longest := maxRetryAfter
+	for _, wait := range o.Schedule {
+		longest = max(longest, wait+wait/10)
+	}
+	q.farthest = model.Millis(longest.Milliseconds())
 	if err := q.load(ctx); err != nil {
 		return nil, fmt.Errorf("load deliveries: %w", err)
 	}
@@ -79,7 +89,7 @@ func (q *Queue) load(ctx context.Context) error {
 			known = q.o.Known(v.Signal)
 		}
 		switch {
-		case errors.Is(err, kv.ErrNotFound), err == nil && !known:
+		case errors.Is(err, kv.ErrNotFound), err == nil && (!known || Status(d.Status) != Pending):
 			gone.Delete(row.Key)
 			continue
 		case err != nil:
@@ -94,8 +104,26 @@ func (q *Queue) load(ctx context.Context) error {
 	return q.o.Store.CommitReserve(gone, kv.Sync)
 }
 
-// NewID returns the id of a delivery to be made.
-func NewID() uuid.UUID { return uuid.New() }
+// NewID returns the id of a delivery to be made. It is a UUID of version 7 that carries when the signal triggered, so that
+// the row of an id is found without a search.
+func NewID(triggered model.Millis) uuid.UUID {
+	id := uuid.New() // random but for the version
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(triggered)<<16)
+	copy(id[:6], ms[:6])
+	id[6] = id[6]&0x0f | 0x70
+	return id
+}
+
+// triggeredAt returns what NewID was given; false of an id that it did not make.
+func triggeredAt(id uuid.UUID) (model.Millis, bool) {
+	if id.Version() != 7 {
+		return 0, false
+	}
+	var ms [8]byte
+	copy(ms[2:], id[:6])
+	return model.Millis(binary.BigEndian.Uint64(ms[:])), true
+}
 
 // Staged are posts whose rows are in a batch.
 type Staged struct {
@@ -171,7 +199,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		now := q.now()
 		q.mu.Lock()
-		e, at := q.room.next(now)
+		e, at := q.room.next(now, q.farthest)
 		q.mu.Unlock()
 		if e != nil {
 			workers.Go(func() { q.deliver(calls, e) })
@@ -217,12 +245,13 @@ func (q *Queue) deliver(ctx context.Context, e *entry) {
 		q.log.Error("delivery cannot be read", "delivery_id", e.id, "err", err)
 		return
 	}
-	a := answer{text: "the channel is gone"}
+	a, withdrawn := answer{text: "the channel is gone"}, true
 	if secrets, ok := q.o.Secrets(e.signal, row.URL); ok {
 		if !e.event.IsZero() {
 			delay.Update(q.o.Now().Sub(e.event).Seconds())
 			e.event = time.Time{}
 		}
+		withdrawn = false
 		start := time.Now()
 		a = q.client.call(ctx, row.URL, secrets, e.id, int(row.Attempts)+1, row.Body)
 		callSeconds.Update(time.Since(start).Seconds())
@@ -234,11 +263,11 @@ func (q *Queue) deliver(ctx context.Context, e *entry) {
 	}
 	e.attempts = int(row.Attempts)
 	row.LastStatus, row.LastError = uint32(a.status), a.text
-	done = q.settle(e, &row, &a)
+	done = q.settle(e, &row, &a, withdrawn)
 }
 
 // settle writes the outcome of an attempt, and tells whether the delivery is finished.
-func (q *Queue) settle(e *entry, row *record.Delivery, a *answer) (done bool) {
+func (q *Queue) settle(e *entry, row *record.Delivery, a *answer, withdrawn bool) (done bool) {
 	now := q.now()
 	tries := e.attempts - e.before
 	again := !a.ok && a.retry && tries <= len(q.o.Schedule)
@@ -270,7 +299,7 @@ func (q *Queue) settle(e *entry, row *record.Delivery, a *answer) (done bool) {
 		return false
 	}
 	finished(Status(row.Status)).Inc()
-	q.o.Finished(Outcome{Delivery: view(e.id, e.signal, e.triggered, row), Gone: a.gone, Resent: e.resent})
+	q.o.Finished(Outcome{Delivery: view(e.id, e.signal, e.triggered, row), Gone: a.gone, Resent: e.resent, Withdrawn: withdrawn})
 	return true
 }
 

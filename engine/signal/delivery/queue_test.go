@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -117,7 +118,7 @@ func portOf(text string) uint16 {
 func (r *rig) add(n int) (ids []uuid.UUID) {
 	var posts []Post
 	for range n {
-		id := NewID()
+		id := NewID(r.now())
 		ids = append(ids, id)
 		posts = append(posts, Post{ID: id, Signal: r.signal, URL: r.url, TriggeredAt: r.now(), Body: []byte(`{"delivery_id":"` + id.String() + `"}`)})
 	}
@@ -134,7 +135,7 @@ func (r *rig) add(n int) (ids []uuid.UUID) {
 func (r *rig) step() (time.Duration, bool) {
 	now := r.now()
 	r.Queue.mu.Lock()
-	e, at := r.room.next(now)
+	e, at := r.room.next(now, r.farthest)
 	r.Queue.mu.Unlock()
 	if e == nil && at == 0 {
 		return 0, false
@@ -146,7 +147,7 @@ func (r *rig) step() (time.Duration, bool) {
 		r.clock = time.UnixMilli(int64(at))
 		r.mu.Unlock()
 		r.Queue.mu.Lock()
-		e, _ = r.room.next(at)
+		e, _ = r.room.next(at, r.farthest)
 		r.Queue.mu.Unlock()
 	}
 	r.deliver(context.Background(), e)
@@ -362,13 +363,13 @@ func TestQueueFullResendDrop(t *testing.T) {
 	}
 	r.step() // 400
 	failed := r.done[2].ID
-	if _, err := r.Resend(context.Background(), r.signal, failed); err != nil {
+	if _, err := r.Resend(r.signal, failed); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Resend(context.Background(), r.signal, failed); err != ErrPending {
+	if _, err := r.Resend(r.signal, failed); err != ErrPending {
 		t.Errorf("got %v for one that waits", err)
 	}
-	if _, err := r.Resend(context.Background(), r.signal, uuid.New()); err != kv.ErrNotFound {
+	if _, err := r.Resend(r.signal, NewID(r.now())); !errors.Is(err, kv.ErrNotFound) {
 		t.Errorf("got %v for none", err)
 	}
 	if !slices.Contains(ids, failed) {
@@ -428,10 +429,10 @@ func TestHangingReceiver(t *testing.T) {
 	bad, good := uuid.New(), uuid.New()
 	var posts []Post
 	for i := range 3 * Workers { // more hanging addresses than there are workers
-		posts = append(posts, Post{ID: NewID(), Owner: bad, URL: fmt.Sprintf("%s/%d", hang.URL, i), TriggeredAt: model.Millis(i), Body: []byte("{}")})
+		posts = append(posts, Post{ID: NewID(model.Millis(i)), Owner: bad, URL: fmt.Sprintf("%s/%d", hang.URL, i), TriggeredAt: model.Millis(i), Body: []byte("{}")})
 	}
 	for i := range 20 {
-		posts = append(posts, Post{ID: NewID(), Owner: good, URL: fine.URL + "/good", TriggeredAt: model.Millis(1000 + i), Body: []byte("{}")})
+		posts = append(posts, Post{ID: NewID(model.Millis(1000 + i)), Owner: good, URL: fine.URL + "/good", TriggeredAt: model.Millis(1000 + i), Body: []byte("{}")})
 	}
 	b := store.NewBatch()
 	s := q.Stage(b, posts)

@@ -164,11 +164,16 @@ func (w *waitingRoom) settle(p *endpoint) {
 	}
 }
 
-// next takes the entry that is to be sent now; else it returns when to ask again, 0 where nothing is known to come.
-func (w *waitingRoom) next(now model.Millis) (e *entry, at model.Millis) {
+// share is how many calls an owner may have under way: fewer the more are, so that even several owners whose receivers all
+// hang leave workers to others, and whoever has none can always have one while there is a worker.
+func (w *waitingRoom) share() int { return min(max((Workers-w.running)/4, 1), workersOfOwner) }
+
+// next takes the entry that is to be sent now; else it returns when to ask again, 0 where nothing is known to come. What is
+// due farther ahead than anything can be is due now.
+func (w *waitingRoom) next(now, farthest model.Millis) (e *entry, at model.Millis) {
 	for len(w.ready) > 0 {
 		p := w.ready[0]
-		if due := p.waiting[0].due; due > now {
+		if due := p.waiting[0].due; due > now && due-now <= farthest {
 			return nil, due
 		}
 		if w.running >= Workers {
@@ -179,7 +184,7 @@ func (w *waitingRoom) next(now model.Millis) (e *entry, at model.Millis) {
 			load = &ownerLoad{}
 			w.owners[p.owner] = load
 		}
-		if load.running >= workersOfOwner {
+		if load.running >= w.share() {
 			p.parked = true
 			load.parked = append(load.parked, p)
 			w.settle(p)
@@ -202,12 +207,12 @@ func (w *waitingRoom) ended(e *entry, finished bool) {
 	w.running--
 	load := w.owners[p.owner]
 	load.running--
-	for len(load.parked) > 0 {
+	for room := w.share() - load.running; room > 0 && len(load.parked) > 0; {
 		q := load.parked[0]
 		load.parked = load.parked[1:]
 		q.parked = false
 		if w.settle(q); q.at >= 0 {
-			break // the others go on waiting for the next end
+			room-- // the others go on waiting for the next end
 		}
 	}
 	if load.running == 0 && len(load.parked) == 0 {

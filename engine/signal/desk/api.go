@@ -20,6 +20,7 @@ var (
 	errNoSignal   = model.NotFound("signal not found")
 	errNoDelivery = model.NotFound("delivery not found")
 	errPending    = &model.Error{Code: model.CodeConflict, Message: "the delivery is still being tried, wait until it has failed"}
+	errNoBody     = &model.Error{Code: model.CodeConflict, Message: "the delivery found no room in the queue and was not kept"}
 )
 
 // Create makes a signal; limit is how many the owner may have, Unlimited lifts it.
@@ -112,8 +113,8 @@ func (d *Desk) Patch(ctx context.Context, owner, id uuid.UUID, draft Draft) (Sig
 	if err != nil {
 		return Signal{}, err
 	}
-	d.patching.Lock() // checking addresses takes a while; two patches must not build on the same signal
-	defer d.patching.Unlock()
+	h.patching.Lock() // checking addresses takes a while; two patches must not build on the same signal
+	defer h.patching.Unlock()
 	next, err := d.apply(ctx, h, draft)
 	if err != nil {
 		return Signal{}, err
@@ -191,16 +192,18 @@ func (d *Desk) Recent(ctx context.Context, owner, id uuid.UUID) ([]delivery.Deli
 }
 
 // Resend delivers a finished delivery of a signal once more, under the same id and with the same bytes.
-func (d *Desk) Resend(ctx context.Context, owner, id, deliveryID uuid.UUID) (delivery.Delivery, error) {
+func (d *Desk) Resend(_ context.Context, owner, id, deliveryID uuid.UUID) (delivery.Delivery, error) {
 	if _, err := d.find(owner, id); err != nil {
 		return delivery.Delivery{}, err
 	}
-	out, err := d.queue.Resend(ctx, id, deliveryID)
+	out, err := d.queue.Resend(id, deliveryID)
 	switch {
 	case errors.Is(err, kv.ErrNotFound):
 		return out, errNoDelivery
 	case errors.Is(err, delivery.ErrPending):
 		return out, errPending
+	case errors.Is(err, delivery.ErrNoBody):
+		return out, errNoBody
 	}
 	return out, stored("send again", err)
 }

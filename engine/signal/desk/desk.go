@@ -37,8 +37,11 @@ type Options struct {
 	LastStats func(model.MarketID) model.Millis
 	// Delivery says how channels are called; Store, Now and Logger and what the desk answers itself are set by Open.
 	Delivery delivery.Options
-	Now      func() time.Time // nil: the wall clock
-	Logger   *slog.Logger     // nil: discard
+	// Admits tells whether an owner may call still: nothing is sent for one that was disabled. It is called under a lock and
+	// must not block; nil admits all.
+	Admits func(owner uuid.UUID) bool
+	Now    func() time.Time // nil: the wall clock
+	Logger *slog.Logger     // nil: discard
 }
 
 // Anyone is the owner that an operator acts as: every signal is its own.

@@ -23,7 +23,8 @@ import (
 
 // held is a signal in memory. Desk.mu guards its fields; info and channels are replaced, never changed.
 type held struct {
-	info      *Signal // its state members are filled in by view
+	patching  sync.Mutex // one patch at a time; not guarded by Desk.mu
+	info      *Signal    // its state members are filled in by view
 	channels  []record.SignalChannel
 	revision  uint64 // grows when what the evaluator knew is forgotten
 	triggers  uint64
@@ -69,7 +70,6 @@ type Desk struct {
 	fired chan firing
 	wake  chan struct{} // some held is dirty
 
-	patching sync.Mutex // one patch at a time
 	changing sync.Mutex // one writer of the families s and t at a time
 	mu       sync.RWMutex
 	signals  map[uuid.UUID]*held
@@ -80,6 +80,9 @@ type Desk struct {
 // maxFired bounds the triggers that wait for the writer.
 const maxFired = 8192
 
+// maxSkew is how far our clock and the venue's may differ; what lies farther ahead was stored before a clock was set back.
+const maxSkew = model.Millis(600_000)
+
 // Open reads the signals of the store and what waits to be delivered. Nothing is delivered before Run.
 func Open(o Options) (*Desk, error) {
 	if o.Now == nil {
@@ -87,6 +90,9 @@ func Open(o Options) (*Desk, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Admits == nil {
+		o.Admits = func(uuid.UUID) bool { return true }
 	}
 	d := &Desk{
 		o: o, log: o.Logger.With("component", "signals"), fired: make(chan firing, maxFired), wake: make(chan struct{}, 1),
@@ -157,11 +163,17 @@ func (d *Desk) loadState(h *held) (state signal.State, err error) {
 		}
 		h.triggers, h.last, h.failures = r.Triggers, r.LastTriggered, int(r.Failures)
 		h.suspended, h.disabled, h.saved = r.Suspended, r.Disabled, r.Evaluator
-		state, err = signal.DecodeState(r.Evaluator)
-		return err
+		// A state that cannot be read costs a cooldown, not the server's start.
+		if state, err = signal.DecodeState(r.Evaluator); err != nil {
+			d.log.Warn("state of a signal cannot be read, it begins anew", "signal_id", h.info.ID, "err", err)
+		}
+		return nil
 	})
 	if errors.Is(err, kv.ErrNotFound) {
 		err = nil
+	}
+	if ahead := d.now() + maxSkew; state.Last > ahead { // the clock was set back: nothing is silent until it comes there again
+		state.Last = ahead - maxSkew
 	}
 	return state, err
 }
@@ -198,7 +210,7 @@ func (d *Desk) secrets(id uuid.UUID, url string) (delivery.Secrets, bool) {
 	h := d.signals[id]
 	var c record.SignalChannel
 	ok := false
-	if h != nil && !slices.Contains(h.disabled, url) {
+	if h != nil && d.o.Admits(h.info.Owner) && !slices.Contains(h.disabled, url) {
 		if i := slices.IndexFunc(h.channels, func(c record.SignalChannel) bool { return c.URL == url }); i >= 0 {
 			c, ok = h.channels[i], true
 		}
@@ -238,7 +250,7 @@ func (d *Desk) finished(o delivery.Outcome) {
 	switch {
 	case o.Status == delivery.Delivered:
 		h.failures = 0
-	case !o.Resent:
+	case !o.Resent && !o.Withdrawn:
 		if h.failures++; h.failures >= MaxFailures && !h.suspended {
 			h.suspended = true
 			suspensions.Inc()

@@ -23,6 +23,8 @@ type watch struct {
 	eval  *signal.Evaluator
 	infos map[uuid.UUID]armed
 	hits  []firing // of the event under way
+	// second is that of the last tick.
+	second model.Millis
 }
 
 // armed is a signal as its evaluator has it.
@@ -149,9 +151,28 @@ func (d *Desk) OnTick(second model.Micros, held []market.Held) {
 		if w == nil {
 			continue
 		}
-		w.mu.Lock()
-		w.feed.Tick(second, held[i].Market, held[i].View, func(ev *signal.Event) { d.evaluate(w, ev, received) })
-		w.mu.Unlock()
+		d.tick(w, second, &held[i], received)
+	}
+}
+
+func (d *Desk) tick(w *watch, second model.Micros, h *market.Held, received time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock() // the shard outlives a listener that panics
+	if now := second.Millis(); now < w.second-maxSkew {
+		w.rewind(now)
+	}
+	w.second = second.Millis()
+	w.feed.Tick(second, h.Market, h.View, func(ev *signal.Event) { d.evaluate(w, ev, received) })
+}
+
+// rewind lets cooldowns that began later than a time begin at it: the clock was set back, and signals must not be silent
+// until it comes there again.
+func (w *watch) rewind(to model.Millis) {
+	for id, a := range w.infos {
+		if s, ok := w.eval.State(id); ok && s.Last > to {
+			s.Last = to
+			w.eval.Set(id, a.info.Rule, w.eval.Enabled(id), a.info.Cooldown, s)
+		}
 	}
 }
 

@@ -103,7 +103,7 @@ func (d *Desk) write(batch []firing) {
 	for i := range batch {
 		f := &batch[i]
 		h := d.signals[f.info.ID]
-		if h == nil || !h.active() {
+		if h == nil || !h.active() || !d.o.Admits(h.info.Owner) {
 			continue
 		}
 		t := tallies[f.info.ID]
@@ -121,7 +121,7 @@ func (d *Desk) write(batch []firing) {
 			if c.Disabled {
 				continue
 			}
-			id := delivery.NewID()
+			id := delivery.NewID(now)
 			posts = append(posts, delivery.Post{
 				ID: id, Signal: f.info.ID, Owner: f.info.Owner, URL: c.URL, TriggeredAt: now, Event: f.received, Body: f.body(id, now),
 			})
@@ -192,7 +192,7 @@ func (d *Desk) save(all bool) {
 		d.log.Warn("states of signals cannot be written", "err", err)
 		d.mu.Lock()
 		for _, h := range dirty {
-			h.dirty, h.saved = true, nil // written with the next
+			h.dirty = true // written with the next, whatever saved says
 		}
 		d.mu.Unlock()
 	}
