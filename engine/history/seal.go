@@ -78,21 +78,78 @@ func (w *Writer) SealNow(ctx context.Context, before time.Time) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(due, func(a, b hourKey) int {
-		return cmp.Or(cmp.Compare(a.hour, b.hour), cmp.Compare(a.market, b.market), cmp.Compare(a.family, b.family))
-	})
 	var failed error
-	for _, k := range due {
-		if err := w.sealHour(ctx, k); err != nil {
+	for _, run := range hourRuns(due) {
+		if err := w.sealRun(ctx, run); err != nil {
 			if ctx.Err() != nil || errors.Is(err, ErrClosed) {
 				return err
 			}
 			// One damaged hour must not keep the others from being sealed.
-			failed = errors.Join(failed, fmt.Errorf("seal %c of market %d at %s: %w", k.family, k.market,
-				time.UnixMilli(k.hour*hourMillis).UTC().Format(time.RFC3339), err))
+			failed = errors.Join(failed, err)
 		}
 	}
 	return failed
+}
+
+// hourRun is hours of one day that follow one another, each with rows of one family and market that wait to be sealed.
+type hourRun struct {
+	hourKey
+	hours int
+}
+
+// hourRuns puts hours together that may be sealed together. The oldest days come first.
+func hourRuns(due []hourKey) (runs []hourRun) {
+	slices.SortFunc(due, func(a, b hourKey) int {
+		return cmp.Or(cmp.Compare(a.hour/24, b.hour/24), cmp.Compare(a.market, b.market), cmp.Compare(a.family, b.family),
+			cmp.Compare(a.hour, b.hour))
+	})
+	for _, k := range due {
+		if n := len(runs); n > 0 && k.family == key.Trades {
+			last := &runs[n-1]
+			if after := (hourKey{last.family, last.market, last.hour + int64(last.hours)}); k == after && k.hour%24 != 0 {
+				last.hours++
+				continue
+			}
+		}
+		runs = append(runs, hourRun{k, 1})
+	}
+	return runs
+}
+
+// sealRun seals the hours of a run, as many together as fit into one batch; where that fails each for itself.
+func (w *Writer) sealRun(ctx context.Context, run hourRun) (failed error) {
+	together := run.hours > 1
+	for run.hours > 0 {
+		n := 1
+		var err error
+		if together {
+			n, err = w.sealFirst(ctx, run)
+			if ctx.Err() != nil || errors.Is(err, ErrClosed) {
+				return err
+			}
+			if err != nil {
+				together = false
+				continue
+			}
+		} else if err = w.sealHour(ctx, run.hourKey); err != nil {
+			if ctx.Err() != nil || errors.Is(err, ErrClosed) {
+				return err
+			}
+			failed = errors.Join(failed, fmt.Errorf("seal %c of market %d at %s: %w", run.family, run.market,
+				time.UnixMilli(run.hour*hourMillis).UTC().Format(time.RFC3339), err))
+		}
+		run.hour, run.hours = run.hour+int64(n), run.hours-n
+	}
+	return failed
+}
+
+// sealFirst seals the first hours of a run in one batch, and returns how many.
+func (w *Writer) sealFirst(ctx context.Context, run hourRun) (hours int, err error) {
+	err = w.replace(ctx, &run, w.sealTrades)
+	if err == nil {
+		hoursSealed.Add(run.hours)
+	}
+	return run.hours, err
 }
 
 // sealHour seals one market-hour, again if it was written to meanwhile.
@@ -105,7 +162,7 @@ func (w *Writer) sealHour(ctx context.Context, k hourKey) error {
 		build = w.sealTrades
 	}
 	for range sealAttempts {
-		err := w.replace(ctx, k, build)
+		err := w.replace(ctx, &hourRun{k, 1}, build)
 		if !errors.Is(err, errWritten) {
 			if err == nil {
 				hoursSealed.Inc()
@@ -116,24 +173,33 @@ func (w *Writer) sealHour(ctx context.Context, k hourKey) error {
 	return nil // it is still being written to: the next hour's job takes it
 }
 
-// buildFunc puts other rows for those of a market-hour into a batch and returns by how much their number changes.
-type buildFunc func(ctx context.Context, k hourKey, batch *kv.Batch) (change int64, err error)
+// buildFunc puts other rows for those of a run into a batch and returns by how much their number changes. It may take fewer
+// hours than it was given, at least one, and says so in the run.
+type buildFunc func(ctx context.Context, run *hourRun, batch *kv.Batch) (change int64, err error)
 
-// replace lets build make a batch that puts a market-hour's rows in another form, and applies it on the writer goroutine if
-// nothing was written to the hour since build began to read.
-func (w *Writer) replace(ctx context.Context, k hourKey, build buildFunc) error {
-	var gen uint64
-	if err := w.do(ctx, func() error { gen = w.unsealed[k]; return nil }); err != nil {
+// replace lets build make a batch that puts rows of a run in another form, and applies it on the writer goroutine if nothing
+// was written to its hours since build began to read.
+func (w *Writer) replace(ctx context.Context, run *hourRun, build buildFunc) error {
+	written := make([]uint64, run.hours)
+	hour := func(i int) hourKey { return hourKey{run.family, run.market, run.hour + int64(i)} }
+	if err := w.do(ctx, func() error {
+		for i := range written {
+			written[i] = w.unsealed[hour(i)]
+		}
+		return nil
+	}); err != nil {
 		return err
 	}
 	batch := w.store.NewBatch()
-	change, err := build(ctx, k, batch)
+	change, err := build(ctx, run, batch)
 	if err != nil {
 		return err
 	}
 	return w.do(ctx, func() error {
-		if w.unsealed[k] != gen {
-			return errWritten
+		for i := range run.hours {
+			if w.unsealed[hour(i)] != written[i] {
+				return errWritten
+			}
 		}
 		n, err := readMoment(w.store, metaSealing)
 		if err != nil {
@@ -142,7 +208,7 @@ func (w *Writer) replace(ctx context.Context, k hourKey, build buildFunc) error 
 		setMoment(batch, metaSealing, n+1)
 		ix := &indexState{}
 		if change != 0 {
-			if ix, err = w.indexOf(indexKey{k.family, key.Day(k.hour * hourMillis), k.market}); err != nil {
+			if ix, err = w.indexOf(indexKey{run.family, key.Day(run.hour * hourMillis), run.market}); err != nil {
 				return err
 			}
 			ix.Rows += uint64(change) // wraps to less where rows became fewer
@@ -152,7 +218,9 @@ func (w *Writer) replace(ctx context.Context, k hourKey, build buildFunc) error 
 			ix.Rows -= uint64(change)
 			return fmt.Errorf("commit sealed hour: %w", err)
 		}
-		w.forgetHour(k)
+		for i := range run.hours {
+			w.forgetHour(hour(i))
+		}
 		return nil
 	})
 }
@@ -257,8 +325,8 @@ func (w *Writer) hotHours(ctx context.Context, ix key.IndexKey, found map[hourKe
 	return nil
 }
 
-// headers sums what the blocks of a range say that they hold.
-func headers(ctx context.Context, store *kv.Store, rg key.Range, header func([]byte) (record.Header, error)) (rows uint64, err error) {
+// headers sums what the blocks of a range say that they hold, and tells visit their keys.
+func headers(ctx context.Context, store *kv.Store, rg key.Range, header func([]byte) (record.Header, error), visit func(k []byte)) (rows uint64, err error) {
 	for row, err := range store.Scan(ctx, rg) {
 		if err != nil {
 			return 0, err
@@ -268,6 +336,7 @@ func headers(ctx context.Context, store *kv.Store, rg key.Range, header func([]b
 			return 0, err
 		}
 		rows += uint64(h.Updates) + uint64(h.Trades)
+		visit(row.Key)
 	}
 	return rows, nil
 }

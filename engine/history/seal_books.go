@@ -21,8 +21,9 @@ const (
 )
 
 // sealBooks writes a market-hour's book record as segments: a keyframe and the updates that follow it.
-func (w *Writer) sealBooks(ctx context.Context, k hourKey, batch *kv.Batch) (int64, error) {
-	return w.rewriteBooks(ctx, k, batch, false)
+func (w *Writer) sealBooks(ctx context.Context, run *hourRun, batch *kv.Batch) (int64, error) {
+	run.hours = 1
+	return w.rewriteBooks(ctx, run.hourKey, batch, false)
 }
 
 // rewriteBooks replaces the blocks, keyframes and segments of a market-hour by new segments, whose updates are the same
@@ -35,18 +36,26 @@ func (w *Writer) rewriteBooks(ctx context.Context, k hourKey, batch *kv.Batch, t
 		if err != nil {
 			return 0, err
 		}
-		n, err := headers(ctx, w.store, rg, record.BookHeader)
+		gone := cleared{all: rg}
+		n, err := headers(ctx, w.store, rg, record.BookHeader, gone.add)
 		if err != nil {
 			return 0, fmt.Errorf("read blocks: %w", err)
 		}
 		want += n
-		batch.DeleteRange(rg)
+		gone.delete(batch)
 	}
 	keyframes, err := key.KeyframeRange(k.market, int64(from), int64(to))
 	if err != nil {
 		return 0, err
 	}
-	batch.DeleteRange(keyframes)
+	gone := cleared{all: keyframes}
+	for row, err := range w.store.Scan(ctx, keyframes) {
+		if err != nil {
+			return 0, fmt.Errorf("read keyframes: %w", err)
+		}
+		gone.add(row.Key)
+	}
+	gone.delete(batch)
 	ivs, err := w.reader.rawIntervals(ctx, model.KindBook, model.MarketID(k.market), forever)
 	if err != nil {
 		return 0, err

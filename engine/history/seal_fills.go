@@ -26,7 +26,7 @@ func (w *Writer) sealFills(ctx context.Context, k hourKey) error {
 	day := uint32(k.hour / 24)
 	for attempts := 0; attempts < sealAttempts; {
 		more := false
-		err := w.replace(ctx, k, func(ctx context.Context, _ hourKey, batch *kv.Batch) (_ int64, err error) {
+		err := w.replace(ctx, &hourRun{k, 1}, func(ctx context.Context, _ *hourRun, batch *kv.Batch) (_ int64, err error) {
 			more, err = w.sealPostings(ctx, day, batch)
 			return 0, err
 		})

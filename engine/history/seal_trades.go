@@ -3,7 +3,9 @@ package history
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"hyperlight/engine/model"
@@ -16,19 +18,38 @@ import (
 // decodes whole ones: with eight times as many, pages take four times as long and a trade takes a byte in thirty less.
 const segmentTrades = 512
 
-// sealTrades merges the hot trades of a market-hour with the day's segments that they lie in, and with the segment before
-// while that is short, so that a quiet market's day is few segments.
-func (w *Writer) sealTrades(ctx context.Context, k hourKey, batch *kv.Batch) (int64, error) {
-	from := k.hour * hourMillis
-	hot, err := key.TradeRange(k.market, key.Hot, from, from+hourMillis)
+// sealTogether is about how many trades are sealed in one batch, where an hour does not have more of its own: it bounds the
+// memory of the job, and how long the writer is kept by the commit. A variable for tests only.
+var sealTogether = 1 << 15
+
+// errLarge reports that so much would have to be rewritten that the hours of a run are better sealed one by one.
+var errLarge = errors.New("too many trades to be sealed together")
+
+// sealTrades merges the hot trades of a run with the day's segments that they lie in, and with the segment before while that
+// is short, so that a quiet market's day is few segments.
+func (w *Writer) sealTrades(ctx context.Context, run *hourRun, batch *kv.Batch) (int64, error) {
+	from := run.hour * hourMillis
+	hot, err := key.TradeRange(run.market, key.Hot, from, from+int64(run.hours)*hourMillis)
 	if err != nil {
 		return 0, err
 	}
 	var rows []model.Trade
 	var want uint64
+	gone := cleared{all: hot}
 	for row, err := range w.store.Scan(ctx, hot) {
 		if err != nil {
 			return 0, fmt.Errorf("scan hot trades: %w", err)
+		}
+		k, err := key.ParseTrade(row.Key)
+		if err != nil {
+			return 0, fmt.Errorf("parse key of hot trades: %w", err)
+		}
+		if whole := int((k.Time - from) / hourMillis); whole > 0 && len(rows) >= sealTogether {
+			run.hours = whole
+			if gone.all, err = key.TradeRange(run.market, key.Hot, from, from+int64(whole)*hourMillis); err != nil {
+				return 0, err
+			}
+			break
 		}
 		h, err := record.TradeHeader(row.Value)
 		if err == nil {
@@ -38,6 +59,7 @@ func (w *Writer) sealTrades(ctx context.Context, k hourKey, batch *kv.Batch) (in
 		if err != nil {
 			return 0, fmt.Errorf("decode hot trades: %w", err)
 		}
+		gone.add(row.Key)
 	}
 	if len(rows) == 0 {
 		return 0, nil
@@ -46,7 +68,11 @@ func (w *Writer) sealTrades(ctx context.Context, k hourKey, batch *kv.Batch) (in
 	for i := range rows {
 		first, last = min(first, rows[i].Time), max(last, rows[i].Time)
 	}
-	taken, sealed, err := w.takeSegments(ctx, k.market, int64(first), int64(last))
+	most := math.MaxInt
+	if run.hours > 1 {
+		most = sealTogether
+	}
+	taken, sealed, err := w.takeSegments(ctx, run.market, int64(first), int64(last), most)
 	if err != nil {
 		return 0, err
 	}
@@ -62,15 +88,16 @@ func (w *Writer) sealTrades(ctx context.Context, k hourKey, batch *kv.Batch) (in
 	if uint64(len(rows)) != want {
 		return 0, fmt.Errorf("blocks claim %d trades and hold %d: %w", want, len(rows), record.ErrCorrupt)
 	}
-	batch.DeleteRange(hot)
-	writeSegments(batch, k.market, rows)
+	gone.delete(batch)
+	writeSegments(batch, run.market, rows)
 	return 0, nil
 }
 
 type storedSegment struct{ key, value []byte }
 
-// takeSegments returns the segments to be merged with hot trades of first..last, and their rows.
-func (w *Writer) takeSegments(ctx context.Context, mkt uint32, first, last int64) ([]storedSegment, []model.Trade, error) {
+// takeSegments returns the segments to be merged with hot trades of first..last, and their rows; errLarge where those are more
+// than most.
+func (w *Writer) takeSegments(ctx context.Context, mkt uint32, first, last int64, most int) ([]storedSegment, []model.Trade, error) {
 	dayStart := key.DayStart(key.Day(first))
 	rg, err := key.TradeRange(mkt, key.Sealed, dayStart, last+1)
 	if err != nil {
@@ -91,6 +118,9 @@ func (w *Writer) takeSegments(ctx context.Context, mkt uint32, first, last int64
 			break
 		}
 		taken = append(taken, storedSegment{slices.Clone(row.Key), slices.Clone(row.Value)})
+		if len(rows) > most {
+			return nil, nil, errLarge
+		}
 		if rows, err = record.DecodeTrades(rows, row.Value, record.All); err != nil {
 			return nil, nil, fmt.Errorf("decode segment: %w", err)
 		}

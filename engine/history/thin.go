@@ -75,8 +75,8 @@ func (w *Writer) thinDays(ctx context.Context, rg key.Range) error {
 
 func (w *Writer) thinHour(ctx context.Context, k hourKey) error {
 	for range sealAttempts {
-		err := w.replace(ctx, k, func(ctx context.Context, k hourKey, batch *kv.Batch) (int64, error) {
-			return w.rewriteBooks(ctx, k, batch, true)
+		err := w.replace(ctx, &hourRun{k, 1}, func(ctx context.Context, run *hourRun, batch *kv.Batch) (int64, error) {
+			return w.rewriteBooks(ctx, run.hourKey, batch, true)
 		})
 		if !errors.Is(err, errWritten) {
 			return err
