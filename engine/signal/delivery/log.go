@@ -71,22 +71,19 @@ func (q *Queue) visit(ctx context.Context, signal uuid.UUID, fn func(k key.Deliv
 // ErrPending reports a delivery that is still being tried.
 var ErrPending = errors.New("delivery is still being tried")
 
-// ErrNoBody reports a delivery that found no room in the queue: what it would have said is not kept.
-var ErrNoBody = errors.New("delivery was never queued")
-
 // Resend sends a finished delivery once more, with all its attempts, under the same id and with the same bytes. It returns
-// kv.ErrNotFound, ErrPending or ErrNoBody.
+// kv.ErrNotFound, or ErrPending.
 func (q *Queue) Resend(signal, id uuid.UUID) (Delivery, error) {
 	triggered, ok := triggeredAt(id)
 	if !ok {
 		return Delivery{}, kv.ErrNotFound
 	}
 	row, err := q.read(signal, triggered, id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return Delivery{}, fmt.Errorf("read delivery: %w", err)
-	case len(row.Body) == 0:
-		return Delivery{}, ErrNoBody
+	}
+	if len(row.Body) == 0 {
+		return Delivery{}, kv.ErrNotFound
 	}
 	e := &entry{id: id, signal: signal, triggered: triggered, due: q.now(), before: int(row.Attempts), attempts: int(row.Attempts), resent: true}
 	q.mu.Lock()

@@ -20,7 +20,6 @@ var (
 	errNoSignal   = model.NotFound("signal not found")
 	errNoDelivery = model.NotFound("delivery not found")
 	errPending    = &model.Error{Code: model.CodeConflict, Message: "the delivery is still being tried, wait until it has failed"}
-	errNoBody     = &model.Error{Code: model.CodeConflict, Message: "the delivery found no room in the queue and was not kept"}
 )
 
 // Create makes a signal; limit is how many the owner may have, Unlimited lifts it.
@@ -202,8 +201,6 @@ func (d *Desk) Resend(_ context.Context, owner, id, deliveryID uuid.UUID) (deliv
 		return out, errNoDelivery
 	case errors.Is(err, delivery.ErrPending):
 		return out, errPending
-	case errors.Is(err, delivery.ErrNoBody):
-		return out, errNoBody
 	}
 	return out, stored("send again", err)
 }
