@@ -56,7 +56,7 @@ func serverOptions(cfg *config.Config, eng *engine.Engine, sockets *ws.Server, f
 		WebSocket: map[string]api.Handler{
 			"/ws": sockets.WS, "/stream": sockets.Stream, "/ws/replay": sockets.Replay, "/replay/stream": sockets.Past,
 		},
-		Past:           func(at model.Micros) api.Past { return past.At(eng.History(), eng.Registry(), at) },
+		Past:           func(at model.Micros) api.Past { return past.At(eng.History(), eng.Registry(), at).WithSums(eng.Sums()) },
 		ReplayClock:    sockets.ReplayClock,
 		AllowAnonymous: cfg.Proxy.AllowAnonymous, PublicURL: publicURL, TLS: tls, TrustedProxies: trustedProxies(cfg),
 		CursorKey: keys.derive("cursor"), MetricsToken: string(cfg.Metrics.Token), SnapshotDepth: cfg.Snapshots.Depth,

@@ -67,6 +67,9 @@ func (v *lighterVenue) dailyTrades() map[int64]uint64 {
 	return v.counts.byNative
 }
 
+// Sums are the series of the exchange that our own record has.
+func (e *Engine) Sums() *exchange.Sums { return e.sums }
+
 // ExchangeMetrics returns a series of the exchange or of one market by ascending time: our own rows where the record
 // tells them, the rest as the venue does. The venue is asked, within its budget and at most once a minute, where our own
 // do not fill the range; an upstream_error where that fails and we have nothing.

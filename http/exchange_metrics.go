@@ -1,11 +1,13 @@
 package http
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 
 	"hyperlight/engine/access"
 	"hyperlight/engine/exchange"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 )
 
@@ -51,10 +53,7 @@ func parseExchangeMetrics(c *call) (metricsQuery, error) {
 }
 
 func answerExchangeMetrics(c *call, dst []byte, q metricsQuery) ([]byte, meta, error) {
-	if c.server.exchange == nil {
-		return dst, meta{}, errNoExchange
-	}
-	rows, err := c.server.exchange.ExchangeMetrics(c.waiting(), q.MetricsQuery)
+	rows, err := c.exchangeMetrics(q.MetricsQuery)
 	if err != nil {
 		return dst, meta{}, err
 	}
@@ -82,4 +81,24 @@ func answerExchangeMetrics(c *call, dst []byte, q metricsQuery) ([]byte, meta, e
 		dst = append(appendSource(dst, rows[i].Source), '}')
 	}
 	return append(dst, "]}"...), m, nil
+}
+
+// exchangeMetrics is the series that a handler takes for the current one.
+func (c *call) exchangeMetrics(q exchange.MetricsQuery) ([]exchange.Metric, error) {
+	if c.past == nil {
+		if c.server.exchange == nil {
+			return nil, errNoExchange
+		}
+		return c.server.exchange.ExchangeMetrics(c.waiting(), q)
+	}
+	ctx, leave, err := c.enterHistory()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	rows, err := c.past.ExchangeMetrics(ctx, q)
+	if errors.Is(err, history.ErrNoData) {
+		return nil, errNoSums
+	}
+	return rows, err
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"hyperlight/engine/exchange"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
@@ -187,6 +188,39 @@ func TestExchangeStatsFilterAndFaults(t *testing.T) {
 		if r := none.do(t, "GET", "/api/v1/exchange/"+path); r.Status != 502 || !strings.Contains(string(r.Body), string(model.CodeUpstream)) {
 			t.Errorf("%s without a venue: %d %s", path, r.Status, r.Body)
 		}
+	}
+}
+
+// ExchangeMetrics gives one value of the day before the clock, of volumes alone.
+func (p fakePast) ExchangeMetrics(_ context.Context, q exchange.MetricsQuery) ([]exchange.Metric, error) {
+	if q.Kind != "volume" {
+		return nil, history.ErrNoData
+	}
+	at := p.at.Millis()
+	return []exchange.Metric{{Time: at - at%day - day, Value: figure("12.500000").Decimal, Source: exchange.Own}}, nil
+}
+
+// The series of the past are those of its clock, without the venue; what only the venue tells has no past.
+func TestPastExchangeMetrics(t *testing.T) {
+	fake := &testExchange{}
+	f := newFixture(t, testOptions{edit: func(o *Options) { o.Exchange = fake }})
+	at := testNow - 30*day
+	r := f.do(t, "GET", fmt.Sprintf("/replay/api/v1/exchange/metrics?at=%d", at))
+	want := fmt.Sprintf(`{"kind":"volume","period":"d","market_id":null,"metrics":[{"timestamp":%d,"value":"12.500000","source":"own"}]}`, at-at%day-day)
+	if r.Status != 200 || !strings.Contains(string(r.Body), want) || !strings.Contains(string(r.Body), `"total":1,"limit":500,"offset":0`) {
+		t.Errorf("%d %s, want %s", r.Status, r.Body, want)
+	}
+	if h := f.do(t, "HEAD", fmt.Sprintf("/replay/api/v1/exchange/metrics?at=%d", at)); h.Status != 200 || len(h.Body) != 0 {
+		t.Errorf("HEAD: %d %q", h.Status, h.Body)
+	}
+	if r := f.do(t, "GET", fmt.Sprintf("/replay/api/v1/exchange/metrics?kind=inflow&at=%d", at)); r.Status != 404 || !strings.Contains(string(r.Body), "only the venue tells") {
+		t.Errorf("what only the venue tells: %d %s", r.Status, r.Body)
+	}
+	if r := f.do(t, "GET", fmt.Sprintf("/replay/api/v1/exchange/metrics?limit=0&at=%d", at)); r.Status != 400 {
+		t.Errorf("limit 0: %d %s", r.Status, r.Body)
+	}
+	if len(fake.asked) > 0 {
+		t.Errorf("the live series were asked for %+v", fake.asked)
 	}
 }
 

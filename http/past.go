@@ -27,6 +27,8 @@ type Past interface {
 	Heatmap(ctx context.Context, m model.MarketID) (*model.Heatmap, error)
 	// ExchangeStats returns the statistics of markets, their 24 hours those before the moment.
 	ExchangeStats(ctx context.Context, markets []*model.Market) ([]exchange.MarketStats, error)
+	// ExchangeMetrics returns a series by ascending time; history.ErrNoData where none is held of that kind and period.
+	ExchangeMetrics(ctx context.Context, q exchange.MetricsQuery) ([]exchange.Metric, error)
 	// Native answers a call of the venue's own in its form, refusals too.
 	Native(ctx context.Context, name string, query func(name string) (string, bool)) (status int, body []byte, err error)
 }
@@ -40,6 +42,7 @@ var (
 	errPastGet = &model.Error{Code: model.CodeMethodNotAllowed, Message: "the past takes GET, HEAD, OPTIONS"}
 	errNoPast  = model.NotFound("no book is held at that time")
 	errNoMap   = model.NotFound("no heatmap is held of that time")
+	errNoSums  = model.NotFound("of that kind and period no past is held, only the venue tells it: ask for volume or another that trades tell")
 	errClock   = model.BadRequest("at", "at is required, or session of a running /replay/stream")
 	errClocks  = model.BadRequest("session", "several sessions of /replay/stream run, name one by session")
 	errSession = &model.Error{Code: model.CodeNotFound, Message: "no such session of /replay/stream runs", Details: map[string]any{"field": "session"}}

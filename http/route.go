@@ -117,7 +117,7 @@ func routeTable(sockets map[string]Handler) []*route {
 			native: isNativeFunding, answer: typed(parseFunding, answerFunding)},
 		{method: "GET", pattern: "/api/v1/exchange/stats", auth: authData, credits: creditStandard, past: true,
 			answer: typed(parseExchangeStats, answerExchangeStats)},
-		{method: "GET", pattern: "/api/v1/exchange/metrics", auth: authData, credits: creditStandard,
+		{method: "GET", pattern: "/api/v1/exchange/metrics", auth: authData, credits: creditStandard, past: true,
 			answer: typed(parseExchangeMetrics, answerExchangeMetrics)},
 		{method: "GET", pattern: "/api/v1/funding-rates/history", auth: authData, credits: creditStandard, past: true,
 			answer: typed(parseFundingHistory, answerFundingHistory)},

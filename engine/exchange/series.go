@@ -15,15 +15,29 @@ import (
 // Series returns what our own record tells of a series, by ascending time, and whether that is all of it, so that nobody
 // else need be asked. Kinds that trades and statistics do not tell are not told.
 func (s *Sums) Series(ctx context.Context, q MetricsQuery) (rows []Metric, whole bool, err error) {
+	return s.series(ctx, q, model.Millis(s.o.Now().UnixMilli()), 0)
+}
+
+// Recorded tells whether our own record has a series: of the others only the venue tells, and it tells no past.
+func Recorded(kind, period string) bool { return calendar(period) != nil && ownKind(kind) }
+
+// SeriesAt returns a series as it stood at a moment: the periods that had ended, and had been summed, by then.
+func (s *Sums) SeriesAt(ctx context.Context, q MetricsQuery, at model.Millis) ([]Metric, error) {
+	rows, _, err := s.series(ctx, q, at, sumsDelay)
+	return rows, err
+}
+
+// series returns what is stored of the periods that begin before now, of rows that had ended a delay before it; 0: of all.
+func (s *Sums) series(ctx context.Context, q MetricsQuery, now, delay model.Millis) (rows []Metric, whole bool, err error) {
 	res, bucket := key.Daily, calendar(q.Period)
 	if q.Period == "h" {
 		res = key.Hour
 	}
-	if bucket == nil || !ownKind(q.Kind) {
+	if !Recorded(q.Kind, q.Period) {
 		return nil, false, nil
 	}
 	to := q.To
-	if now := model.Millis(s.o.Now().UnixMilli()); to == 0 || to > now {
+	if to == 0 || to > now {
 		to = now
 	}
 	from := q.From
@@ -31,6 +45,10 @@ func (s *Sums) Series(ctx context.Context, q MetricsQuery) (rows []Metric, whole
 		from = bucket(from)
 	}
 	_, end := next(bucket, max(0, to-1)) // of the last period that begins before to
+	step := model.Millis(res.Millis())
+	if delay > 0 {
+		end = min(end, max(0, now-delay-step+1)) // where the last row begins that had been made
+	}
 	sums, err := s.rows(ctx, res, from, end)
 	if err != nil {
 		return nil, false, err
@@ -40,7 +58,6 @@ func (s *Sums) Series(ctx context.Context, q MetricsQuery) (rows []Metric, whole
 		times = append(times, at)
 	}
 	slices.Sort(times)
-	step := model.Millis(res.Millis())
 	for i := 0; i < len(times); {
 		begin, after := next(bucket, times[i])
 		n := i

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -134,6 +135,29 @@ func TestSumsAgainstTrades(t *testing.T) {
 	for hour, n := range g.reads {
 		if n != 1 {
 			t.Errorf("market and hour %s was read %d times", hour, n)
+		}
+	}
+	// At a moment of the past there is what had ended two minutes before, and nothing of what has come since.
+	for range 300 {
+		at := start + model.Millis(r.Int64N(int64(end+4*hourMillis-start)))
+		if r.IntN(2) == 0 {
+			at = at/hourMillis*hourMillis + sumsDelay - model.Millis(r.IntN(2))
+		}
+		q := MetricsQuery{Kind: Kinds[r.IntN(len(Kinds))], Period: []string{"h", "d", "w"}[r.IntN(3)]}
+		if r.IntN(2) == 0 {
+			q.From = start + model.Millis(r.Int64N(int64(at-start)+1))
+		}
+		if r.IntN(2) == 0 {
+			q.To = at + model.Millis(r.Int64N(int64(10*hourMillis))) - 5*hourMillis
+		}
+		bucket := calendar(q.Period)
+		want := slices.DeleteFunc(g.naive(q, start, end), func(m Metric) bool {
+			_, ended := next(bucket, m.Time)
+			return ended > at-sumsDelay || m.Time < q.From || q.To != 0 && m.Time >= q.To
+		})
+		got, err := open().SeriesAt(t.Context(), q, at)
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("%+v at %d (%v):\n got %v\nwant %v", q, at, err, got, want)
 		}
 	}
 	// A range that our own rows fill needs nobody else; one hour more does.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"hyperlight/engine/exchange"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 )
 
@@ -18,4 +19,25 @@ func (v *View) ExchangeStats(ctx context.Context, markets []*model.Market) ([]ex
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// Sums are the series of the exchange that our record has; *exchange.Sums is one.
+type Sums interface {
+	SeriesAt(ctx context.Context, q exchange.MetricsQuery, at model.Millis) ([]exchange.Metric, error)
+}
+
+// WithSums returns the same view with the sums of the exchange.
+func (v *View) WithSums(s Sums) *View {
+	with := *v
+	with.sums = s
+	return &with
+}
+
+// ExchangeMetrics returns a series by ascending time as it stood at the clock: of periods that had ended, from our own trades.
+// history.ErrNoData where the record has no such series.
+func (v *View) ExchangeMetrics(ctx context.Context, q exchange.MetricsQuery) ([]exchange.Metric, error) {
+	if v.sums == nil || !exchange.Recorded(q.Kind, q.Period) {
+		return nil, history.ErrNoData
+	}
+	return v.sums.SeriesAt(ctx, q, v.now())
 }

@@ -49,6 +49,7 @@ type View struct {
 	h       Record
 	markets Markets
 	at      model.Micros
+	sums    Sums // nil: there are none
 }
 
 // At returns the record as everything received before a moment makes it.
