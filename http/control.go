@@ -53,6 +53,8 @@ type ControlOptions struct {
 	Access ControlAccess
 	// Signals lists, deletes and sends again what users' signals are; nil: there are none.
 	Signals ControlSignals
+	// Lake lists, makes and checks files of the data lake; nil: there is none.
+	Lake ControlLake
 	// Storage answers what is about the store itself; nil: there is none.
 	Storage ControlStorage
 	Now     func() time.Time // nil: time.Now
@@ -65,6 +67,7 @@ type Control struct {
 	access   ControlAccess
 	storage  ControlStorage // nil: no store
 	signals  ControlSignals // nil: no signals
+	lake     ControlLake    // nil: no data lake
 	now      func() time.Time
 	log      *slog.Logger
 	commands map[string]controlCommand
@@ -76,7 +79,7 @@ type controlCommand func(ctx context.Context, body []byte) (any, error)
 
 // NewControl returns the operator's commands.
 func NewControl(o ControlOptions) *Control {
-	c := &Control{access: o.Access, storage: o.Storage, signals: o.Signals, now: o.Now, log: o.Logger}
+	c := &Control{access: o.Access, storage: o.Storage, signals: o.Signals, lake: o.Lake, now: o.Now, log: o.Logger}
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -93,6 +96,10 @@ func NewControl(o ControlOptions) *Control {
 	if c.signals != nil {
 		c.commands["signal/list"], c.commands["signal/show"] = command(c.listSignals), command(c.showSignal)
 		c.commands["signal/resend"], c.commands["signal/delete"] = command(c.resendDelivery), command(c.deleteSignal)
+	}
+	if c.lake != nil {
+		c.commands["lake/list"], c.commands["lake/make"], c.commands["lake/verify"] = command(c.listLake), command(c.makeLake), command(c.verifyLake)
+		c.commands["lake/progress"], c.commands["lake/stop"] = command(c.lakeProgress), command(c.stopLake)
 	}
 	if c.storage != nil {
 		c.commands["backup/create"] = command(c.createBackup)
@@ -130,7 +137,7 @@ func command[In, Out any](fn func(context.Context, *In) (Out, error)) controlCom
 func (c *Control) Answer(ctx context.Context, name string, body []byte) (status int, answer []byte) {
 	a := c.answer(ctx, name, body)
 	level := slog.LevelDebug
-	if a.status == fasthttp.StatusOK && !strings.HasSuffix(name, "/list") {
+	if a.status == fasthttp.StatusOK && !strings.HasSuffix(name, "/list") && !strings.HasSuffix(name, "/progress") {
 		level = slog.LevelInfo // who may do what has changed
 	}
 	c.log.Log(ctx, level, "operator command", "command", a.name, "status", a.status)
