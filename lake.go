@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"hyperlight/config"
-	"hyperlight/engine"
+	"hyperlight/engine/history"
 	"hyperlight/engine/lake"
+	"hyperlight/engine/model"
 	"hyperlight/export"
 	"hyperlight/export/iceberg"
 	api "hyperlight/http"
+	"hyperlight/kv"
 )
 
 // openedLake is the data lake of an installation: its files, the list of them in the store, and the tables over them.
@@ -28,8 +30,17 @@ type openedLake struct {
 	enabled  bool       // files are made by themselves
 }
 
+// lakeRecord is what files are made of; *engine.Engine is one, and so is a store that no server holds.
+type lakeRecord interface {
+	Store() *kv.Store
+	History() *history.Reader
+	Markets() []*model.Market
+	Enter(context.Context) (leave func(), err error)
+	Now() time.Time
+}
+
 // openLake opens the data lake over an open store. The caller closes it.
-func openLake(cfg *config.Config, eng *engine.Engine, log *slog.Logger) (l *openedLake, err error) {
+func openLake(cfg *config.Config, eng lakeRecord, log *slog.Logger) (l *openedLake, err error) {
 	l = &openedLake{enabled: cfg.Lake.Enabled}
 	defer func(opened *openedLake) {
 		if err != nil {
