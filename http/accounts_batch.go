@@ -27,6 +27,7 @@ type batch struct {
 
 	row       model.Account
 	assessed  risk.Assessment
+	parts     markedParts
 	list      []model.AccountID // the accounts of the answer, those of addresses too
 	unknown   []model.AccountID // of list: not known when they were looked up
 	stale     []model.AccountID
@@ -226,10 +227,10 @@ func (b *batch) appendElements(c *call, dst []byte) ([]byte, error) {
 
 // appendRow appends an account's object up to the end of its positions: a ready body where one stands, else from the row.
 func (b *batch) appendRow(d *accountDesk, dst []byte, id model.AccountID, m *marks) ([]byte, readyStanding, bool) {
-	k := readyKey{id, b.activeOnly}
+	k := readyKeyOf(id, b.activeOnly)
 	version := d.Accounts.Version(id) // before the row: what changes in between makes the body fall
 	headOnly := b.include&includePositions == 0
-	dst, stood, found, keep := d.ready.append(dst, k, version, m.number, headOnly)
+	dst, stood, found, keep := d.ready.append(dst, k, version, m, headOnly, &b.assessed)
 	if found {
 		return dst, stood, true
 	}
@@ -245,14 +246,13 @@ func (b *batch) appendRow(d *accountDesk, dst []byte, id model.AccountID, m *mar
 		return dst, stood, true
 	}
 	b.assessed.Assess(a, m.lookup)
-	dst = appendPositions(append(dst, `,"positions":`...), a, &b.assessed, m, nil, b.activeOnly)
-	if keep {
-		number := m.number
-		if len(a.Positions) == 0 || b.activeOnly && len(b.assessed.Exposures)+b.assessed.Unknown == 0 {
-			number = 0
-		}
-		d.ready.put(k, version, number, dst[from:], head, stood)
+	dst = append(dst, `,"positions":`...)
+	if !keep {
+		return appendPositions(dst, a, &b.assessed, m, nil, b.activeOnly, nil), stood, true
 	}
+	b.parts.list = b.parts.list[:0]
+	dst = appendPositions(dst, a, &b.assessed, m, nil, b.activeOnly, &b.parts)
+	d.ready.put(k, version, m.number, dst, from, head, stood, a, b.parts.list)
 	return dst, stood, true
 }
 

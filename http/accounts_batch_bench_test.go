@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -26,8 +27,8 @@ func (f benchFills) Append(dst []byte, _ model.AccountID, n int, market func(mod
 }
 
 // benchBatch measures whole calls through the server without a network: n of 100,000 known accounts, each with two open
-// positions and one flat one.
-func benchBatch(b *testing.B, n int, include string, ready int64) {
+// positions and one flat one. With moving marks every call finds other mark prices than the one before.
+func benchBatch(b *testing.B, n int, include string, ready int64, moving bool) {
 	f := newFixture(b, testOptions{edit: func(o *Options) {
 		v := newVenueAccounts(b, testMarkets())
 		const known = 100_000
@@ -63,6 +64,8 @@ func benchBatch(b *testing.B, n int, include string, ready int64) {
 	req.Header.SetMethod("POST")
 	req.SetBody(body)
 	ctx.Init(&req, loopback, nil)
+	now := time.UnixMilli(int64(testNow))
+	f.clock = func() time.Time { return now }
 	for range 3 {
 		f.Server.http.Handler(&ctx)
 	}
@@ -74,6 +77,9 @@ func benchBatch(b *testing.B, n int, include string, ready int64) {
 	from := cpuTime(b)
 	for b.Loop() {
 		ctx.Response.Reset()
+		if moving {
+			now = now.Add(time.Second)
+		}
 		f.Server.http.Handler(&ctx)
 	}
 	b.ReportMetric(float64(b.N)/(cpuTime(b)-from).Seconds(), "batches/cpu-s")
@@ -84,10 +90,12 @@ func BenchmarkBatch(b *testing.B) {
 		for _, k := range []struct {
 			name, include string
 			ready         int64
+			moving        bool
 		}{
-			{"rows", `"positions","orders"`, 0}, {"ready", `"positions","orders"`, 64 << 20}, {"fills", `"positions","orders","fills"`, 64 << 20},
+			{"rows", `"positions","orders"`, 0, true}, {"ready", `"positions","orders"`, 64 << 20, false}, {"marks", `"positions","orders"`, 64 << 20, true},
+			{"fills", `"positions","orders","fills"`, 64 << 20, false},
 		} {
-			b.Run(fmt.Sprintf("%d/%s", n, k.name), func(b *testing.B) { benchBatch(b, n, k.include, k.ready) })
+			b.Run(fmt.Sprintf("%d/%s", n, k.name), func(b *testing.B) { benchBatch(b, n, k.include, k.ready, k.moving) })
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (b *batch) appendHoldings(c *call, dst []byte) ([]byte, error) {
 		b.assessed.Assess(a, m.lookup)
 		b.sum(m)
 		dst = appendMoney(append(appendIdentity(dst, a), `,"collateral":`...), a.Collateral, a.Polled != 0)
-		dst = appendPositions(append(dst, `,"positions":`...), a, &b.assessed, m, b.market, b.activeOnly)
+		dst = appendPositions(append(dst, `,"positions":`...), a, &b.assessed, m, b.market, b.activeOnly, nil)
 		stale := d.isStale(a.Polled, now)
 		if stale {
 			b.stale = append(b.stale, id)
@@ -171,6 +171,6 @@ func answerPositions(c *call, dst []byte, q positionsQuery) ([]byte, meta, error
 	dst = appendMoney(append(appendIdentity(dst, a), `,"collateral":`...), a.Collateral, known)
 	dst = appendMoney(append(dst, `,"available_balance":`...), a.Available, known)
 	dst = appendMoney(append(dst, `,"total_asset_value":`...), a.TotalValue, known)
-	dst = appendPositions(append(dst, `,"positions":`...), a, &b.assessed, m, q.market, q.activeOnly)
+	dst = appendPositions(append(dst, `,"positions":`...), a, &b.assessed, m, q.market, q.activeOnly, nil)
 	return appendStanding(dst, a.AsOf, a.Source, d.isStale(a.Polled, c.nowMillis())), meta{}, nil
 }

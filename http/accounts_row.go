@@ -62,8 +62,9 @@ func appendStanding(dst []byte, updated model.Millis, source model.AccountSource
 }
 
 // appendPositions writes the list of an account's positions as Position objects (contract 2.0), those of one market where
-// market is not nil. s is what the account was assessed at with the same marks.
-func appendPositions(dst []byte, a *model.Account, s *risk.Assessment, m *marks, market *model.Market, activeOnly bool) []byte {
+// market is not nil. s is what the account was assessed at with the same marks. Where parts is not nil, it is told what of
+// the text came from the marks.
+func appendPositions(dst []byte, a *model.Account, s *risk.Assessment, m *marks, market *model.Market, activeOnly bool, parts *markedParts) []byte {
 	dst = append(dst, '[')
 	exposures := s.Exposures
 	first := true
@@ -75,20 +76,28 @@ func appendPositions(dst []byte, a *model.Account, s *risk.Assessment, m *marks,
 		}
 		k := m.of(p.Market)
 		if k == nil || activeOnly && p.Size == 0 || market != nil && market.ID != p.Market {
+			if k == nil && parts != nil {
+				parts.add(markedPart{position: i})
+			}
 			continue
 		}
 		if !first {
 			dst = append(dst, ',')
 		}
 		first = false
-		dst = appendPosition(dst, p, e, k, a.Polled != 0)
+		dst = appendHeld(dst, p, k)
+		from := len(dst)
+		dst = appendMarked(dst, p, e, k, a.Polled != 0)
+		if parts != nil {
+			parts.add(markedPart{market: k.Info, position: i, from: from, to: len(dst)})
+		}
+		dst = appendTerms(dst, p)
 	}
 	return append(dst, ']')
 }
 
-// appendPosition writes a Position object. e is nil where the position is flat or cannot be valued; funded tells that the
-// account's collateral is known, without which there is no liquidation price.
-func appendPosition(dst []byte, p *model.Position, e *risk.Exposure, k *mark, funded bool) []byte {
+// appendHeld opens a Position object with what is held.
+func appendHeld(dst []byte, p *model.Position, k *mark) []byte {
 	ps, ss := k.Info.ScaleAt(p.Epoch)
 	dst = append(dst, k.head...)
 	size := p.Size
@@ -103,21 +112,30 @@ func appendPosition(dst []byte, p *model.Position, e *risk.Exposure, k *mark, fu
 	}
 	dst = num.Append(dst, int64(size), ss)
 	dst = append(dst, `","avg_entry_price":"`...)
-	dst = num.Append(dst, averageEntry(p, ps, ss), ps)
-	dst = append(append(dst, '"'), k.price...)
+	return append(num.Append(dst, averageEntry(p, ps, ss), ps), '"')
+}
+
+// appendMarked continues a Position object with the members that follow the mark price, and the one between them. e is nil
+// where the position is flat or cannot be valued; funded tells that the account's collateral is known, without which there
+// is no liquidation price.
+func appendMarked(dst []byte, p *model.Position, e *risk.Exposure, k *mark, funded bool) []byte {
+	dst = append(dst, k.price...)
 	switch {
 	case e != nil:
 		dst = num.Append(append(dst, '"'), int64(e.Notional), num.USDScale)
 		dst = num.Append(append(dst, `","unrealized_pnl":"`...), int64(e.Profit), num.USDScale)
 		dst = append(dst, '"')
-	case size == 0:
+	case p.Size == 0:
 		dst = append(dst, `"0.000000","unrealized_pnl":"0.000000"`...)
 	default:
 		dst = append(dst, `null,"unrealized_pnl":null`...)
 	}
 	dst = num.Append(append(dst, `,"realized_pnl":"`...), int64(p.Realized), num.USDScale)
-	dst = append(dst, `","liquidation_price":`...)
-	dst = appendLiquidationPrice(dst, e, funded)
+	return appendLiquidationPrice(append(dst, `","liquidation_price":`...), e, funded)
+}
+
+// appendTerms closes a Position object with its margin, its orders and its funding.
+func appendTerms(dst []byte, p *model.Position) []byte {
 	dst = appendLeverage(dst, p.Initial)
 	if p.Isolated {
 		dst = append(dst, `,"margin_mode":1,"allocated_margin":"`...)
