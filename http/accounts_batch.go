@@ -263,7 +263,9 @@ func (c *call) appendOrders(dst []byte, id model.AccountID, m *marks) []byte {
 		return dst
 	}
 	first := true
-	for _, o := range d.Orders.Orders(id) {
+	orders := d.Orders.Orders(id)
+	for i := range orders {
+		o := &orders[i]
 		k := m.of(o.Market)
 		if k == nil {
 			continue

@@ -2,6 +2,7 @@ package http
 
 import (
 	"strconv"
+	"sync/atomic"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
@@ -137,13 +138,17 @@ func appendMarked(dst []byte, p *model.Position, e *risk.Exposure, k *mark, fund
 // appendTerms closes a Position object with its margin, its orders and its funding.
 func appendTerms(dst []byte, p *model.Position) []byte {
 	dst = appendLeverage(dst, p.Initial)
-	if p.Isolated {
-		dst = append(dst, `,"margin_mode":1,"allocated_margin":"`...)
-	} else {
-		dst = append(dst, `,"margin_mode":0,"allocated_margin":"`...)
+	switch {
+	case !p.Isolated && p.Allocated == 0: // nearly all
+		dst = append(dst, `,"margin_mode":0,"allocated_margin":"0.000000","open_order_count":`...)
+	case !p.Isolated:
+		dst = num.Append(append(dst, `,"margin_mode":0,"allocated_margin":"`...), int64(p.Allocated), num.USDScale)
+		dst = append(dst, `","open_order_count":`...)
+	default:
+		dst = num.Append(append(dst, `,"margin_mode":1,"allocated_margin":"`...), int64(p.Allocated), num.USDScale)
+		dst = append(dst, `","open_order_count":`...)
 	}
-	dst = num.Append(dst, int64(p.Allocated), num.USDScale)
-	dst = num.AppendUint(append(dst, `","open_order_count":`...), uint64(p.OpenOrders))
+	dst = num.AppendUint(dst, uint64(p.OpenOrders))
 	dst = num.AppendUint(append(dst, `,"pending_order_count":`...), uint64(p.Pending))
 	dst = num.AppendUint(append(dst, `,"position_tied_order_count":`...), uint64(p.Tied))
 	dst = num.Append(append(dst, `,"total_funding_paid_out":"`...), int64(p.FundingPaid), num.USDScale)
@@ -179,9 +184,25 @@ func averageEntry(p *model.Position, ps, ss uint8) int64 {
 	return v
 }
 
+// leverages are the texts of appendLeverage that were written before: all accounts have one of a few fractions.
+var leverages [10_001]atomic.Pointer[[]byte]
+
 // appendLeverage writes the initial margin fraction, which the venue tells as a percentage with two decimals, and the
 // leverage that it allows.
 func appendLeverage(dst []byte, initial int32) []byte {
+	if initial <= 0 || int(initial) >= len(leverages) {
+		return appendNewLeverage(dst, initial)
+	}
+	text := leverages[initial].Load()
+	if text == nil {
+		made := appendNewLeverage(nil, initial)
+		text = &made
+		leverages[initial].Store(text)
+	}
+	return append(dst, *text...)
+}
+
+func appendNewLeverage(dst []byte, initial int32) []byte {
 	if initial <= 0 {
 		return append(dst, `,"initial_margin_fraction":null,"leverage":null`...)
 	}

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -288,6 +289,27 @@ func TestTopAccounts(t *testing.T) {
 	for path, want := range map[string]int{"markets/0/top-accounts?side=x": 400, "exchange/top-accounts?sort=x": 400, "exchange/top-accounts?limit=0": 400, "markets/9/top-accounts": 404} {
 		if status, _ := f.get(t, "/api/v1/"+path); status != want {
 			t.Errorf("%s: %d", path, status)
+		}
+	}
+}
+
+// The text of a fraction that was written before is the one that it is written with at first.
+func TestLeverages(t *testing.T) {
+	for initial, want := range map[int32]string{500: `,"initial_margin_fraction":"5.00","leverage":"20"`, 10_000: `,"initial_margin_fraction":"100.00","leverage":"1"`,
+		333: `,"initial_margin_fraction":"3.33","leverage":"30.03003003"`, 0: `,"initial_margin_fraction":null,"leverage":null`,
+		20_000: `,"initial_margin_fraction":"200.00","leverage":"0.5"`, -1: `,"initial_margin_fraction":null,"leverage":null`} {
+		for range 2 {
+			if got := string(appendLeverage([]byte("x"), initial)); got != "x"+want {
+				t.Errorf("%d: %s", initial, got)
+			}
+		}
+	}
+	for initial := range int32(len(leverages)) {
+		want := appendNewLeverage(nil, initial)
+		for range 2 {
+			if got := appendLeverage(nil, initial); !bytes.Equal(got, want) {
+				t.Fatalf("%d: %s, want %s", initial, got, want)
+			}
 		}
 	}
 }
