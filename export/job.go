@@ -27,6 +27,8 @@ const (
 	retryAfter = 10 * time.Minute
 	// longestSleep is how long is slept at once: a clock that is set, or a machine that slept, is noticed by then.
 	longestSleep = time.Minute
+	// longestWait is more than the time between two runs, whatever the hour.
+	longestWait = 25 * time.Hour
 )
 
 // ErrSpace reports that no file is made because the disk is short of space.
@@ -62,10 +64,11 @@ func (l *Lake) log(ctx context.Context, r Report, err error) {
 	}
 }
 
+// sleepUntil also ends where the clock was set back by more than the next run is ever away: it was planned by a wrong clock.
 func (l *Lake) sleepUntil(ctx context.Context, next time.Time) {
 	for {
 		left := next.Sub(l.o.Now())
-		if left <= 0 {
+		if left <= 0 || left > longestWait {
 			return
 		}
 		t := time.NewTimer(min(left, longestSleep))
@@ -182,7 +185,8 @@ func (w *lakeRun) run(sweep bool) error {
 	return w.hooks()
 }
 
-// hooks tells others of what has changed; of the first run always, because a crash may have kept it from them.
+// hooks tells others of what has changed; of the first run always, because a crash may have kept it from them. What one of them
+// cannot do keeps no other from it.
 func (w *lakeRun) hooks() error {
 	l := w.l
 	if len(w.report.Made)+len(w.report.Removed) > 0 {
@@ -191,10 +195,12 @@ func (w *lakeRun) hooks() error {
 	if l.hooked {
 		return nil
 	}
+	var errs []error
 	for _, after := range l.o.AfterDay {
-		if err := after(w.ctx); err != nil {
-			return fmt.Errorf("after files were made: %w", err)
-		}
+		errs = append(errs, after(w.ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("after files were made: %w", err)
 	}
 	l.hooked = true
 	return nil
@@ -210,9 +216,9 @@ func (w *lakeRun) due(t *dayTask) bool {
 		}
 		return true
 	}
-	// Of a day that was finer when its file was made, the file is better than what could be made now.
+	// Of a day that was finer when its file was made, the file is better than what could be made now, wherever it is.
 	changed := w.request.Force || f.Source != t.source || f.SchemaVersion != SchemaVersion
-	if changed && !t.thinned || w.l.check(f) != nil {
+	if changed && !t.thinned || w.l.check(f) != nil && !(t.thinned && w.l.remote(f)) {
 		return true
 	}
 	w.report.Unchanged++
@@ -239,7 +245,7 @@ func (w *lakeRun) make(t *dayTask) (err error) {
 		return w.remove(t.id) // the last gap of the day was filled
 	}
 	// Rows of a day never become fewer but by retention, and what it takes stays in the lake. Gaps do: they are filled.
-	if listed && f.rows < old.Rows && t.id.Dataset != Gaps && l.whole(old) == nil {
+	if listed && f.rows < old.Rows && t.id.Dataset != Gaps && (l.whole(old) == nil || l.remote(old)) {
 		old.Source = t.source
 		w.report.Unchanged++
 		return l.o.Manifest.Put(old)
@@ -281,6 +287,9 @@ func (l *Lake) list(f lake.File) error {
 	return l.o.Manifest.Put(f)
 }
 
+// remote tells whether the object store has a listed file, so that it can be fetched from there.
+func (l *Lake) remote(f lake.File) bool { return f.Remote && l.o.Remote != nil }
+
 // whole tells whether a listed file is there, by reading it.
 func (l *Lake) whole(f lake.File) error {
 	file, err := l.disk.Open(f.ID.Key())
@@ -290,10 +299,15 @@ func (l *Lake) whole(f lake.File) error {
 	return errors.Join(checkSum(file, f), file.Close())
 }
 
-// remove takes a file off the list, then away.
+// remove takes a file out of the object store, off the list, then away. While the store cannot be reached the file stays listed:
+// the next run tries again, and nothing is left behind there.
 func (w *lakeRun) remove(id lake.ID) error {
 	l := w.l
-	f, _ := l.o.Manifest.Get(id)
+	if f, _ := l.o.Manifest.Get(id); l.remote(f) {
+		if err := l.o.Remote.Delete(w.ctx, id.Key()); err != nil { // takes minutes where it fails: nobody may wait for it
+			return fmt.Errorf("remove file from the object store: %w", err)
+		}
+	}
 	l.placing.Lock()
 	defer l.placing.Unlock()
 	if err := l.o.Manifest.Delete(id); err != nil {
@@ -303,15 +317,10 @@ func (w *lakeRun) remove(id lake.ID) error {
 	if err := l.disk.Remove(id.Key()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove file: %w", err)
 	}
-	if f.Remote && l.o.Remote != nil {
-		if err := l.o.Remote.Delete(w.ctx, id.Key()); err != nil {
-			return fmt.Errorf("remove file from the object store: %w", err)
-		}
-	}
 	return nil
 }
 
-// removeOld removes the files of days before those that are kept.
+// removeOld removes the files of days before those that are kept. One that cannot be removed does not keep others from it.
 func (w *lakeRun) removeOld() error {
 	if w.request.From <= 0 {
 		return nil
@@ -322,7 +331,13 @@ func (w *lakeRun) removeOld() error {
 			return err
 		}
 		if err := w.remove(f.ID); err != nil {
-			return err
+			if w.ctx.Err() != nil {
+				return w.ctx.Err()
+			}
+			w.report.Failed = append(w.report.Failed, Failure{f.ID, err})
+			if w.l.o.Remote != nil {
+				return nil // of a store that does not answer each file would wait as long
+			}
 		}
 	}
 	return nil
@@ -378,6 +393,7 @@ func (w *lakeRun) upload() error {
 		if err == nil {
 			f.Remote = true
 			err = l.o.Manifest.Put(f)
+			l.hooked = false
 		}
 		if err != nil {
 			if w.ctx.Err() != nil {

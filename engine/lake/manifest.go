@@ -78,7 +78,8 @@ func keyOf(id ID) []byte {
 	return key.Export(nil, id.Dataset.number(), key.Day(int64(id.Day)), id.Market)
 }
 
-// Put lists a file, in the place of the one of the same id. It is on disk when Put returns.
+// Put lists a file, in the place of the one of the same id. It is on disk when Put returns. It works also while the disk is short
+// of space: the file is there by then, and one in the place of another that is still listed could be given to nobody.
 func (m *Manifest) Put(f File) error {
 	if !f.ID.Valid() {
 		return fmt.Errorf("list file %s: no such file can be", f.ID)
@@ -88,7 +89,7 @@ func (m *Manifest) Put(f File) error {
 	b := m.store.NewBatch()
 	b.Set(keyOf(f.ID), record.AppendExportFile(nil, &record.ExportFile{Symbol: f.Symbol, Rows: f.Rows, Bytes: f.Bytes, SHA256: f.SHA256,
 		SchemaVersion: f.SchemaVersion, Created: f.Created, Source: f.Source, Remote: f.Remote}))
-	if err := m.store.Commit(b, kv.Sync); err != nil {
+	if err := m.store.CommitReserve(b, kv.Sync); err != nil {
 		return fmt.Errorf("list file %s: %w", f.ID, err)
 	}
 	m.mu.Lock()
