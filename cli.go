@@ -81,6 +81,8 @@ func (a *app) newRootCommand() *cobra.Command {
 		a.newTierCommand(),
 		a.newSignalCommand(),
 		a.newUsageCommand(),
+		a.newLakeCommand(),
+		a.newExportNowCommand(),
 		a.newConfigCommand(),
 		a.newCheckCommand(),
 		a.newBackupCommand(),

@@ -56,7 +56,7 @@ func (a *app) openOperator(need storeNeed) (*operator, error) {
 	}
 	log := newLogger(a.stderr, "text", level)
 	if need == storeNone {
-		return inProcess(accessOptions(cfg, nil, cfg.Server.PublicURL, log), nil, nil, log, func() error { return nil })
+		return inProcess(accessOptions(cfg, nil, cfg.Server.PublicURL, log), api.ControlOptions{}, log, func() error { return nil })
 	}
 	o := storeOptions(cfg, func(error) {})
 	o.Logger = log
@@ -98,7 +98,17 @@ func openLocal(cfg *config.Config, o kv.Options, log *slog.Logger) (op *operator
 	if err != nil {
 		return nil, err
 	}
-	return inProcess(options, storage, signals, log, store.Close)
+	files, end := openLocalLake(func() (*openedLake, error) {
+		record, err := newStoredRecord(context.Background(), store)
+		if err != nil {
+			return nil, err
+		}
+		return openLake(cfg, record, log)
+	})
+	return inProcess(options, api.ControlOptions{Storage: storage, Signals: signals, Lake: files}, log, func() error {
+		end()
+		return store.Close()
+	})
 }
 
 // storedMarkets are the markets of a store that no server holds.
@@ -130,15 +140,13 @@ func openSignals(store *kv.Store, keys *secrets, log *slog.Logger) (*desk.Desk, 
 // signalSecrets is the use of the key that the secrets of signals are sealed with.
 const signalSecrets = "signal secrets"
 
-func inProcess(o access.Options, storage api.ControlStorage, signals *desk.Desk, log *slog.Logger, end func() error) (*operator, error) {
+// inProcess answers commands here; options lack who may call what.
+func inProcess(o access.Options, options api.ControlOptions, log *slog.Logger, end func() error) (*operator, error) {
 	callers, err := access.New(o)
 	if err != nil {
 		return nil, err
 	}
-	options := api.ControlOptions{Access: callers, Storage: storage, Logger: log.With("component", "control")}
-	if signals != nil {
-		options.Signals = signals
-	}
+	options.Access, options.Logger = callers, log.With("component", "control")
 	control := api.NewControl(options)
 	return &operator{
 		answer: func(ctx context.Context, name string, body []byte) (int, []byte, error) {

@@ -101,7 +101,7 @@ func (d *doors) publicURL(cfg *config.Config) string {
 }
 
 // openControl opens the operator's socket; the caller holds the store's lock.
-func (d *doors) openControl(cfg *config.Config, eng *engine.Engine, log *slog.Logger) (err error) {
+func (d *doors) openControl(cfg *config.Config, eng *engine.Engine, files *lakeControl, log *slog.Logger) (err error) {
 	if d.operator, err = api.ListenControl(cfg.ControlPath()); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (d *doors) openControl(cfg *config.Config, eng *engine.Engine, log *slog.Lo
 		return err
 	}
 	d.unregister = storage.backups.Register()
-	options := api.ControlOptions{Access: eng.Access(), Storage: storage, Now: eng.Now, Logger: log.With("component", "control")}
+	options := api.ControlOptions{Access: eng.Access(), Storage: storage, Lake: files, Now: eng.Now, Logger: log.With("component", "control")}
 	if signals := eng.Signals(); signals != nil {
 		options.Signals = signals
 	}

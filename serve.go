@@ -67,6 +67,8 @@ func runServer(ctx context.Context, cfg *config.Config, live *liveParts, log *sl
 		return err
 	}
 	defer files.close()
+	byHand := newLakeControl(func() (*openedLake, error) { return files, nil })
+	defer byHand.stop()
 
 	var server *api.Server
 	sockets, err := ws.New(socketOptions(cfg, eng, log, func(peer netip.Addr, forwardedFor string) netip.Addr {
@@ -88,7 +90,7 @@ func runServer(ctx context.Context, cfg *config.Config, live *liveParts, log *sl
 		return nil
 	}, "whales.threshold", "whales.markets")
 	// The store's lock is held from here on, so a socket that is there belongs to nobody.
-	if err := doors.openControl(cfg, eng, log); err != nil {
+	if err := doors.openControl(cfg, eng, byHand, log); err != nil {
 		return err
 	}
 

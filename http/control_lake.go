@@ -13,7 +13,8 @@ import (
 // ControlLake is what the operator's commands about the data lake need. Long work is begun, and looked after by its id. Its errors
 // may be *model.Error.
 type ControlLake interface {
-	LakeManifest
+	// Files is the list of the files.
+	Files() (LakeManifest, error)
 	// Make begins to make files; Verify begins to read each of them. A conflict where one of the two is at work.
 	Make(ControlLakeMake) (run string, err error)
 	Verify() (run string, err error)
@@ -115,7 +116,11 @@ func (c *Control) listLake(_ context.Context, in *ControlLakeQuery) (*ControlLis
 			return nil, err
 		}
 	}
-	rows, total := c.lake.List(q)
+	files, err := c.lake.Files()
+	if err != nil {
+		return nil, err
+	}
+	rows, total := files.List(q)
 	out := &ControlList[*ControlLakeFile]{Rows: make([]*ControlLakeFile, len(rows)), Total: total}
 	for i := range rows {
 		out.Rows[i] = NewControlLakeFile(&rows[i])
