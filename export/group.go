@@ -2,6 +2,8 @@ package export
 
 import (
 	"bytes"
+	"slices"
+	"sync"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
@@ -20,6 +22,9 @@ func groupOptions(l layout) []parquet.WriterOption {
 	}
 }
 
+// chunk is how many rows are taken apart into columns at once: they stay in the processor's cache meanwhile.
+const chunk = 512
+
 // group is a row group: first its rows, then what it is in a file. It is used again for another one.
 type group[T Row[T]] struct {
 	rows  []T
@@ -29,11 +34,33 @@ type group[T Row[T]] struct {
 	ended chan error // one for each call of encode
 }
 
-func newGroup[T Row[T]]() *group[T] {
+// groups holds the groups that files no longer need, a pool for each dataset: of trades, one takes 50 MB to make.
+var groups sync.Map
+
+func pool(d Dataset) *sync.Pool {
+	p, ok := groups.Load(d)
+	if !ok {
+		p, _ = groups.LoadOrStore(d, new(sync.Pool))
+	}
+	return p.(*sync.Pool)
+}
+
+// newGroup returns an empty group with room for so many rows.
+func newGroup[T Row[T]](capacity int) *group[T] {
 	var zero T
-	g := &group[T]{keep: zero.keep(), ended: make(chan error, 1)}
-	g.out = parquet.NewGenericWriter[T](&g.file, groupOptions(zero.layout())...)
+	l := zero.layout()
+	if g, ok := pool(l.dataset).Get().(*group[T]); ok {
+		return g
+	}
+	g := &group[T]{rows: make([]T, 0, capacity), keep: zero.keep(), ended: make(chan error, 1)}
+	g.out = parquet.NewGenericWriter[T](&g.file, groupOptions(l)...)
 	return g
+}
+
+// release gives up a group that is empty and was waited for.
+func (g *group[T]) release() {
+	var zero T
+	pool(zero.layout().dataset).Put(g)
 }
 
 // add copies rows and returns how many.
@@ -52,7 +79,12 @@ func (g *group[T]) add(rows []T) int {
 func (g *group[T]) encode() {
 	g.file.Reset()
 	g.out.Reset(&g.file)
-	_, err := g.out.Write(g.rows)
+	var err error
+	for part := range slices.Chunk(g.rows, chunk) {
+		if _, err = g.out.Write(part); err != nil {
+			break
+		}
+	}
 	if err == nil {
 		err = g.out.Close()
 	}

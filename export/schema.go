@@ -6,10 +6,10 @@ import (
 )
 
 // How a column lies in its pages is part of its tag. Numbers are written by their differences (delta) unless they repeat in no
-// order: sizes of trades have a dictionary, as texts of few values do; of recv_ts, which all trades of a sweep share, and of
-// order ids zstd finds whole values again. Where zstd's third level pays, the tag says so (zstd); all else is packed with the
-// first. None of these encodings is younger than 2013, so that old readers know them; splitting the bytes of integers, which
-// would save a little more, is of 2024.
+// order: sizes of trades have a dictionary, as texts of few values do, and so have accounts, whose ids lie far apart; of recv_ts,
+// which all trades of a moment share, zstd finds whole values again. Where zstd's third level pays, the tag says so (zstd); all
+// else is packed with the first. None of these encodings is younger than 2013, so that old readers know them; splitting the bytes
+// of integers, which would save a little more, is of 2024.
 
 // Times are unix milliseconds (timestamp, the venue's clock) or microseconds (recv_ts, ours), UTC. Numbers are mantissas
 // with six decimals, rates with twelve. Of an optional column 0 and "" are null.
@@ -22,14 +22,14 @@ type Trade struct {
 	Symbol       string `parquet:"symbol,dict"`
 	TradeID      int64  `parquet:"trade_id,delta"`
 	Type         string `parquet:"type,dict"`
-	Side         string `parquet:"side,dict,zstd"`
+	Side         string `parquet:"side,dict"`
 	Price        int64  `parquet:"price,decimal(6:18),delta,zstd"`
-	Size         int64  `parquet:"size,decimal(6:18),dict,zstd"`
+	Size         int64  `parquet:"size,decimal(6:18),dict"`
 	USDAmount    int64  `parquet:"usd_amount,decimal(6:18),delta"`
-	AskAccountID int64  `parquet:"ask_account_id,delta,zstd"`
-	BidAccountID int64  `parquet:"bid_account_id,delta,zstd"`
-	AskID        int64  `parquet:"ask_id"`
-	BidID        int64  `parquet:"bid_id"`
+	AskAccountID int64  `parquet:"ask_account_id,dict"`
+	BidAccountID int64  `parquet:"bid_account_id,dict"`
+	AskID        int64  `parquet:"ask_id,delta"`
+	BidID        int64  `parquet:"bid_id,delta"`
 	IsMakerAsk   bool   `parquet:"is_maker_ask"`
 	TakerFee     int32  `parquet:"taker_fee,optional,delta"`
 	MakerFee     int32  `parquet:"maker_fee,optional,delta"`

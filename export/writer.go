@@ -93,7 +93,7 @@ func (w *Writer[T]) newGroup() *group[T] {
 		w.free = w.free[:n-1]
 		return g
 	}
-	return newGroup[T]()
+	return newGroup[T](int(min(w.rows, int64(w.size)))) // few files have more rows than their first group
 }
 
 // encode has the group that was filled encoded, when there is room for one more.
@@ -138,6 +138,9 @@ func (w *Writer[T]) Close() error {
 	}
 	for w.err == nil && len(w.pending) > 0 {
 		w.err = w.take()
+	}
+	for _, g := range w.free {
+		g.release()
 	}
 	w.filling, w.free = nil, nil
 	if w.err != nil {

@@ -60,7 +60,7 @@ var questions = []struct{ name, query string }{
 	{"volume by side", "SELECT side, count(*), sum(usd_amount) FROM f GROUP BY side ORDER BY side"},
 	{"1-minute candles", "SELECT epoch_ms(timestamp) // 60000 AS t, min(price), max(price), arg_min(price, trade_id), arg_max(price, trade_id), sum(size) FROM f GROUP BY t ORDER BY t"},
 	{"trades of an hour", "SELECT count(*), sum(size) FROM f WHERE timestamp BETWEEN '2025-10-06 13:00:00+00' AND '2025-10-06 14:00:00+00'"},
-	{"large buys", "SELECT count(*), max(price) FROM f WHERE is_maker_ask AND size > 5"},
+	{"large buys", "SELECT count(*), max(price) FROM f WHERE is_maker_ask AND size > 0.05"},
 	{"top 10 accounts", "SELECT ask_account_id, sum(usd_amount) AS s FROM f GROUP BY ask_account_id ORDER BY s DESC, ask_account_id LIMIT 10"},
 	{"trades by block", "SELECT block_height, count(*) AS n FROM f GROUP BY block_height ORDER BY n DESC, block_height LIMIT 10"},
 	{"transactions", "SELECT count(DISTINCT tx_hash) FROM f"},
