@@ -78,7 +78,7 @@ func TestUpdatesEndAnywhere(t *testing.T) {
 // Damage is reported where it stands: every row of the segments before it comes first, although the damaged one was opened
 // while they were read.
 func TestDamagedSegmentInItsPlace(t *testing.T) {
-	for _, place := range []int{0, 1, 2, 3, 7} {
+	for _, place := range []int{0, 2, 7} {
 		store, r, end, keys := manySegments(t)
 		k, err := key.ParseBook(keys[place])
 		if err != nil {

@@ -15,11 +15,7 @@ import (
 // TestCrash crashes the machine at random points: what was acknowledged is there, nothing is there that did not happen,
 // counts and candles match the rows, and a writer goes on.
 func TestCrash(t *testing.T) {
-	runs := 5
-	if testing.Short() {
-		runs = 2
-	}
-	for range runs {
+	for range rounds(2, 20) {
 		g := newRig(t, kvtest.Open(t), testSeed(t), 2)
 		for _, n := range g.markets {
 			if err := SaveMarkets(g.store, []*model.Market{n.m}); err != nil {
@@ -212,7 +208,7 @@ func TestReadersWhileWriting(t *testing.T) {
 			}
 		})
 	}
-	for range 40 {
+	for range rounds(20, 200) {
 		mu.Lock()
 		for range 30 {
 			g.advance(model.Micros(1 + g.rnd.IntN(4_000_000)))

@@ -14,7 +14,7 @@ import (
 func TestTradeToldOnOtherScales(t *testing.T) {
 	seed := testSeed(t)
 	rnd := rand.New(rand.NewPCG(seed, 11))
-	for range 30 {
+	for range rounds(20, 300) {
 		g := newRig(t, kvtest.Open(t), seed, 1)
 		m := *g.markets[0].m
 		m.Epoch, m.Scales = 3, []model.Scale{{Price: 2, Size: 4}, {Price: 3, Size: 4}, {Price: 4, Size: 4}, {Price: 5, Size: 4}}

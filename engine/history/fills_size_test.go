@@ -80,7 +80,7 @@ func TestBytesPerFill(t *testing.T) {
 	for _, c := range []struct {
 		name                      string
 		trades, accounts, markets int
-	}{{"busy", 12_000, 2_000, 20}, {"sparse", 4_000, 2_600, 10}} {
+	}{{"busy", 8_000, 2_000, 20}, {"sparse", 4_000, 2_600, 10}} {
 		store, w, stop := accountStore(t, c.trades, c.accounts, c.markets)
 		hot, _ := familyBytes(t, store, key.All(key.Fills))
 		if err := w.SealNow(t.Context(), time.UnixMilli(1_760_200_000_000)); err != nil {

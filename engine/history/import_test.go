@@ -88,7 +88,7 @@ func sameDump(t testing.TB, before, after map[string]string) {
 
 // TestImportTwice: the second import of a file changes nothing at all.
 func TestImportTwice(t *testing.T) {
-	for range 3 {
+	for range rounds(1, 12) {
 		g, rec := recording(t, testSeed(t), 1500)
 		store := kvtest.Open(t)
 		importCalls(t, g, store, rec.calls)
@@ -110,8 +110,8 @@ func TestImportTwice(t *testing.T) {
 // TestImportOverlap imports a part of a recording, then all of it: books are not stored twice, trades are complete, and
 // every book can be rebuilt.
 func TestImportOverlap(t *testing.T) {
-	for range 3 {
-		g, rec := recording(t, testSeed(t), 1500)
+	for range rounds(2, 12) {
+		g, rec := recording(t, testSeed(t), 800)
 		store := kvtest.Open(t)
 		a := g.rnd.IntN(len(rec.calls))
 		importCalls(t, g, store, rec.calls[a:a+g.rnd.IntN(len(rec.calls)-a)])

@@ -16,12 +16,8 @@ import (
 // between, over and after those. Whatever was claimed to be held must be there: an import of all of it then makes the
 // record complete, with nothing twice.
 func TestMixedHistory(t *testing.T) {
-	runs := 3
-	if testing.Short() {
-		runs = 2
-	}
-	for range runs {
-		g, rec := recording(t, testSeed(t), 1200)
+	for range rounds(2, 12) {
+		g, rec := recording(t, testSeed(t), 900)
 		store := kvtest.Open(t)
 		var all []*model.Market
 		for _, n := range g.markets {

@@ -15,11 +15,8 @@ import (
 // TestRandomHistory drives a writer with random updates, trades, gaps, resyncs, scale changes, restarts and sealing, and
 // compares every reader with the model.
 func TestRandomHistory(t *testing.T) {
-	runs, steps := 4, 1200
-	if testing.Short() {
-		runs = 2
-	}
-	for range runs {
+	const steps = 1200
+	for range rounds(2, 20) {
 		seed := testSeed(t)
 		g := newRig(t, kvtest.Open(t), seed, 2)
 		for _, n := range g.markets {

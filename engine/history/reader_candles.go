@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"sort"
@@ -9,6 +10,7 @@ import (
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
+	"hyperlight/kv"
 	"hyperlight/kv/key"
 )
 
@@ -203,7 +205,16 @@ func (r *Reader) scanCandles(ctx context.Context, res key.Resolution, mkt uint32
 		if reverse {
 			scan = r.store.ScanReverse
 		}
-		for from < to {
+		for empty := 0; from < to; {
+			if empty >= 4 && empty&(empty-1) == 0 {
+				if from, to, err = r.skipSpans(ctx, res, from, to, reverse); err != nil {
+					yield(record.Candle{}, err)
+					return
+				}
+				if from >= to {
+					return
+				}
+			}
 			span := key.Span(from)
 			if reverse {
 				span = key.Span(to - 1)
@@ -217,6 +228,7 @@ func (r *Reader) scanCandles(ctx context.Context, res key.Resolution, mkt uint32
 			if keep.dropped(key.Candles, span) {
 				continue
 			}
+			empty++
 			rg, err := key.CandleRange(res, mkt, lo, hi)
 			if err != nil {
 				yield(record.Candle{}, err)
@@ -231,6 +243,7 @@ func (r *Reader) scanCandles(ctx context.Context, res key.Resolution, mkt uint32
 				if err == nil {
 					c, err = record.DecodeCandle(row.Value)
 				}
+				empty = 0
 				c.Time = model.Millis(k.Time)
 				if !yield(c, err) || err != nil {
 					return
@@ -238,4 +251,33 @@ func (r *Reader) scanCandles(ctx context.Context, res key.Resolution, mkt uint32
 			}
 		}
 	}
+}
+
+// skipSpans leaves out the spans at the beginning of from <= opening < to, or at its end, that no market has a candle in: a
+// range may begin years before the record.
+func (r *Reader) skipSpans(ctx context.Context, res key.Resolution, from, to int64, reverse bool) (restFrom, restTo int64, err error) {
+	rg, err := key.CandleBuckets(res, key.Span(from), key.Span(to-1)+1)
+	if err != nil {
+		return from, to, fmt.Errorf("range of candles: %w", err)
+	}
+	if reverse {
+		end := from
+		err := r.store.Last(rg, func(k, _ []byte) error {
+			parsed, err := key.ParseCandle(k)
+			end = min(to, key.SpanStart(key.Span(parsed.Time)+1))
+			return err
+		})
+		if err != nil && !errors.Is(err, kv.ErrNotFound) {
+			return from, to, fmt.Errorf("look for candles before: %w", err)
+		}
+		return from, end, nil
+	}
+	for row, err := range r.store.Scan(ctx, rg) {
+		if err != nil {
+			return from, to, fmt.Errorf("look for candles behind: %w", err)
+		}
+		k, err := key.ParseCandle(row.Key)
+		return max(from, key.SpanStart(key.Span(k.Time))), to, err
+	}
+	return to, to, nil
 }

@@ -19,7 +19,7 @@ func TestRememberedHeads(t *testing.T) {
 	g.start()
 	began := g.now.Millis()
 	dropped := 0
-	for range 400 {
+	for range rounds(250, 2000) {
 		n := g.markets[g.rnd.IntN(2)]
 		switch g.rnd.IntN(16) {
 		case 0:

@@ -21,7 +21,7 @@ func TestReadyRows(t *testing.T) {
 	g.r.KeepReady(96 << 10)
 	g.start()
 	began := g.now.Millis()
-	for range 400 {
+	for range rounds(200, 2000) {
 		n := g.markets[g.rnd.IntN(2)]
 		g.turn(n)
 		fresh := NewReader(g.store, g.market)
@@ -203,7 +203,7 @@ func TestReadyCandles(t *testing.T) {
 	write := func(form string) func(dst []byte, c *record.Candle) []byte {
 		return func(dst []byte, c *record.Candle) []byte { return fmt.Appendf(dst, "%s%+v", form, *c) }
 	}
-	for i := range 300 {
+	for i := range rounds(110, 1500) {
 		n := g.markets[g.rnd.IntN(2)]
 		switch g.rnd.IntN(8) {
 		case 0:
@@ -299,7 +299,7 @@ func TestReadyBooks(t *testing.T) {
 	reader := NewReader(g.store, g.market)
 	reader.KeepReady(128 << 10)
 	held := 0
-	for i := range 2000 {
+	for i := range rounds(1000, 10_000) {
 		g.step()
 		if i%8 > 0 {
 			continue

@@ -78,6 +78,15 @@ func testSeed(t testing.TB) uint64 {
 	return seed
 }
 
+// rounds is how often a random test does something: seldom in the gate, where each run has another seed, and as often as is
+// worth it with HYPERLIGHT_SOAK=1.
+func rounds(gate, soak int) int {
+	if os.Getenv("HYPERLIGHT_SOAK") != "" {
+		return soak
+	}
+	return gate
+}
+
 func newRig(t testing.TB, store *kv.Store, seed uint64, markets int) *rig {
 	g := &rig{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), store: store, now: testStart, tick: testStart}
 	for i := range markets {

@@ -31,7 +31,7 @@ func TestSealRuns(t *testing.T) {
 	seed := testSeed(t)
 	rnd := rand.New(rand.NewPCG(seed, 12))
 	const days, base = 2, model.Millis(20_000 * key.DayMillis)
-	for range 6 {
+	for range rounds(2, 30) {
 		sealTogether = []int{1 << 15, 40, 1}[rnd.IntN(3)]
 		g := newRig(t, kvtest.Open(t), seed, 2)
 		g.start()
