@@ -86,11 +86,11 @@ func (o *OpenOrder) AppendJSON(dst []byte, m *Market, whale bool) []byte {
 	dst = strconv.AppendInt(dst, m.Native, 10)
 	dst = append(dst, `,"symbol":`...)
 	dst = AppendString(dst, m.Symbol)
-	dst = append(dst, `,"is_ask":`...)
-	dst = strconv.AppendBool(dst, o.Side == Ask)
-	dst = append(dst, `,"side":"`...)
-	dst = append(dst, o.Side.String()...)
-	dst = append(dst, `","price":"`...)
+	if o.Side == Ask {
+		dst = append(dst, `,"is_ask":true,"side":"ask","price":"`...)
+	} else {
+		dst = append(dst, `,"is_ask":false,"side":"bid","price":"`...)
+	}
 	dst = num.Append(dst, int64(o.Price), ps)
 	dst = append(dst, `","initial_base_amount":`...)
 	if o.Initial == 0 {
@@ -116,8 +116,8 @@ func (o *OpenOrder) AppendJSON(dst []byte, m *Market, whale bool) []byte {
 	if o.Expiry == 0 {
 		dst = append(dst, "null"...)
 	} else {
-		dst = strconv.AppendInt(dst, int64(o.Expiry), 10)
+		dst = num.Append(dst, int64(o.Expiry), 0)
 	}
 	dst = append(dst, `,"timestamp":`...)
-	return append(strconv.AppendInt(dst, int64(o.At), 10), '}')
+	return append(num.Append(dst, int64(o.At), 0), '}')
 }
