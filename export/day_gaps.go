@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"hyperlight/engine/history"
+	"hyperlight/engine/lake"
 	"hyperlight/engine/model"
 )
 
@@ -41,6 +42,8 @@ type holes struct {
 	markets []marketHoles
 	// kept says since when retention has left the record of each kind: of the time before nobody knows what was not recorded.
 	kept [len(gapKinds)]model.Millis
+	// pinned tells of a day whether retention leaves it whole.
+	pinned func(model.Millis) (bool, error)
 }
 
 type marketHoles struct {
@@ -54,7 +57,7 @@ func (s *Source) holes(ctx context.Context, ms []*model.Market, sp history.Span)
 	if ms == nil {
 		ms = s.Markets()
 	}
-	h := &holes{}
+	h := &holes{pinned: s.History.Pinned}
 	byMarket := map[model.MarketID][]history.GapRow{}
 	if err := s.reading(ctx, func() (err error) {
 		for i, k := range gapKinds {
@@ -90,14 +93,28 @@ func (s *Source) holes(ctx context.Context, ms []*model.Market, sp history.Span)
 // rows returns the rows of a span, which lies in the one that was read.
 func (h *holes) rows(sp history.Span) ([]Gap, error) {
 	var out []Gap
+	kept, err := h.keptIn(sp)
+	if err != nil {
+		return nil, err
+	}
 	for i := range h.markets {
-		var err error
-		if out, err = h.markets[i].rows(out, sp, &h.kept); err != nil {
+		if out, err = h.markets[i].rows(out, sp, &kept); err != nil {
 			return nil, err
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Gap) int { return a.compare(&b) })
 	return out, nil
+}
+
+// keptIn returns kept of a span: of one within a pinned day nothing was dropped.
+func (h *holes) keptIn(sp history.Span) (none [len(gapKinds)]model.Millis, err error) {
+	if lake.DayOf(sp.From) != lake.DayOf(sp.To-1) {
+		return h.kept, nil
+	}
+	if whole, err := h.pinned(sp.From); err != nil || !whole {
+		return h.kept, err
+	}
+	return none, nil
 }
 
 func (h *marketHoles) rows(out []Gap, sp history.Span, kept *[len(gapKinds)]model.Millis) ([]Gap, error) {

@@ -158,12 +158,16 @@ func (p *planner) gaps() error {
 		if len(rows) == 0 && !h.held(sp) {
 			continue // nothing is known of the day, or not any more
 		}
+		kept, err := h.keptIn(sp)
+		if err != nil {
+			return err
+		}
 		var text []byte
 		for i := range rows {
 			text = fmt.Appendln(text, rows[i])
 		}
 		p.tasks = append(p.tasks, dayTask{id: lake.ID{Dataset: Gaps, Market: lake.AllMarkets, Day: day}, source: digest(Gaps, text), gaps: rows,
-			thinned: day < max(h.kept[0], h.kept[1], h.kept[2])})
+			thinned: day < max(kept[0], kept[1], kept[2])})
 	}
 	return nil
 }

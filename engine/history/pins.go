@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -46,6 +47,16 @@ func (r *Reader) PinnedDays(ctx context.Context) ([]PinnedDay, error) {
 		}
 	}
 	return out, nil
+}
+
+// Pinned tells whether a day, of which any moment is given, is an imported one: retention leaves it whole.
+func (r *Reader) Pinned(t model.Millis) (bool, error) {
+	keep, err := r.keep()
+	if err != nil {
+		return false, err
+	}
+	_, ok := slices.BinarySearch(keep.pins, key.Day(int64(t)))
+	return ok, nil
 }
 
 func (r *Reader) describePin(ctx context.Context, day uint32, d *PinnedDay) error {
