@@ -275,4 +275,18 @@ var sections = []section{
 			{what: "a second of 600 levels, thinned; more of them change than on the tape", name: "Sizes/binance", ours: "B/second", unit: "B"},
 		},
 	},
+	{
+		title: "Signals (10,000 rules on one market)",
+		groups: []group{
+			{"./engine/signal", "^BenchmarkEvaluatorRatio$", 500 * time.Millisecond},
+			{"./engine/signal/desk", "^BenchmarkEventToWebhook$", 20 * time.Second},
+		},
+		rows: []row{
+			rate("evaluate an event of a market with 10,000 rules", "a loop over all rules, in machine numbers", "EvaluatorRatio/10000", "events", ""),
+			rate("with 100 rules", "the same", "EvaluatorRatio/100", "events", ""),
+			wait("1,000 events a second, 50 of which trigger: event to webhook, median", "a bare client's POST, no rules and no store", "EventToWebhook", "ms-p50", ""),
+			wait("slowest of a hundred", "the same", "EventToWebhook", "ms-p99", "50 ms"),
+			{what: "share of a core, with making the events and receiving the webhooks", against: "the same", name: "EventToWebhook", ours: "%core", bare: "bare-%core", unit: "%"},
+		},
+	},
 }

@@ -3,11 +3,13 @@ package signal
 import (
 	"encoding/binary"
 	"math/rand"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"hyperlight/bench"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
 )
@@ -163,6 +165,34 @@ func BenchmarkEvaluator(b *testing.B) {
 			e.OnEvent(&events[i%len(events)], func(*Trigger) {})
 		}
 	})
+}
+
+// BenchmarkEvaluatorRatio compares the two over the same events: 10,000 rules, and 100.
+func BenchmarkEvaluatorRatio(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			r := newRand()
+			rules, events := manyRules(r, n), manyEvents(r, 100_000)
+			e, p := evaluatorOf(rules), &plain{}
+			for _, r := range rules {
+				p.signals = append(p.signals, plainSignal{rule: r, fields: r.Fields()})
+			}
+			const turn = 1000
+			var at [2]int
+			next := func(i int, of func(*Event)) func() int {
+				return func() int {
+					for range turn {
+						ev := events[at[i]%len(events)]
+						ev.Time += model.Millis(at[i]/len(events)) * 100_000
+						of(&ev)
+						at[i]++
+					}
+					return turn
+				}
+			}
+			bench.Compare(b, "events", next(0, func(ev *Event) { p.onEvent(ev) }), next(1, func(ev *Event) { e.OnEvent(ev, func(*Trigger) {}) }))
+		})
+	}
 }
 
 func newRand() *rand.Rand { return rand.New(rand.NewSource(1)) }

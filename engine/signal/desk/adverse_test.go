@@ -189,4 +189,3 @@ func TestDeskClockSetBack(t *testing.T) {
 		t.Errorf("%d triggers a cooldown after the clock was set back, want 1", len(d.fired))
 	}
 }
-
