@@ -15,7 +15,7 @@ func (a *app) newSignalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "signal",
 		Short:   "List, show and delete signals, send a delivery again",
-		Long:    "These commands act on the running server through its control socket. Users make and change signals through the API.",
+		Long:    "These commands act on the running server, or on its store while none runs. Users make and change signals through the API.",
 		Example: "  hyperlight signal list",
 		Args:    cobra.ArbitraryArgs,
 		RunE:    subcommand,
