@@ -83,10 +83,11 @@ func New(o Options) (*Tracker, error) {
 	return t, nil
 }
 
-func (t *Tracker) shard(id model.AccountID) *shard {
-	// Native indices count up, those of sub-accounts in a range of their own: the product spreads both.
-	return &t.shards[uint64(id)*0x9e3779b97f4a7c15>>(64-6)]
-}
+func (t *Tracker) shard(id model.AccountID) *shard { return &t.shards[shardOf(id)] }
+
+// shardOf returns the number of an account's shard. Native indices count up, those of sub-accounts in a range of their
+// own: the product spreads both.
+func shardOf(id model.AccountID) uint64 { return uint64(id) * 0x9e3779b97f4a7c15 >> (64 - 6) }
 
 // row returns the row of an account and makes one where there is none; the shard must be locked.
 func (s *shard) row(id model.AccountID) (*model.Account, bool) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"hyperlight/engine/model"
@@ -16,9 +17,16 @@ import (
 // saveRows bounds the accounts of one batch.
 const saveRows = 4096
 
+// slab is how many rows are allocated at once while the table is loaded: rows are never taken out again.
+const slab = 256
+
 // load reads every account of the store. Addresses are in the accounts' rows; the family d is for whoever reads the
-// store without the table.
+// store without the table. The maps are made last, when their sizes are known: a million accounts would grow them again
+// and again.
 func (t *Tracker) load() error {
+	var rows [shards][]*model.Account
+	var free []model.Account
+	owned := 0
 	for row, err := range t.o.Store.Scan(context.Background(), key.All(key.AccountState)) {
 		if err != nil {
 			return err
@@ -27,19 +35,59 @@ func (t *Tracker) load() error {
 		if err != nil {
 			return err
 		}
-		a, _ := t.shard(model.AccountID(id)).row(model.AccountID(id))
+		if len(free) == 0 {
+			free = make([]model.Account, slab)
+		}
+		a := &free[0]
+		free = free[1:]
+		a.ID, a.Index = model.AccountID(id), int64(id&(1<<venueShift-1))
 		if err := record.DecodeAccount(row.Value, a); err != nil {
 			return fmt.Errorf("account %d: %w", id, err)
 		}
 		a.Positions = slices.Clip(a.Positions)
-		t.owners.own(a.Address, a.ID)
+		if a.Address != (model.Address{}) {
+			owned++
+		}
 		for i := range a.Positions {
 			if p := &a.Positions[i]; p.Trade != 0 {
 				t.loaded = max(t.loaded, p.AsOf)
 			}
 		}
+		i := shardOf(a.ID)
+		rows[i] = append(rows[i], a)
 	}
+	var wait sync.WaitGroup
+	wait.Go(func() { t.owners.load(&rows, owned) })
+	for i := range rows {
+		accounts := make(map[model.AccountID]*model.Account, len(rows[i]))
+		for _, a := range rows[i] {
+			accounts[a.ID] = a
+		}
+		t.shards[i].accounts = accounts
+	}
+	wait.Wait()
 	return nil
+}
+
+// load makes the table of owners from all rows, of which so many have one.
+func (o *owners) load(rows *[shards][]*model.Account, owned int) {
+	o.accounts = make(map[model.Address][]model.AccountID, owned)
+	single := make([]model.AccountID, 0, owned) // most own one account: their lists lie in here
+	for i := range rows {
+		for _, a := range rows[i] {
+			if a.Address == (model.Address{}) {
+				continue
+			}
+			ids := o.accounts[a.Address]
+			if len(ids) == 0 {
+				single = append(single, a.ID)
+				o.accounts[a.Address] = single[len(single)-1 : len(single) : len(single)]
+				continue
+			}
+			at, _ := slices.BinarySearch(ids, a.ID)
+			o.accounts[a.Address] = slices.Insert(ids, at, a.ID) // the list is full, so that this copies it
+		}
+	}
 }
 
 // Loaded returns the time of the newest trade that the table had in it when it was loaded, 0 where it had none: trades
