@@ -15,7 +15,9 @@ import (
 )
 
 // Each import adds some seconds at another multiple of importStep before the record.
-const memorySteps, importStep = 350, 600 * second
+const importStep = 600 * second
+
+var memorySteps = rounds(200, 2000)
 
 // TestMemory asks a reader that has lived through everything, and one that has just been made for each question, while the
 // record is written live and late, imported, sealed, thinned, dropped by retention and given back to it, and while others
@@ -31,7 +33,7 @@ func TestMemory(t *testing.T) {
 	g.start()
 	old := NewReader(g.store, g.market)
 	old.KeepReady(256 << 10)
-	began := (testStart - (memorySteps+1)*importStep).Millis()
+	began := (testStart - model.Micros(memorySteps+1)*importStep).Millis()
 
 	done := make(chan struct{})
 	asked := make(chan int, 1)
