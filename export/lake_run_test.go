@@ -14,6 +14,7 @@ import (
 	"hyperlight/engine/history"
 	"hyperlight/engine/lake"
 	"hyperlight/engine/model"
+	"hyperlight/kv/kvtest"
 )
 
 // At start files of all missed days are made, then those of each day at ten past midnight of the next one, and not before; after
@@ -91,7 +92,7 @@ func TestRunKeepsItsHours(t *testing.T) {
 func TestFilesOutliveTheRecord(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, 1)
-	g.nights(3, 400)
+	g.nights(3, 180)
 	dir := t.TempDir()
 	l := g.lake(g.store, dir)
 	made(t, l, MakeRequest{})
@@ -124,6 +125,7 @@ func TestFilesOutliveTheRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	dropped := g.rewritten(history.Retention{Books: time.Hour, Trades: time.Hour})
+	listed := kvtest.CrashClone(t, dropped, 100)
 	empty(t, dropped)
 	l = g.lake(dropped, t.TempDir())
 	for _, f := range made(t, l, MakeRequest{}).Made {
@@ -131,8 +133,7 @@ func TestFilesOutliveTheRecord(t *testing.T) {
 			t.Errorf("%s was made of nothing", f.ID)
 		}
 	}
-	dropped = g.rewritten(history.Retention{Books: time.Hour, Trades: time.Hour})
-	l = g.lake(dropped, dir)
+	l = g.lake(listed, dir)
 	if r := made(t, l, MakeRequest{Datasets: []Dataset{Trades, Snapshots, Gaps}}); len(r.Made)+len(r.Removed) > 0 {
 		t.Errorf("retention changed %+v", r)
 	}
@@ -285,5 +286,119 @@ func TestCopiesFollow(t *testing.T) {
 	}
 	if len(remote.held) != len(o.Manifest.All()) || len(remote.held) < 3 {
 		t.Errorf("%d files are copied of %d", len(remote.held), len(o.Manifest.All()))
+	}
+}
+
+// deafRemote is an object store that does not answer until it is told to.
+type deafRemote struct {
+	fakeRemote
+	deleting chan struct{}
+	answer   chan error
+}
+
+func (r *deafRemote) Put(_ context.Context, key, _ string, f lake.File) error {
+	r.held[key] = f
+	return nil
+}
+
+func (r *deafRemote) Delete(_ context.Context, key string) error {
+	r.deleting <- struct{}{}
+	err := <-r.answer
+	if err == nil {
+		delete(r.held, key)
+	}
+	return err
+}
+
+// An object store that does not answer keeps nobody from a file; what it did not delete stays listed until it has.
+func TestDeafStore(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, 1)
+	g.nights(3, 200)
+	o := g.options(g.store, t.TempDir())
+	remote := &deafRemote{fakeRemote{held: map[string]lake.File{}}, make(chan struct{}), make(chan error)}
+	o.Remote, o.Datasets, o.Days = remote, []Dataset{Trades}, 1
+	hooks := 0
+	o.AfterDay = []func(context.Context) error{
+		func(context.Context) error { return errors.New("never") },
+		func(context.Context) error { hooks++; return nil },
+	}
+	l, err := NewLake(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	g.clock = time.Date(2026, 1, 2, 1, 0, 0, 0, time.UTC)
+	if r, err := l.keep(t.Context()); len(r.Made) != 1 || err == nil || hooks != 1 {
+		t.Fatalf("%+v %v: %d hooks", r, err, hooks)
+	}
+	first := l.o.Manifest.All()[0].ID
+	g.clock = time.Date(2026, 1, 3, 1, 0, 0, 0, time.UTC)
+	for _, answer := range []error{errors.New("refused"), nil} {
+		reports := make(chan Report, 1)
+		go func() { r, _ := l.keep(t.Context()); reports <- r }()
+		<-remote.deleting
+		file, _, err := l.Open(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = file.Close()
+		remote.answer <- answer
+		if r := <-reports; (answer != nil) != (len(r.Failed) == 1) || (answer == nil) != (len(r.Removed) == 1) {
+			t.Errorf("the store answers %v: %+v", answer, r)
+		}
+		if _, listed := l.o.Manifest.Get(first); listed != (answer != nil) || listed != (remote.held[first.Key()].Rows > 0) {
+			t.Errorf("the store answers %v: the file is listed: %v", answer, listed)
+		}
+	}
+}
+
+// Copies that follow later are told to the tables over them, and a file that only the object store has is never made of less.
+func TestStoreHasTheFinerFile(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, 1)
+	g.nights(2, 400)
+	dir := t.TempDir()
+	remote := &fakeRemote{held: map[string]lake.File{}}
+	open := func(l *Lake) *Lake { l.o.Remote = remote; return l }
+	l := open(g.lake(g.store, dir))
+	var copied []int
+	l.o.AfterDay = []func(context.Context) error{func(context.Context) error { copied = append(copied, len(remote.held)); return nil }}
+	for range 10 {
+		if _, err := l.Make(t.Context(), MakeRequest{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := l.o.Manifest.All()
+	if len(copied) < 2 || copied[len(copied)-1] != len(all) {
+		t.Errorf("of %d files tables were told when so many were copied: %v", len(all), copied)
+	}
+	l = open(g.lake(g.rewritten(history.Retention{Ticks: time.Hour}), dir))
+	for _, f := range all {
+		if err := l.disk.Remove(f.ID.Key()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := l.Make(t.Context(), MakeRequest{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		if held := remote.held[f.ID.Key()]; held.Rows < f.Rows {
+			t.Errorf("%s had %d rows in the store and has %d", f.ID, f.Rows, held.Rows)
+		}
+	}
+}
+
+// A clock that was set back does not keep the next run waiting for the time that it had told.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 3, 0, 10, 0, 0, time.UTC)
+	l := &Lake{o: LakeOptions{Now: func() time.Time { return now }}}
+	ended := make(chan struct{})
+	go func() { l.sleepUntil(t.Context(), time.Date(2031, 1, 3, 0, 10, 0, 0, time.UTC)); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("it sleeps for years")
 	}
 }
