@@ -176,23 +176,24 @@ type Options struct {
 
 // Server is the REST server. New makes it, Serve may be called for several listeners.
 type Server struct {
-	engine   Engine
-	history  History
-	access   Authenticator
-	health   func() Health
-	status   func() Status
-	relay    Relay
-	funding  func(ctx context.Context) (*model.FundingRates, error)
-	exchange Exchange
-	accounts *accountDesk
-	signals  SignalOptions
-	lake     LakeOptions
-	fill     FillFunc
-	day      Day
-	past     func(at model.Micros) Past
-	clocks   func(account, id string) (at model.Micros, running int)
-	now      func() time.Time
-	log      *slog.Logger
+	engine    Engine
+	history   History
+	access    Authenticator
+	health    func() Health
+	status    func() Status
+	relay     Relay
+	funding   func(ctx context.Context) (*model.FundingRates, error)
+	exchange  Exchange
+	accounts  *accountDesk
+	signals   SignalOptions
+	backtests backtests
+	lake      LakeOptions
+	fill      FillFunc
+	day       Day
+	past      func(at model.Micros) Past
+	clocks    func(account, id string) (at model.Micros, running int)
+	now       func() time.Time
+	log       *slog.Logger
 
 	publicURL    string
 	cors         corsRules

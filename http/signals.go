@@ -243,7 +243,7 @@ func answerBacktest(c *call, dst []byte, q backtestQuery) ([]byte, meta, error) 
 	if _, err := d.Get(c.principal.User, q.id); err != nil {
 		return dst, meta{}, err // without waiting at the gate
 	}
-	ctx, leave, err := c.enterHistory()
+	ctx, leave, err := c.enterBacktest(q.span)
 	if err != nil {
 		return dst, meta{}, err
 	}
