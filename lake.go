@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -108,7 +109,7 @@ func bucketURL(s *config.S3) string {
 // options is what the REST server answers calls about the lake from.
 func (l *openedLake) options(links *lake.Links, lifetime time.Duration) api.LakeOptions {
 	o := api.LakeOptions{
-		Manifest: l.manifest, Open: l.Open, Links: links, State: l.state,
+		Manifest: l.manifest, Open: l.open, Links: links, State: l.state,
 		Metadata: func(d lake.Dataset, name string) (*os.File, error) {
 			return l.root.Open(filepath.Join(string(d), "metadata", name))
 		},
@@ -119,6 +120,18 @@ func (l *openedLake) options(links *lake.Links, lifetime time.Duration) api.Lake
 		}
 	}
 	return o
+}
+
+// errUnfinished answers for a file whose change a crash has cut short.
+var errUnfinished = &model.Error{Code: model.CodeServiceUnavailable, Message: "the file is being made again, try again"}
+
+// open opens a listed file for a client.
+func (l *openedLake) open(id lake.ID) (*os.File, lake.File, error) {
+	file, f, err := l.Open(id)
+	if errors.Is(err, export.ErrChanged) {
+		err = errUnfinished
+	}
+	return file, f, err
 }
 
 func (l *openedLake) state() api.LakeState {
