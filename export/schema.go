@@ -24,7 +24,7 @@ type Trade struct {
 	Type         string `parquet:"type,dict"`
 	Side         string `parquet:"side,dict"`
 	Price        int64  `parquet:"price,decimal(6:18),delta,zstd"`
-	Size         int64  `parquet:"size,decimal(6:18),dict"`
+	Size         int64  `parquet:"size,decimal(6:18),dict,zstd"`
 	USDAmount    int64  `parquet:"usd_amount,decimal(6:18),delta"`
 	AskAccountID int64  `parquet:"ask_account_id,dict"`
 	BidAccountID int64  `parquet:"bid_account_id,dict"`

@@ -83,7 +83,7 @@ func measureScans(o *options, db *duck, dir string) error {
 	for _, q := range questions {
 		turns := make([][]turn, len(files))
 		var first string
-		for range 2*o.rounds + 1 {
+		for range o.rounds + 2 {
 			for i := range files {
 				a, err := db.run("WITH f AS (SELECT * FROM f%d) %s", i, q.query)
 				if err != nil {

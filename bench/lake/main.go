@@ -28,7 +28,7 @@ func main() {
 	if o.recordings == "" {
 		o.recordings = "../../../shared/data"
 	}
-	flag.IntVar(&o.rows, "rows", 4_000_000, "trades that are made up")
+	flag.IntVar(&o.rows, "rows", 2_000_000, "trades that are made up")
 	flag.IntVar(&o.rounds, "rounds", 5, "turns of each side")
 	flag.IntVar(&o.threads, "threads", 2, "threads of DuckDB; ours are those of GOMAXPROCS")
 	flag.Uint64Var(&o.seed, "seed", 1, "seed of the trades")
