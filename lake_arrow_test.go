@@ -26,8 +26,12 @@ func buildReader(t *testing.T, name string) string {
 	return program
 }
 
-// TestLakeInArrow opens a file of each dataset with Arrow's library for Go.
+// TestLakeInArrow opens a file of each dataset with Arrow's library for Go. It is part of make soak: a first build of that library
+// takes 110 seconds of processor time. Without it the files are read by hyparquet and DuckDB.
 func TestLakeInArrow(t *testing.T) {
+	if os.Getenv("HYPERLIGHT_SOAK") == "" {
+		t.Skip("HYPERLIGHT_SOAK is not set: Arrow's library for Go takes minutes to build")
+	}
 	t.Parallel()
 	program := buildReader(t, "arrow")
 	files := lakeOfAll(t, t.TempDir())
