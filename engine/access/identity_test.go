@@ -349,3 +349,18 @@ func TestRecheck(t *testing.T) {
 		t.Errorf("got %+v, %v", rows, err)
 	}
 }
+
+// Signals ask whether their owner is still admitted: nothing is sent for a user who was disabled, or who never was.
+func TestAdmits(t *testing.T) {
+	h := newHouse(t)
+	u := h.register(t, "you@example.com", "free").User
+	if !h.Admits(u.ID) || h.Admits(uuid.New()) || h.Admits(uuid.Nil) {
+		t.Error("a user is not admitted, or somebody who is none is")
+	}
+	if _, err := h.DisableUser(u.Email); err != nil || h.Admits(u.ID) {
+		t.Errorf("a disabled user is admitted, %v", err)
+	}
+	if _, err := h.EnableUser(u.Email); err != nil || !h.Admits(u.ID) {
+		t.Errorf("a user who is enabled again is not admitted, %v", err)
+	}
+}
