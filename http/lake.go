@@ -82,6 +82,10 @@ func (p *params) lakeQuery() lake.Query {
 		p.reach("start", q.From, now)
 	}
 	q.From = max(q.From, p.c.reachOf(now))
+	// The current day is never listed, not even where a clock that has been set back since had taken it for a finished one.
+	if today := lake.DayOf(now); q.To == 0 || q.To > today {
+		q.To = today
+	}
 	return q
 }
 
@@ -218,7 +222,7 @@ func parseDownload(c *call) (download, error) {
 	if !ok {
 		return d, errNoExport
 	}
-	if d.file, ok = l.Manifest.Get(id); !ok {
+	if d.file, ok = l.Manifest.Get(id); !ok || id.To() > c.nowMillis() {
 		return d, errNoExport
 	}
 	p.reach("export_id", id.To()-1, c.nowMillis())

@@ -25,6 +25,24 @@ const (
 	ethDay       = "trades-0-20240131"
 )
 
+// A file of the current day, which a wrong clock had taken for a finished one, is neither listed nor handed out.
+func TestNoFileOfToday(t *testing.T) {
+	f, l := newLakeFixture(t, testOptions{})
+	id := lake.ID{Dataset: lake.Trades, Market: 0, Day: lakeDay + lake.DayMillis}
+	l.put(id, "ETH", []byte("PAR1 too early PAR1"))
+	for _, query := range []string{"?dataset=trades&market_id=0&limit=1", "?dataset=trades&market_id=0&limit=1&end=2030-01-01"} {
+		if _, e := f.get(t, exportsPath+query); strings.Join(e.column("exports", "export_id"), " ") != ethDay || e.Meta.Total.String() != "3" {
+			t.Errorf("%s: %v of %v", query, e.column("exports", "export_id"), e.Meta.Total)
+		}
+	}
+	if status, _ := f.get(t, downloadPath+id.String()); status != 404 {
+		t.Errorf("a link to a file of the current day: %d", status)
+	}
+	if _, e := f.get(t, exportsPath+"?start=2024-02-01"); e.Meta.Total.String() != "0" {
+		t.Errorf("of the current day %v files are listed", e.Meta.Total)
+	}
+}
+
 // Checklist 105: filters by dataset, market and dates; newest first; pages.
 func TestExports(t *testing.T) {
 	f, _ := newLakeFixture(t, testOptions{})
