@@ -86,7 +86,7 @@ func imported(t testing.TB, g *rig, names ...string) *Source {
 func TestRangesComeBackThroughAnImport(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, 1)
-	g.nights(1, 250)
+	g.nights(1, 200)
 	g.deliver()
 	g.flush()
 	s, m := g.source(g.store), g.markets[0].m
@@ -239,7 +239,7 @@ func npyRows(t testing.TB, content []byte) (out []event) {
 func TestEventsOfTheBacktester(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, 1)
-	g.nights(1, 250)
+	g.nights(1, 200)
 	g.deliver()
 	g.flush()
 	s, m := g.source(g.store), g.markets[0].m

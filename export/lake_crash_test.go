@@ -158,7 +158,7 @@ func leftovers(t testing.TB, dir string) (out []string) {
 func TestKillsWhileFilesAreMade(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, 1)
-	g.nights(1, 180)
+	g.nights(1, 150)
 	base := t.TempDir()
 	made(t, g.lake(g.store, base), MakeRequest{})
 	if g.deliver() == 0 {
@@ -194,7 +194,7 @@ func TestKillsWhileFilesAreMade(t *testing.T) {
 	}
 	for _, again := range []bool{false, true} {
 		all := run(t, again, 1<<30)
-		const kills = 15
+		const kills = 6
 		for i := range kills {
 			run(t, again, (i*all+g.rnd.IntN(all))/kills)
 		}

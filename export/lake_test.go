@@ -35,7 +35,7 @@ func verified(t testing.TB, l *Lake) {
 func TestFilesAreTheRecord(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, 2)
-	g.nights(3, 400)
+	g.nights(3, 180)
 	l := g.lake(g.store, t.TempDir())
 	first := made(t, l, MakeRequest{})
 	if len(first.Made) < 2*4*2 {

@@ -70,8 +70,8 @@ func TestFilesAreTheSameWithAnyNumberOfEncoders(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
-		size := rapid.IntRange(100, 400).Draw(rt, "rows of a group")
-		rows := someTrades(rapid.IntRange(0, 1500).Draw(rt, "rows"), seed)
+		size := rapid.IntRange(20, 80).Draw(rt, "rows of a group")
+		rows := someTrades(rapid.IntRange(0, 250).Draw(rt, "rows"), seed)
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		one := writeBy(rt, rows, 1, size, rnd)
 		many := writeBy(rt, rows, rapid.IntRange(2, 9).Draw(rt, "encoders"), size, rnd)

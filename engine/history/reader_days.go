@@ -141,10 +141,11 @@ func (d *storedDays) candles(ctx context.Context, ids []model.MarketID) error {
 			// The days whose trades retention has dropped stand before all others, but for pinned ones.
 			gone := min(to, key.DayStart(d.keep.cuts[key.Trades]))
 			for at := from; at < gone; at += key.DayMillis {
-				if !d.keep.dropped(key.Trades, key.Day(at)) {
-					continue
+				first := at // of days that follow one another, which are read at once
+				for at < gone && d.keep.dropped(key.Trades, key.Day(at)) {
+					at += key.DayMillis
 				}
-				if err := d.rawCandles(ctx, key.Minute, m, at, at+key.DayMillis); err != nil {
+				if err := d.rawCandles(ctx, key.Minute, m, first, at); err != nil {
 					return err
 				}
 			}
