@@ -196,7 +196,7 @@ func TestStatusOfAVenueThatIsNotThere(t *testing.T) {
 func TestUnknownPathsAndMethods(t *testing.T) {
 	f := newFixture(t, testOptions{})
 	for _, path := range []string{"/", "/info", "/healthy", "/health/", "/api/v1", "/api/v1/", "/api/v1/orderbook", "/api/v1/orderbook/0/x",
-		"/api/v1/orderbook/0/depth/", "/api/v1/signals/nothing", "/api/v1/nextNonce", "/ws/x", "/streams"} {
+		"/api/v1/orderbook/0/depth/", "/api/v1/signals/a/nothing", "/api/v1/nextNonce", "/ws/x", "/streams"} {
 		if status, e := f.get(t, path); status != 404 || e.Data["code"] != "not_found" {
 			t.Errorf("%s: got %d %v", path, status, e.Data)
 		}
@@ -225,8 +225,8 @@ func TestForwardable(t *testing.T) {
 			t.Errorf("%s: got %d, want 404", own, r.Status)
 		}
 		want := 404
-		if own == "keys" {
-			want = 401 // a path of ours, and the local caller has no keys
+		if own == "keys" || own == "signals" {
+			want = 401 // a path of ours, and the local caller has none
 		}
 		if r := f.do(t, "GET", "/api/v1/"+own); r.Status != want {
 			t.Errorf("%s: got %d, want %d", own, r.Status, want)
