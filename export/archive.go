@@ -51,7 +51,7 @@ func newArchive(name string, f *File) (a *Archive, err error) {
 	case FundingRates:
 		a.rows, a.close, err = rowsOf(f, fundingRow)
 	default:
-		return nil, fmt.Errorf("%w that can be imported: of the datasets trades, candles and funding_rates can, %s is made of recorded frames",
+		return nil, fmt.Errorf("%w that can be imported: of the datasets trades, candles and funding_rates can; for books and gaps import the recordings that %s was made of, or restore a backup",
 			ErrNotLake, f.footer.Dataset)
 	}
 	return a, err
