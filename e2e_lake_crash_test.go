@@ -143,3 +143,30 @@ func checkListed(t *testing.T, where, dir string) bool {
 	}
 	return len(manifest.All()) == 2*crashDays && changing == 0
 }
+
+// A server that is stopped while it makes files ends at once; what it has made is listed, and the next start makes the rest. One
+// with lake.enabled off makes none, and lists what there is.
+func TestLakeStopped(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	importArchive(t, dir, lateTrades(0))
+	a := startAppliance(t, applianceConfig(dir, venue{}))
+	began := time.Now()
+	a.stop()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v to stop", took)
+	}
+	checkListed(t, "stopped", dir)
+	cfg := applianceConfig(dir, venue{})
+	cfg.Lake.Enabled = false
+	a = startAppliance(t, cfg)
+	before := a.exports("dataset=trades")
+	if before.State.Status != "idle" || before.State.Next != nil {
+		t.Errorf("nothing is to be made: %+v", before.State)
+	}
+	a.stop()
+	a = startAppliance(t, applianceConfig(dir, venue{}))
+	if files := a.waitLake("dataset=trades"); len(files) != crashDays || len(before.Exports) > crashDays {
+		t.Errorf("%d files after %d", len(files), len(before.Exports))
+	}
+}
