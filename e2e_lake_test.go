@@ -364,7 +364,6 @@ func (a *appliance) downloadAll(files map[string]exported) *recordedLake {
 	for id, f := range files {
 		r.links[id], r.names[id] = a.download(f, dir)
 	}
-	r.readByOthers()
 	return r
 }
 
@@ -607,6 +606,7 @@ func TestLakeOfARecordedDay(t *testing.T) {
 		}
 	}
 	r := a.downloadAll(after)
+	r.readByOthers()
 	r.checkAll(2)
 	r.checkTables(a.waitLake("")) // a gap that nothing has ended yet is in the file of each day since
 }
