@@ -140,7 +140,7 @@ type Whales struct {
 
 // Lake configures the data lake.
 type Lake struct {
-	Enabled      bool     `yaml:"enabled" doc:"Whether files are made by themselves, at ten past midnight UTC. lake export makes them in any case."`
+	Enabled      bool     `yaml:"enabled" doc:"Whether files are made by themselves, at ten past midnight UTC. export-now makes them in any case."`
 	Dir          string   `yaml:"dir" doc:"Directory of the files. Empty: lake in storage.dir."`
 	Datasets     List     `yaml:"datasets" doc:"Datasets that files are made of: trades, orderbook_snapshots, candles, funding_rates, gaps, book_updates."`
 	Days         int      `yaml:"days" doc:"How many finished days back files are made and kept. 0: as many as are recorded."`
