@@ -97,11 +97,11 @@ func (c hooked) payload(t *testing.T) (p fired) {
 
 // signalRow is a signal as the API shows it.
 type signalRow struct {
-	ID         string         `json:"id"`
-	Triggers   int            `json:"trigger_count"`
-	Suspended  bool           `json:"suspended"`
-	Created    int64          `json:"created_at"`
-	Updated    int64          `json:"updated_at"`
+	ID         string        `json:"id"`
+	Triggers   int           `json:"trigger_count"`
+	Suspended  bool          `json:"suspended"`
+	Created    int64         `json:"created_at"`
+	Updated    int64         `json:"updated_at"`
 	Deliveries []deliveryRow `json:"recent_deliveries"`
 }
 

@@ -22,8 +22,7 @@ type dayTask struct {
 	id      lake.ID
 	market  *model.Market // nil: all
 	source  [sha256.Size]byte
-	thinned bool // what is left of the day is coarser than it was
-	held    []Held
+	thinned bool  // what is left of the day is coarser than it was
 	gaps    []Gap // the rows, of that dataset
 }
 
