@@ -33,8 +33,12 @@ func archiveConnections(t *testing.T, a *appliance, key string, row *archiveRow)
 		path := []string{"/ws", "/ws/replay", "/stream"}[i%3]
 		conn := a.dial(path + "?api_key=" + key)
 		open = append(open, conn)
+		t.Cleanup(func() { conn.Close() })
 		if path == "/stream" {
 			next(t, conn, "connected")
+			// The venue's greeting comes before the slot is taken, an answer after it.
+			send(t, conn, `{"type":"ping"}`)
+			next(t, conn, "pong")
 			continue
 		}
 		_, raw, err := readFrame(conn, 5*time.Second)
