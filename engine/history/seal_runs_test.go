@@ -31,8 +31,12 @@ func TestSealRuns(t *testing.T) {
 	seed := testSeed(t)
 	rnd := rand.New(rand.NewPCG(seed, 12))
 	const days, base = 2, model.Millis(20_000 * key.DayMillis)
-	for range rounds(2, 30) {
+	for i := range rounds(4, 30) {
 		sealTogether = []int{1 << 15, 40, 1}[rnd.IntN(3)]
+		span := int64(days * key.DayMillis)
+		if i%2 == 0 { // hours of more rows than are deleted one by one, cut in their midst where that were done
+			span, sealTogether = 3*hourMillis, 100
+		}
 		g := newRig(t, kvtest.Open(t), seed, 2)
 		g.start()
 		known := [2]map[uint64]bool{{}, {}}
@@ -43,7 +47,7 @@ func TestSealRuns(t *testing.T) {
 				for range n {
 					id++
 					known[m][id] = true
-					rows = append(rows, givenTrade(id, base+model.Millis(rnd.Int64N(days*key.DayMillis)), 100))
+					rows = append(rows, givenTrade(id, base+model.Millis(rnd.Int64N(span)), 100))
 				}
 				if err := g.w.AddTrades(t.Context(), model.MarketID(m), rows, Span{}); err != nil {
 					t.Fatal(err)
@@ -56,7 +60,7 @@ func TestSealRuns(t *testing.T) {
 			}
 		}
 		for range 3 {
-			some(1 + rnd.IntN(200))
+			some(100 + rnd.IntN(200))
 			sealed := make(chan struct{})
 			go func() { defer close(sealed); seal() }()
 			for range rnd.IntN(4) {

@@ -36,6 +36,7 @@ func (w *Writer) sealTrades(ctx context.Context, run *hourRun, batch *kv.Batch) 
 	var rows []model.Trade
 	var want uint64
 	gone := cleared{all: hot}
+	hour := 0 // of the run, that the row before was of
 	for row, err := range w.store.Scan(ctx, hot) {
 		if err != nil {
 			return 0, fmt.Errorf("scan hot trades: %w", err)
@@ -44,12 +45,16 @@ func (w *Writer) sealTrades(ctx context.Context, run *hourRun, batch *kv.Batch) 
 		if err != nil {
 			return 0, fmt.Errorf("parse key of hot trades: %w", err)
 		}
-		if whole := int((k.Time - from) / hourMillis); whole > 0 && len(rows) >= sealTogether {
-			run.hours = whole
-			if gone.all, err = key.TradeRange(run.market, key.Hot, from, from+int64(whole)*hourMillis); err != nil {
-				return 0, err
+		// A run is cut between hours only: an hour is sealed whole, or left.
+		if at := int((k.Time - from) / hourMillis); at != hour {
+			if len(rows) >= sealTogether {
+				run.hours = at
+				if gone.all, err = key.TradeRange(run.market, key.Hot, from, from+int64(at)*hourMillis); err != nil {
+					return 0, err
+				}
+				break
 			}
-			break
+			hour = at
 		}
 		h, err := record.TradeHeader(row.Value)
 		if err == nil {
