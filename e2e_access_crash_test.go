@@ -14,7 +14,7 @@ import (
 )
 
 // flushTime is what a crash may take of counts (contract 7.4), with some room for the writing itself.
-const flushTime = 6 * time.Second
+const flushTime = 9 * time.Second
 
 // ledger is what clients of a server know of it for sure, over all of its lives: what they were told, and what they
 // asked without ever hearing an answer.
