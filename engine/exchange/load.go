@@ -67,8 +67,9 @@ func (s *Statistics) load(ctx context.Context, m *model.Market, sp history.Span)
 		r.mu.Lock()
 		if c.Time < end {
 			_, err = r.addMinute(m, c.Time, &c)
-		} else {
+		} else { // the clock was set back: it is not counted, but once its day is over it is the last one
 			r.lose(c.Time)
+			r.before.take(c.Time, &c)
 		}
 		r.mu.Unlock()
 		if err != nil {
