@@ -271,12 +271,12 @@ func (g *rig) check(t *testing.T) (compared int) {
 // whenever the process began anew.
 func TestDayAgainstRecomputation(t *testing.T) {
 	compared, first := 0, rand.Uint64()
-	for i := range uint64(25) {
+	for i := range uint64(8) {
 		t.Run(fmt.Sprint("seed=", first+i), func(t *testing.T) {
 			compared += randomDays(t, rand.New(rand.NewPCG(first+i, 1)))
 		})
 	}
-	if compared < 100 {
+	if compared < 30 {
 		t.Errorf("only %d days were compared", compared)
 	}
 }
