@@ -135,11 +135,7 @@ func TestVenueDown(t *testing.T) {
 	c.want(t, 200, "GET", "/api/v1/orderbook/0", "", nil)
 
 	g.shut()
-	waitFor(t, 10*time.Second, func() bool {
-		var s status
-		a.get("/status", &s)
-		return s.Synced == 0
-	}, func() string { return "the books count as current without a venue" })
+	a.waitBooks(0) // none counts as current without a venue
 	down("GET", "/api/v1/recentTrades?market_id=0&limit=20")
 	down("GET", short)
 	kept(long, listed)

@@ -191,20 +191,26 @@ type status struct {
 // waitSynced waits until every active market has a current book.
 func (a *appliance) waitSynced(markets int) {
 	a.t.Helper()
-	var s status
-	waitFor(a.t, 20*time.Second, func() bool {
-		a.get("/status", &s)
-		return s.Markets == markets && s.Synced == markets && s.Subscribed == s.Wanted
-	}, func() string { return fmt.Sprintf("status is %+v", s) })
+	a.waitStatus(func(s *status) bool { return s.Markets == markets && s.Synced == markets && s.Subscribed == s.Wanted })
 }
 
 // waitBooks waits until so many markets have a current book, whatever else the venue lists.
 func (a *appliance) waitBooks(markets int) {
 	a.t.Helper()
+	a.waitStatus(func(s *status) bool { return s.Synced == markets })
+}
+
+// waitStatus asks for the status until it is as wanted. It asks seldom: an address may ask 300 times in a minute.
+func (a *appliance) waitStatus(wanted func(*status) bool) {
+	a.t.Helper()
 	var s status
 	waitFor(a.t, 20*time.Second, func() bool {
-		a.get("/status", &s)
-		return s.Synced == markets
+		s = status{}
+		if a.get("/status", &s); wanted(&s) {
+			return true
+		}
+		time.Sleep(130 * time.Millisecond)
+		return false
 	}, func() string { return fmt.Sprintf("status is %+v", s) })
 }
 

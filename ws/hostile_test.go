@@ -137,6 +137,28 @@ func TestNoStormOfDials(t *testing.T) {
 	}
 }
 
+// A message that comes while the socket it goes to fails is answered too.
+func TestMessageToAFailingSocket(t *testing.T) {
+	_, h := serveFake(t, func(o *Options) {
+		o.Upstream.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, fmt.Errorf("unreachable") }
+	})
+	c := dialNative(t, h.addr+"/stream?api_key=hlt_enterprise")
+	c.answers([]string{`{"type":"jsonapi/sendtx","data":{}}`})
+	var up *private
+	h.s.mu.Lock()
+	for conn := range h.s.conns {
+		up = conn.private.Load()
+	}
+	h.s.mu.Unlock()
+	<-up.done
+	const n = 50
+	for range n {
+		up.push([]byte("{}"))
+	}
+	refused := func(f *nativeFrame) bool { return strings.Contains(f.raw, `"code":30011`) }
+	h.eventually("each has its answer", func() bool { return len(c.kept(refused)) == 1+n })
+}
+
 // Who floods in the venue's protocol is cut off in the end, as on /ws.
 func TestNativeFloodEnds(t *testing.T) {
 	_, h := serveFake(t, func(o *Options) { o.Limits.NativeMessages = 3 })

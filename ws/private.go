@@ -87,9 +87,12 @@ func (p *private) push(text []byte) {
 		if !p.open() {
 			p.refuseAll() // it may have come behind the last look at the queue
 		}
-	case <-p.ctx.Done():
 	case <-p.failed:
 		p.refuse()
+	case <-p.ctx.Done():
+		if !p.open() {
+			p.refuse() // a socket that could not be opened has ended too: its client is still there
+		}
 	}
 }
 
