@@ -3,14 +3,11 @@ package ws
 import (
 	"bytes"
 	"encoding/json"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
 	"hyperlight/engine/access"
-	"hyperlight/engine/relay"
 )
 
 // Codes of the venue's error frames that we send ourselves.
@@ -149,22 +146,6 @@ func addressAccount(c *Conn) string {
 	return "ip:" + c.shown.Client.String()
 }
 
-// request is a client message of the venue's protocol, as far as it decides where the message goes.
-type request struct {
-	Type    string          `json:"type"`
-	Channel string          `json:"channel"`
-	Auth    json.RawMessage `json:"auth"`
-}
-
-// token returns the auth member, "" where there is none.
-func (r *request) token() string {
-	var s string
-	if len(r.Auth) == 0 || json.Unmarshal(r.Auth, &s) == nil {
-		return s
-	}
-	return string(r.Auth)
-}
-
 func (n *nativeSession) answer(text []byte) {
 	c := n.c
 	var r request
@@ -206,162 +187,6 @@ func (n *nativeSession) answer(text []byte) {
 	}
 }
 
-// isTransaction tells whether a message is one of the two that the venue does not count. One that names its type twice,
-// in whatever spelling, may be something else to the venue.
-func isTransaction(kind string, text []byte) bool {
-	if kind != "jsonapi/sendtx" && kind != "jsonapi/sendtxbatch" {
-		return false
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	if _, err := d.Token(); err != nil {
-		return false
-	}
-	types := 0
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return false
-		}
-		if s, ok := name.(string); ok && strings.EqualFold(s, "type") {
-			types++
-		}
-		var skipped json.RawMessage
-		if d.Decode(&skipped) != nil {
-			return false
-		}
-	}
-	return types == 1
-}
-
-// leaks tells whether a message holds a credential of ours, which must not go upstream; token is its auth member.
-func (n *nativeSession) leaks(text []byte, token string) bool {
-	shown, _ := n.c.shown.Credential()
-	text = plainText(text)
-	return shown != "" && bytes.Contains(text, []byte(shown)) || bytes.Contains(text, []byte(`"hlt_`)) || relay.HoldsKey(text) ||
-		token != "" && relay.HoldsCredential([]byte(token))
-}
-
-// plainText returns JSON with its escaped ASCII characters as they are meant, which is no JSON any more.
-func plainText(text []byte) []byte {
-	if !bytes.Contains(text, []byte(`\u00`)) {
-		return text
-	}
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		if i+5 < len(text) && string(text[i:i+4]) == `\u00` {
-			if v, err := strconv.ParseUint(string(text[i+4:i+6]), 16, 8); err == nil {
-				out = append(out, byte(v))
-				i += 5
-				continue
-			}
-		}
-		out = append(out, text[i])
-	}
-	return out
-}
-
-// find looks a channel up that could be ours. key is its name with a colon where the family is; c is nil where we do not
-// know the market.
-func (n *nativeSession) find(name string) (c *nativeChannel, key string, family bool) {
-	hub := n.c.server.hub
-	switch name {
-	case "height":
-		return hub.height, hub.height.key, true
-	case "market_stats/all":
-		return hub.allStats, hub.allStats.key, true
-	}
-	head, id, ok := strings.Cut(name, "/")
-	for f := range nativeFamilies {
-		if !ok || head != f.String() {
-			continue
-		}
-		native, err := strconv.ParseInt(id, 10, 64)
-		if err != nil {
-			return nil, "", true
-		}
-		key = head + ":" + id
-		m, known := n.c.server.o.Markets.ByNative(venueLighter, native)
-		if !known || f == nativeStats && m.Type == typeSpot || strconv.FormatInt(native, 10) != id {
-			return nil, key, true
-		}
-		return hub.feed(m).native[f], key, true
-	}
-	return nil, "", false
-}
-
-func (n *nativeSession) subscribe(name string, text []byte) {
-	c := n.c
-	if !c.mayOperate() {
-		n.fail(nativeTooManyMessages, "Too Many Websocket Messages!")
-		return
-	}
-	ch, key, family := n.find(name)
-	_, relayed := n.relayed[key]
-	switch {
-	case family && key == "":
-		n.fail(nativeInvalidChannel, "Invalid Channel:  (marketId)")
-		return
-	case !family || relayed:
-		n.relay(text, "", true) // of a held one the venue says so itself
-		return
-	case n.subs[ch] != nil:
-		n.fail(nativeAlreadyHeld, "Already Subscribed to : "+key)
-		return
-	case ch != nil:
-		n.await(ch)
-		c.server.seed(ch)
-		if !c.server.quota.take(c.owner.Load(), slotSubscription) {
-			n.fail(nativeTooManySubs, "Too Many Subscriptions!")
-			return
-		}
-		if sub := ch.subscribe(c); sub != nil {
-			n.subs[ch] = sub
-			nativeSubscriptions(ch.family).Inc()
-			c.hold(1)
-			return
-		}
-		c.server.quota.give(c.owner.Load(), slotSubscription)
-	}
-	// A market that is not followed, or whose record has a hole just now: the venue itself answers.
-	if len(n.relayed) >= nativeMostRelayedNames {
-		n.fail(nativeTooManySubs, "Too Many Subscriptions!")
-		return
-	}
-	if n.relay(text, "", true) {
-		n.relayed[key] = struct{}{}
-	}
-}
-
-func (n *nativeSession) unsubscribe(name string, text []byte) {
-	c := n.c
-	if !c.mayOperate() {
-		n.fail(nativeTooManyMessages, "Too Many Websocket Messages!")
-		return
-	}
-	ch, key, family := n.find(name)
-	_, relayed := n.relayed[key]
-	switch {
-	case family && key == "":
-		n.fail(nativeInvalidChannel, "Invalid Channel:  (marketId)")
-	case !family || relayed:
-		if n.relay(text, "", true) {
-			delete(n.relayed, key)
-		}
-	case n.subs[ch] == nil:
-		n.fail(nativeNotSubscribed, "Not Subscribed to : "+key)
-	default:
-		n.drop(ch, newFrame(c.server.o.Native.Unsubscribed(nil, ch.key)))
-	}
-}
-
-func (n *nativeSession) drop(ch *nativeChannel, ack []byte) {
-	ch.unsubscribe(n.subs[ch], ack)
-	delete(n.subs, ch)
-	n.c.server.quota.give(n.c.owner.Load(), slotSubscription)
-	nativeSubscriptions(ch.family).Dec()
-	n.c.hold(-1)
-}
-
 // relay hands a message to the private upstream socket, which is opened at the first use; it waits while that is behind.
 // token is the message's auth member; counted tells that the venue counts the message.
 func (n *nativeSession) relay(text []byte, token string, counted bool) bool {
@@ -399,21 +224,4 @@ func (n *nativeSession) end() {
 		n.drop(ch, nil)
 	}
 	n.up.close()
-}
-
-// window counts the events of a rolling minute. It is used by one goroutine.
-type window struct{ times []time.Time }
-
-// take counts an event, or returns false where there were most in the last minute; a refused one is not counted.
-func (w *window) take(most int, now time.Time) bool {
-	old := 0
-	for old < len(w.times) && now.Sub(w.times[old]) >= time.Minute {
-		old++
-	}
-	w.times = append(w.times[:0], w.times[old:]...)
-	if len(w.times) >= most {
-		return false
-	}
-	w.times = append(w.times, now)
-	return true
 }
