@@ -135,6 +135,7 @@ func (a *Ahead) Release() {
 func (a *Ahead) Close() error {
 	a.stop()
 	for _, b := range append(a.ready, a.free...) {
+		b.clear() // the next replay to take it may be somebody else's
 		batches.Put(b)
 	}
 	a.cur, a.at, a.ready, a.free = nil, 0, nil, nil

@@ -136,6 +136,36 @@ func TestAheadPanicsForItsReader(t *testing.T) {
 	t.Errorf("went on with %v", err)
 }
 
+// What one replay had read ahead when it was closed is never an event of another.
+func TestAheadClosedEarlyLeavesNothingBehind(t *testing.T) {
+	for range 20 { // a pool may forget what it was given
+		early := NewAhead(&wild{ticks: ticks{step: 1, end: 5000}})
+		early.ReadAhead(true)
+		for range 100 {
+			if _, err := early.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := early.Close(); err != nil {
+			t.Fatal(err)
+		}
+		other := NewAhead(&ticks{step: 7, end: 50})
+		other.ReadAhead(true)
+		for at := model.Micros(0); ; at += 7 {
+			e, err := other.Next(t.Context())
+			if err == io.EOF {
+				break
+			}
+			if err != nil || e.TS != at {
+				t.Fatalf("got %+v and %v, want the event of %d", e, err, at)
+			}
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Whoever waits for an event that does not come is free when the context ends, and so is the reading goroutine.
 func TestAheadEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
