@@ -136,14 +136,15 @@ func (w *Writer) takeSegments(ctx context.Context, mkt uint32, first, last int64
 	return taken, rows, nil
 }
 
-// writeSegments writes trades, ascending by (time, id), as segments. A segment has one scale and a first millisecond of
-// its own; trades on another scale in that very millisecond become hot again.
+// writeSegments writes trades, ascending by (time, id), as segments. A segment has one scale and shares no millisecond with
+// another, so that what lies behind its last one is never touched by what is sealed before it; trades on another scale in
+// its first millisecond become hot again.
 func writeSegments(batch *kv.Batch, mkt uint32, rows []model.Trade) {
 	var left []model.Trade
 	for start := 0; start < len(rows); {
 		head := &rows[start]
 		end := start + 1
-		cut := end // the last place where the segment may end
+		cut := start // the last place where the segment may end
 		for ; end < len(rows) && rows[end].Epoch == head.Epoch; end++ {
 			if rows[end].Time != rows[end-1].Time {
 				if end-start > segmentTrades {
@@ -152,7 +153,8 @@ func writeSegments(batch *kv.Batch, mkt uint32, rows []model.Trade) {
 				cut = end
 			}
 		}
-		if end-start > segmentTrades && cut > start+1 {
+		torn := end < len(rows) && rows[end].Time == rows[end-1].Time // its last millisecond has another scale too
+		if cut > start && (torn || end-start > segmentTrades) {
 			end = cut
 		}
 		batch.Set(key.Trade(nil, mkt, key.Sealed, int64(head.Time)), record.AppendTradeSegment(nil, head.Epoch, rows[start:end]))

@@ -87,6 +87,7 @@ func (w *Writer) addTrade(ms *marketState, t *model.Trade) error {
 	block.rows = slices.Insert(block.rows, at, *t)
 	if !block.dirty {
 		block.dirty = true
+		ms.trades[block.time] = block // it may have been forgotten for other blocks of its second
 		w.dirtyTrades = append(w.dirtyTrades, block)
 	}
 	h := &ms.held[model.KindTrades]
@@ -206,22 +207,22 @@ func (w *Writer) storedElsewhere(ms *marketState, t *model.Trade) (bool, error) 
 // sealedIDs remembers the ids of the sealed segment that was looked into last.
 type sealedIDs struct {
 	start, last int64 // of the segment; start 0: none
-	alone       bool  // no other segment reaches into its first millisecond
 	ids         map[uint64]struct{}
 	rows        []model.Trade
 }
 
-// has tells whether a sealed segment holds the trade. Segments of a day do not overlap except in the millisecond where
-// one ends and the next begins, so the search goes back from the last segment that starts at or before the trade until
-// one ends before it.
+// has tells whether a sealed segment holds the trade. Segments of a day do not overlap; of those sealed by older versions
+// one may end in the millisecond in which the next begins. So the search goes back from the last segment that starts at or
+// before the trade until one ends before it, and what the segment in memory lacks is only sure to be missing between its
+// first and its last millisecond.
 func (s *sealedIDs) has(store *kv.Store, mkt uint32, t *model.Trade) (bool, error) {
 	at := int64(t.Time)
 	if s.start != 0 && s.start <= at && at <= s.last {
-		if _, ok := s.ids[t.ID]; ok || s.alone || at > s.start {
+		if _, ok := s.ids[t.ID]; ok || s.start < at && at < s.last {
 			return ok, nil
 		}
 	}
-	end, visited := at+1, 0
+	end := at + 1
 	for dayStart := key.DayStart(key.Day(at)); end > dayStart; {
 		r, err := key.TradeRange(mkt, key.Sealed, dayStart, end)
 		if err != nil {
@@ -239,13 +240,11 @@ func (s *sealedIDs) has(store *kv.Store, mkt uint32, t *model.Trade) (bool, erro
 			}
 			if covers = h.Last >= at; covers {
 				end = parsed.Time
-				visited++
 				return s.fill(parsed.Time, h.Last, v)
 			}
 			return nil
 		})
 		if errors.Is(err, kv.ErrNotFound) || err == nil && !covers {
-			s.alone = visited == 1 && s.start == at
 			return false, nil
 		}
 		if err != nil {
@@ -259,7 +258,7 @@ func (s *sealedIDs) has(store *kv.Store, mkt uint32, t *model.Trade) (bool, erro
 }
 
 func (s *sealedIDs) fill(start, last int64, v []byte) (err error) {
-	s.start, s.alone = 0, false
+	s.start = 0
 	if s.rows, err = record.DecodeTrades(s.rows[:0], v, record.Core); err != nil {
 		return err
 	}
