@@ -21,8 +21,8 @@ func (a *app) newServeCommand() *cobra.Command {
 		Short: "Record the exchange and serve REST, WebSocket and replay",
 		Long: "Serve follows the exchange, records it and answers clients until it gets SIGINT or SIGTERM;\n" +
 			"it then finishes running requests and commits what it has. A second signal ends it at once.\n" +
-			"SIGHUP reads the configuration again: plans, trusted proxies, certificates and logging.level are\n" +
-			"applied, other changes need a restart.",
+			"SIGHUP reads the configuration again: plans, trusted proxies, whale thresholds, whom webhooks may\n" +
+			"call, certificates and logging.level are applied, other changes need a restart.",
 		Example: "  hyperlight serve -c config/demo.yaml --check-config",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

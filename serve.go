@@ -61,6 +61,10 @@ func runServer(ctx context.Context, cfg *config.Config, live *liveParts, log *sl
 	}
 	defer func() { err = errors.Join(err, eng.Close()) }()
 	live.add("plans", func(c *config.Config) error { return eng.Access().SetPlans(c.Plans) }, "plans", "access.plans_file")
+	live.add("webhook policy", func(c *config.Config) error {
+		eng.Signals().SetPolicy(signalOptions(c, secrets, doors).Policy)
+		return nil
+	}, "webhooks.allow_http", "webhooks.allow_private", "webhooks.ports")
 
 	files, err := openLake(cfg, eng, log)
 	if err != nil {

@@ -164,9 +164,9 @@ type S3 struct {
 
 // Webhooks configures deliveries of signals.
 type Webhooks struct {
-	AllowHTTP     bool `yaml:"allow_http" env:"ALLOW_HTTP" doc:"Whether addresses without TLS are allowed."`
+	AllowHTTP     bool `yaml:"allow_http" env:"ALLOW_HTTP" doc:"Whether addresses without TLS are allowed, on the ports named here: for one that names none add 80."`
 	AllowPrivate  bool `yaml:"allow_private" doc:"Whether addresses on this machine and in private networks are allowed. Everybody who may make signals can then reach them."`
-	Ports         List `yaml:"ports" doc:"Ports that may be called."`
+	Ports         List `yaml:"ports" doc:"Ports that may be called, with TLS or without."`
 	RetrySchedule List `yaml:"retry_schedule" doc:"Waits before each further attempt, each longer or shorter by a tenth at random."`
 }
 

@@ -8,7 +8,7 @@ import (
 // live are the keys that a running server takes over on SIGHUP. The content of a plans file counts as plans; that of the
 // TLS files is read again whether or not their names have changed.
 var live = []string{"logging.level", "plans", "access.plans_file", "server.trusted_proxies", "tls.cert_file", "tls.key_file",
-	"whales.threshold", "whales.markets"}
+	"whales.threshold", "whales.markets", "webhooks.allow_http", "webhooks.allow_private", "webhooks.ports"}
 
 // Changes lists the keys that differ: those that can be applied to a running
 // server, and those that need a restart.

@@ -8,7 +8,6 @@ import (
 
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
-	"hyperlight/engine/num"
 	"hyperlight/engine/seal"
 	"hyperlight/engine/signal"
 	"hyperlight/engine/signal/delivery"
@@ -57,14 +56,13 @@ func (e *Engine) keepHeatmaps(rows []model.Heatmap) {
 
 // storedHeatmaps goes through the recorded heatmaps of a market for a backtest.
 func (e *Engine) storedHeatmaps(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[signal.HeatmapRow, error] {
-	usd := func(v num.USD) num.Decimal { return num.Decimal{Mant: int64(v), Scale: num.USDScale} }
 	return func(yield func(signal.HeatmapRow, error) bool) {
 		for h, err := range e.reader.Heatmaps(ctx, m, sp) {
 			if err != nil {
 				yield(signal.HeatmapRow{}, err)
 				return
 			}
-			if !yield(signal.HeatmapRow{Time: h.Time, Long: usd(h.LongAtRisk), Short: usd(h.ShortAtRisk)}, nil) {
+			if !yield(signal.RowOf(h), nil) {
 				return
 			}
 		}

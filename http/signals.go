@@ -35,12 +35,14 @@ type SignalOptions struct {
 	Heatmaps func(ctx context.Context, m model.MarketID, sp history.Span) (start, end model.Millis, complete, held bool, err error)
 }
 
+// needBothTimes is what a backtest without one of them is told.
+const needBothTimes = "start and end are required"
+
 var (
 	errNoDesk = &model.Error{Code: model.CodeServiceUnavailable, Message: "signals are not configured"}
 	// errNoSignal is also the answer about somebody else's signal.
 	errNoSignal   = model.NotFound("signal not found")
 	errNoDelivery = model.NotFound("delivery not found")
-	errBothTimes  = "start and end are required"
 )
 
 // desk returns what keeps the signals.
@@ -220,9 +222,9 @@ func parseBacktest(c *call) (backtestQuery, error) {
 	q.span.To, q.span.GivenTo = p.moment("end")
 	switch most := c.principal.Plan.BacktestDays; {
 	case !q.span.GivenFrom:
-		p.fault("start", errBothTimes)
+		p.fault("start", needBothTimes)
 	case !q.span.GivenTo:
-		p.fault("end", errBothTimes)
+		p.fault("end", needBothTimes)
 	case q.span.From >= q.span.To:
 		p.fault("start", "start must be before end")
 	case most != access.Unlimited && q.span.To-q.span.From > model.Millis(most)*day && p.err == nil:

@@ -93,11 +93,16 @@ func (f *Feed) Tick(second model.Micros, m *model.Market, v *book.View, each fun
 		each(&f.ev)
 	}
 	if v != nil {
-		f.bids, f.asks = v.Append(f.bids[:0], model.Bid, Depth), v.Append(f.asks[:0], model.Ask, Depth)
-		ps, ss := m.ScaleAt(v.Epoch)
-		f.ev.Book(now, f.bids, f.asks, ps, ss)
-		each(&f.ev)
+		each(f.Book(now, m, v))
 	}
+}
+
+// Book returns the event of a book at a time; Tick gives those of full seconds.
+func (f *Feed) Book(at model.Millis, m *model.Market, v *book.View) *Event {
+	f.bids, f.asks = v.Append(f.bids[:0], model.Bid, Depth), v.Append(f.asks[:0], model.Ask, Depth)
+	ps, ss := m.ScaleAt(v.Epoch)
+	f.ev.Book(at, f.bids, f.asks, ps, ss)
+	return &f.ev
 }
 
 // takeHeatmap returns the oldest heatmap whose second has come.

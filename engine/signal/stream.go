@@ -20,6 +20,12 @@ type HeatmapRow struct {
 	Long, Short num.Decimal  // quote money at risk
 }
 
+// RowOf returns the sums of a heatmap.
+func RowOf(h *model.Heatmap) HeatmapRow {
+	usd := func(v num.USD) num.Decimal { return num.Decimal{Mant: int64(v), Scale: num.USDScale} }
+	return HeatmapRow{Time: h.Time, Long: usd(h.LongAtRisk), Short: usd(h.ShortAtRisk)}
+}
+
 // Record is what Stream reads.
 type Record struct {
 	History replay.HistoryReader // *history.Reader is one

@@ -30,8 +30,9 @@ const (
 	maxAnswer      = 16 << 10 // bytes of an answer that are read
 	maxKept        = 1 << 10  // bytes of an answer's first line that are kept
 	maxRetryAfter  = 10 * time.Minute
-	// LogDays is how long outcomes are kept.
+	// LogDays is how long outcomes are kept, and LogRows how many of a signal.
 	LogDays = 30
+	LogRows = 1000
 )
 
 // ErrURL is the one answer to an address that may not be called, whatever the reason.

@@ -22,10 +22,14 @@ const lookupTimeout = 2 * time.Second
 
 var defaultPorts = []uint16{443, 8443}
 
-// Prefixes beyond the library's: the metadata service of one cloud lies at a public address; 6to4 and Teredo carry IPv4
-// addresses inside, so that a relay would lead back to where the guard forbids to go.
+// platform is where one cloud tells its machines their secrets. It looks public, and is refused also where private addresses
+// are allowed: no receiver is there.
+var platform = netip.MustParsePrefix("168.63.129.16/32")
+
+// Prefixes beyond the library's: 6to4 and Teredo carry IPv4 addresses inside, so that a relay would lead back to where the
+// guard forbids to go.
 var (
-	deniedV4 = []netip.Prefix{netip.MustParsePrefix("168.63.129.16/32"), netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("224.0.0.0/4")}
+	deniedV4 = []netip.Prefix{platform, netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("224.0.0.0/4")}
 	deniedV6 = []netip.Prefix{netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2001::/32"), netip.MustParsePrefix("3fff::/20")}
 )
 
@@ -72,7 +76,7 @@ func (g *Guard) allowed(at netip.AddrPort) bool {
 		return false
 	}
 	if g.policy.AllowPrivate {
-		return !addr.IsUnspecified() && !addr.IsMulticast()
+		return !addr.IsUnspecified() && !addr.IsMulticast() && !platform.Contains(addr)
 	}
 	return g.guardian.SafeAddr(addr) == nil
 }

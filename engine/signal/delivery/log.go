@@ -115,42 +115,21 @@ func (q *Queue) Resend(signal, id uuid.UUID) (Delivery, error) {
 	return view(id, signal, triggered, &row), nil
 }
 
-// Drop adds the removal of everything that waits of a signal to a batch. Once that is committed, Forget must be called.
-func (q *Queue) Drop(b *kv.Batch, signal uuid.UUID) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, e := range q.room.entries {
-		if e.signal == signal {
-			b.Delete(key.Queued(nil, int64(e.due), e.id))
-		}
-	}
-}
-
-// Forget drops what waits of a signal that is gone from the store.
-func (q *Queue) Forget(signal uuid.UUID) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.room.forget(signal)
-}
-
-// Waiting returns how many deliveries are not finished, and since when the oldest is due; 0 where there is none.
+// Waiting returns how many deliveries are not finished, and since when the oldest waits; 0 where there is none. Of what was sent again by
+// hand it is known since when it is due.
 func (q *Queue) Waiting() (n int, oldest model.Millis) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, e := range q.room.entries {
-		if oldest == 0 || e.triggered < oldest {
-			oldest = e.triggered
+		since := e.triggered
+		if e.resent {
+			since = e.due
+		}
+		if oldest == 0 || since < oldest {
+			oldest = since
 		}
 	}
 	return len(q.room.entries), oldest
-}
-
-// Trim removes outcomes older than LogDays.
-func (q *Queue) Trim() error {
-	if day := key.Day(int64(q.now())); day > LogDays {
-		return q.o.Store.DropBefore(key.DeliveryLog, day-LogDays)
-	}
-	return nil
 }
 
 // jittered is a wait made longer or shorter by up to a tenth, so that receivers that failed together are not called together.

@@ -35,7 +35,7 @@ func (q *Queue) gauges() (remove func()) {
 	set.NewGauge("hyperlight_webhook_queue", func() float64 { n, _ := q.Waiting(); return float64(n) })
 	set.NewGauge("hyperlight_webhook_oldest_seconds", func() float64 {
 		if _, oldest := q.Waiting(); oldest > 0 {
-			return float64(q.now()-oldest) / 1000
+			return max(float64(q.now()-oldest)/1000, 0)
 		}
 		return 0
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,20 +23,22 @@ var defaultSchedule = []time.Duration{time.Second, 5 * time.Second, 30 * time.Se
 // grace is how long calls under way may go on when the queue stops; one that is cut off is made again later.
 const grace = 2 * time.Second
 
-// Queue is the deliveries that are not finished. Stage and Begin belong to one goroutine at a time, Run is called once;
-// everything else may be called from any goroutine.
+// Queue is the deliveries that are not finished, and the log of all. From Stage to Begin or Abort, from Drop to Forget, and
+// Resend belong to one goroutine at a time, Run is called once; everything else may be called from any goroutine.
 type Queue struct {
 	o      Options
 	log    *slog.Logger
-	guard  *Guard
-	client *client
+	client atomic.Pointer[client] // of the policy in force
 	wake   chan struct{}
 
 	// farthest is how far ahead anything can be due. What is due later still was queued before the clock was set back.
 	farthest model.Millis
 
-	mu   sync.Mutex // guards room; see engine/LOCKS.md
-	room waitingRoom
+	mu    sync.Mutex // guards room and grown; see engine/LOCKS.md
+	room  waitingRoom
+	grown map[uuid.UUID]int // rows that a signal's log has had since it was cut
+
+	cutBefore uint32 // the day before which the log was dropped last; Trim's own
 }
 
 // Open reads what waits in the store. Rows of signals that are gone, and of deliveries that are finished, are removed.
@@ -50,11 +53,10 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if o.Schedule == nil {
 		o.Schedule = defaultSchedule
 	}
-	guard := NewGuard(o.Policy, o.Resolver)
 	q := &Queue{
-		o: o, log: o.Logger.With("component", "webhooks"), guard: guard, client: newClient(guard, o.Version, o.Now),
-		wake: make(chan struct{}, 1), room: newWaitingRoom(),
+		o: o, log: o.Logger.With("component", "webhooks"), wake: make(chan struct{}, 1), room: newWaitingRoom(), grown: map[uuid.UUID]int{},
 	}
+	q.SetPolicy(o.Policy)
 	longest := maxRetryAfter
 	for _, wait := range o.Schedule {
 		longest = max(longest, wait+wait/10)
@@ -67,7 +69,15 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 }
 
 // Guard returns what decides which addresses may be called.
-func (q *Queue) Guard() *Guard { return q.guard }
+func (q *Queue) Guard() *Guard { return q.client.Load().guard }
+
+// SetPolicy changes which addresses may be called. Calls under way end under the policy that they began with; their
+// connections are not used again.
+func (q *Queue) SetPolicy(p Policy) {
+	if old := q.client.Swap(newClient(NewGuard(p, q.o.Resolver), q.o.Version, q.o.Now)); old != nil {
+		old.close()
+	}
+}
 
 func (q *Queue) load(ctx context.Context) error {
 	gone := q.o.Store.NewBatch()
@@ -169,6 +179,10 @@ func (q *Queue) Begin(s *Staged) {
 	q.mu.Lock()
 	for _, e := range s.entries {
 		q.room.put(e)
+		q.grown[e.signal]++
+	}
+	for i := range s.full {
+		q.grown[s.full[i].Signal]++
 	}
 	q.mu.Unlock()
 	q.poke()
@@ -188,9 +202,9 @@ func (q *Queue) Abort(s *Staged) {
 }
 
 // Run sends what is due until ctx ends; then calls under way have a moment to end.
-func (q *Queue) Run(ctx context.Context) error {
+func (q *Queue) Run(ctx context.Context) {
 	defer q.gauges()()
-	defer q.client.close()
+	defer func() { q.client.Load().close() }()
 	calls, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	var workers sync.WaitGroup
@@ -219,7 +233,6 @@ func (q *Queue) Run(ctx context.Context) error {
 	late := time.AfterFunc(grace, cut)
 	defer late.Stop()
 	workers.Wait()
-	return nil
 }
 
 func (q *Queue) poke() {
@@ -253,7 +266,7 @@ func (q *Queue) deliver(ctx context.Context, e *entry) {
 		}
 		withdrawn = false
 		start := time.Now()
-		a = q.client.call(ctx, row.URL, secrets, e.id, int(row.Attempts)+1, row.Body)
+		a = q.client.Load().call(ctx, row.URL, secrets, e.id, int(row.Attempts)+1, row.Body)
 		callSeconds.Update(time.Since(start).Seconds())
 		if ctx.Err() != nil && !a.ok {
 			return // cut off by the stop: the row in the store still waits

@@ -89,7 +89,7 @@ func newRig(t *testing.T, answers ...func(http.ResponseWriter)) *rig {
 // open makes the queue anew, as after a restart.
 func (r *rig) open(store *kv.Store) {
 	if r.Queue != nil {
-		r.client.close()
+		r.client.Load().close()
 	}
 	q, err := Open(context.Background(), Options{
 		Store: store, Version: "1.2.3", Policy: Policy{AllowHTTP: true, AllowPrivate: true, Ports: []uint16{portOf(r.server.URL)}},
@@ -105,7 +105,7 @@ func (r *rig) open(store *kv.Store) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(q.client.close)
+	r.t.Cleanup(func() { q.client.Load().close() })
 	r.Queue, r.store = q, store
 }
 
@@ -393,7 +393,9 @@ func TestQueueFullResendDrop(t *testing.T) {
 	if err := r.store.Commit(b, kv.Sync); err != nil {
 		t.Fatal(err)
 	}
-	r.Forget(r.signal)
+	if err := r.Forget(context.Background(), r.signal); err != nil {
+		t.Fatal(err)
+	}
 	calls := len(r.calls)
 	r.drain()
 	r.open(r.store)
@@ -425,7 +427,7 @@ func TestHangingReceiver(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	go func() { defer close(ended); _ = q.Run(ctx) }()
+	go func() { defer close(ended); q.Run(ctx) }()
 	bad, good := uuid.New(), uuid.New()
 	var posts []Post
 	for i := range 3 * Workers { // more hanging addresses than there are workers

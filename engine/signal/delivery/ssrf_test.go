@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -263,7 +262,17 @@ func TestGuardRedirectAndOwn(t *testing.T) {
 	if hits.Load() > 0 {
 		t.Errorf("the inner listener was reached %d times", hits.Load())
 	}
-	if !slices.Contains(private, "168.63.129.16") {
-		t.Error("the corpus lacks the metadata address that is public")
+}
+
+// The platform's address, which looks public, is refused also where private ones are allowed.
+func TestGuardPlatform(t *testing.T) {
+	t.Parallel()
+	for _, allow := range []bool{false, true} {
+		g := NewGuard(Policy{AllowPrivate: allow}, nil)
+		for _, host := range []string{"168.63.129.16", "[::ffff:168.63.129.16]"} {
+			if g.CheckURL(context.Background(), "https://"+host+"/") == nil || g.Control("tcp4", host+":443", nil) == nil {
+				t.Errorf("%s may be called, private addresses allowed: %t", host, allow)
+			}
+		}
 	}
 }

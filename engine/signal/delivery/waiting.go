@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -207,23 +208,28 @@ func (w *waitingRoom) ended(e *entry, finished bool) {
 	w.running--
 	load := w.owners[p.owner]
 	load.running--
-	for room := w.share() - load.running; room > 0 && len(load.parked) > 0; {
-		q := load.parked[0]
-		load.parked = load.parked[1:]
-		q.parked = false
-		if w.settle(q); q.at >= 0 {
-			room-- // the others go on waiting for the next end
-		}
-	}
-	if load.running == 0 && len(load.parked) == 0 {
-		delete(w.owners, p.owner)
-	}
+	w.unpark(p.owner, load)
 	if finished {
 		w.finish(e)
 	} else {
 		heap.Push(&p.waiting, e)
 	}
 	w.settle(p)
+}
+
+// unpark lets as many endpoints of an owner be chosen again as it may have calls; the others go on waiting for the next end.
+func (w *waitingRoom) unpark(owner uuid.UUID, load *ownerLoad) {
+	for room := w.share() - load.running; room > 0 && len(load.parked) > 0; {
+		p := load.parked[0]
+		load.parked = load.parked[1:]
+		p.parked = false
+		if w.settle(p); p.at >= 0 {
+			room--
+		}
+	}
+	if load.running == 0 && len(load.parked) == 0 {
+		delete(w.owners, owner)
+	}
 }
 
 func (w *waitingRoom) finish(e *entry) {
@@ -242,9 +248,23 @@ func (w *waitingRoom) forget(signal uuid.UUID) {
 			if x == e {
 				heap.Remove(&e.point.waiting, i)
 				w.finish(e)
+				w.rouse(e.point)
 				w.settle(e.point)
 				break
 			}
 		}
+	}
+	// What was to be called next may be among it, and with it the end that parked endpoints wait for.
+	for owner, load := range w.owners {
+		w.unpark(owner, load)
+	}
+}
+
+// rouse takes an endpoint out of those that wait for a call of their owner to end: what was due of it is gone.
+func (w *waitingRoom) rouse(p *endpoint) {
+	if p.parked {
+		p.parked = false
+		load := w.owners[p.owner]
+		load.parked = slices.DeleteFunc(load.parked, func(x *endpoint) bool { return x == p })
 	}
 }

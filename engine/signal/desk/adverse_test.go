@@ -12,32 +12,10 @@ import (
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
-	"hyperlight/engine/seal"
-	"hyperlight/engine/signal/delivery"
 	"hyperlight/kv"
 	"hyperlight/kv/key"
 	"hyperlight/kv/kvtest"
 )
-
-// openWith opens a desk whose options a test changes.
-func openWith(t testing.TB, store *kv.Store, to *receiver, change func(*Options)) *Desk {
-	t.Helper()
-	box, err := seal.New(boxKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := Options{Store: store, Markets: fakeMarkets{}, Box: box, Delivery: delivery.Options{
-		Policy: delivery.Policy{AllowHTTP: true, AllowPrivate: true, Ports: []uint16{portOf(to)}}, Version: "test",
-	}}
-	change(&o)
-	d, err := Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func portOf(to *receiver) uint16 { return uint16(to.Listener.Addr().(*net.TCPAddr).Port) }
 
 // A channel that its owner takes away while deliveries wait is no receiver that failed: the signal is not suspended.
 func TestWithdrawnChannelSuspendsNothing(t *testing.T) {

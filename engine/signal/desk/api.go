@@ -105,8 +105,8 @@ func (d *Desk) view(h *held) Signal {
 	return h.view()
 }
 
-// Patch changes the members that the draft has. Another rule or market, and enabling, forget what crossing conditions have
-// seen; enabling lifts a suspension.
+// Patch changes the members that the draft has. Another rule or market, and enabling what was not evaluated, forget what
+// crossing conditions have seen; enabling lifts a suspension.
 func (d *Desk) Patch(ctx context.Context, owner, id uuid.UUID, draft Draft) (Signal, error) {
 	h, err := d.find(owner, id)
 	if err != nil {
@@ -125,15 +125,10 @@ func (d *Desk) Patch(ctx context.Context, owner, id uuid.UUID, draft Draft) (Sig
 	}
 	d.mu.RLock()
 	next.adopt(h)
+	woken := !h.active() && draft.enables()
 	d.mu.RUnlock()
-	enable := draft.Enabled != nil && *draft.Enabled
-	if enable {
-		next.suspended, next.failures, next.disabled = false, 0, nil
-	}
-	if draft.Channels != nil {
-		next.disabled = nil
-	}
-	reset := enable || h.info.Market != next.info.Market || !h.info.Rule.Same(next.info.Rule)
+	next.forgive(&draft)
+	reset := woken || h.info.Market != next.info.Market || !h.info.Rule.Same(next.info.Rule)
 	state := d.state(h)
 	if reset {
 		state = state.Reset()
@@ -144,8 +139,8 @@ func (d *Desk) Patch(ctx context.Context, owner, id uuid.UUID, draft Draft) (Sig
 	}
 	d.mu.Lock()
 	old := h.info.Market
-	h.info, h.channels, h.revision = next.info, next.channels, next.revision
-	h.suspended, h.failures, h.disabled, h.saved = next.suspended, next.failures, next.disabled, next.saved
+	h.info, h.channels, h.revision, h.saved = next.info, next.channels, next.revision, next.saved
+	h.forgive(&draft) // what deliveries came to while this was written stays
 	d.mu.Unlock()
 	if old != h.info.Market {
 		d.disarm(h, old)
@@ -154,7 +149,7 @@ func (d *Desk) Patch(ctx context.Context, owner, id uuid.UUID, draft Draft) (Sig
 	return d.view(h), nil
 }
 
-// Delete removes a signal; deliveries that wait are dropped.
+// Delete removes a signal with its log; deliveries that wait are dropped.
 func (d *Desk) Delete(owner, id uuid.UUID) error {
 	d.changing.Lock()
 	defer d.changing.Unlock()
@@ -177,7 +172,9 @@ func (d *Desk) Delete(owner, id uuid.UUID) error {
 	}
 	d.mu.Unlock()
 	d.disarm(h, h.info.Market)
-	d.queue.Forget(id)
+	if err := d.queue.Forget(context.Background(), id); err != nil { // nobody can see it any more
+		d.log.Warn("the log of a deleted signal cannot be removed", "signal_id", id, "err", err)
+	}
 	return nil
 }
 
@@ -192,6 +189,8 @@ func (d *Desk) Recent(ctx context.Context, owner, id uuid.UUID) ([]delivery.Deli
 
 // Resend delivers a finished delivery of a signal once more, under the same id and with the same bytes.
 func (d *Desk) Resend(_ context.Context, owner, id, deliveryID uuid.UUID) (delivery.Delivery, error) {
+	d.changing.Lock() // the row must not be cut from the log, nor the signal be deleted, meanwhile
+	defer d.changing.Unlock()
 	if _, err := d.find(owner, id); err != nil {
 		return delivery.Delivery{}, err
 	}

@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -85,27 +84,31 @@ func (r *receiver) has(id uuid.UUID) bool {
 
 var boxKey = seal.NewKey()
 
-// open opens a desk on a store; ports are those that may be called.
+// open opens a desk on a store that may call a receiver.
 func open(t testing.TB, store *kv.Store, to *receiver) *Desk {
+	t.Helper()
+	return openWith(t, store, to, func(o *Options) { o.Delivery.Schedule = []time.Duration{time.Millisecond} })
+}
+
+// openWith opens a desk whose options a test changes.
+func openWith(t testing.TB, store *kv.Store, to *receiver, change func(*Options)) *Desk {
 	t.Helper()
 	box, err := seal.New(boxKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, _ := url.Parse(to.URL)
-	port, _ := strconv.ParseUint(u.Port(), 10, 16)
-	d, err := Open(Options{
-		Store: store, Markets: fakeMarkets{}, Box: box,
-		Delivery: delivery.Options{
-			Policy:   delivery.Policy{AllowHTTP: true, AllowPrivate: true, Ports: []uint16{uint16(port)}},
-			Schedule: []time.Duration{time.Millisecond}, Version: "test",
-		},
-	})
+	o := Options{Store: store, Markets: fakeMarkets{}, Box: box, Delivery: delivery.Options{
+		Policy: delivery.Policy{AllowHTTP: true, AllowPrivate: true, Ports: []uint16{portOf(to)}}, Version: "test",
+	}}
+	change(&o)
+	d, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
 }
+
+func portOf(to *receiver) uint16 { return uint16(to.Listener.Addr().(*net.TCPAddr).Port) }
 
 // run runs a desk until the returned function is called.
 func run(d *Desk) (stop func()) {

@@ -30,6 +30,8 @@ func (d *Draft) complete() error {
 	return nil
 }
 
+func (d *Draft) enables() bool { return d.Enabled != nil && *d.Enabled }
+
 // apply returns what a signal becomes by a draft; h stays as it is. It looks names up and takes no lock meanwhile.
 func (d *Desk) apply(ctx context.Context, h *held, draft Draft) (*held, error) {
 	d.mu.RLock()

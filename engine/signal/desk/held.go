@@ -42,6 +42,16 @@ func (h *held) adopt(from *held) {
 	h.suspended, h.disabled, h.saved = from.suspended, from.disabled, from.saved
 }
 
+// forgive lifts what a draft lifts: enabling a suspension and its failures, other channels that a receiver was gone.
+func (h *held) forgive(d *Draft) {
+	if d.enables() {
+		h.suspended, h.failures = false, 0
+	}
+	if d.enables() || d.Channels != nil {
+		h.disabled = nil
+	}
+}
+
 func (h *held) view() Signal {
 	s := *h.info
 	s.Suspended, s.Triggers, s.LastTriggered = h.suspended, h.triggers, h.last
@@ -111,6 +121,9 @@ func Open(o Options) (*Desk, error) {
 	}
 	return d, nil
 }
+
+// SetPolicy changes which addresses may be called, from the next call on.
+func (d *Desk) SetPolicy(p delivery.Policy) { d.queue.SetPolicy(p) }
 
 func (d *Desk) now() model.Millis { return model.Millis(d.o.Now().UnixMilli()) }
 

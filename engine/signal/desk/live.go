@@ -10,14 +10,11 @@ import (
 	"hyperlight/engine/book"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
-	"hyperlight/engine/num"
 	"hyperlight/engine/signal"
 )
 
 // watch is the evaluator of one market's signals. Its shard holds the lock for an event at a time, others for a change.
 type watch struct {
-	market model.MarketID
-
 	mu    sync.Mutex
 	feed  *signal.Feed
 	eval  *signal.Evaluator
@@ -25,6 +22,9 @@ type watch struct {
 	hits  []firing // of the event under way
 	// second is that of the last tick.
 	second model.Millis
+
+	// booked says that the evaluator has seen the book of a full second; the shard's goroutine only.
+	booked bool
 }
 
 // armed is a signal as its evaluator has it.
@@ -57,7 +57,7 @@ func (d *Desk) watch(id model.MarketID) *watch {
 	if d.o.LastStats != nil {
 		last = d.o.LastStats(id)
 	}
-	w := &watch{market: id, feed: signal.NewFeed(last), eval: signal.NewEvaluator(), infos: map[uuid.UUID]armed{}}
+	w := &watch{feed: signal.NewFeed(last), eval: signal.NewEvaluator(), infos: map[uuid.UUID]armed{}}
 	next := maps.Clone(all)
 	next[id] = w
 	d.watches.Store(&next)
@@ -115,7 +115,7 @@ func (d *Desk) state(h *held) signal.State {
 }
 
 // OnEvent implements market.Listener.
-func (d *Desk) OnEvent(e *model.Event, _ *book.View) {
+func (d *Desk) OnEvent(e *model.Event, v *book.View) {
 	w := d.of(e.Market)
 	if w == nil {
 		return
@@ -137,6 +137,12 @@ func (d *Desk) OnEvent(e *model.Event, _ *book.View) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.feed.Stats(e.Recv, p)
+	case *model.BookUpdate:
+		if m, ok := d.o.Markets.Get(e.Market); ok && v != nil && !w.booked {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.eval.ShowBook(w.feed.Book(e.Recv.Millis(), m, v))
+		}
 	}
 }
 
@@ -162,6 +168,7 @@ func (d *Desk) tick(w *watch, second model.Micros, h *market.Held, received time
 		w.rewind(now)
 	}
 	w.second = second.Millis()
+	w.booked = w.booked || h.View != nil
 	w.feed.Tick(second, h.Market, h.View, func(ev *signal.Event) { d.evaluate(w, ev, received) })
 }
 
@@ -181,12 +188,11 @@ func (w *watch) rewind(to model.Millis) {
 func (d *Desk) OnHeatmaps(rows []model.Heatmap) {
 	for i := range rows {
 		if w := d.of(rows[i].Market); w != nil {
-			w.feed.Heatmap(rows[i].Time, usd(rows[i].LongAtRisk), usd(rows[i].ShortAtRisk))
+			row := signal.RowOf(&rows[i])
+			w.feed.Heatmap(row.Time, row.Long, row.Short)
 		}
 	}
 }
-
-func usd(v num.USD) num.Decimal { return num.Decimal{Mant: int64(v), Scale: num.USDScale} }
 
 // evaluate lets the evaluator look at an event, and hands what triggers to the writer. The watch's lock must be held.
 func (d *Desk) evaluate(w *watch, ev *signal.Event, received time.Time) {

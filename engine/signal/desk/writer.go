@@ -19,7 +19,7 @@ import (
 const (
 	maxBatch  = 256              // triggers in one commit
 	saveEvery = 10 * time.Second // how old the stored values of crossing conditions may be
-	trimEvery = time.Hour
+	trimEvery = time.Minute
 )
 
 // Run writes triggers and delivers until ctx ends; then what was told is written, and deliveries under way have a moment to
@@ -29,12 +29,10 @@ func (d *Desk) Run(ctx context.Context) error {
 	calls, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var deliveries sync.WaitGroup
-	var failed error
-	deliveries.Go(func() { failed = d.queue.Run(calls) })
-	save, trim := time.NewTicker(saveEvery), time.NewTicker(trimEvery)
+	deliveries.Go(func() { d.queue.Run(calls) })
+	deliveries.Go(func() { d.trim(calls) })
+	save := time.NewTicker(saveEvery)
 	defer save.Stop()
-	defer trim.Stop()
-	d.trim()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -44,28 +42,29 @@ func (d *Desk) Run(ctx context.Context) error {
 			d.save(false)
 		case <-save.C:
 			d.save(true)
-		case <-trim.C:
-			d.trim()
 		}
 	}
-	for {
-		select {
-		case f := <-d.fired:
-			d.write(d.gather(f))
-			continue
-		default:
-		}
-		break
+	for len(d.fired) > 0 {
+		d.write(d.gather(<-d.fired))
 	}
 	stop()
 	deliveries.Wait()
 	d.save(true)
-	return failed
+	return nil
 }
 
-func (d *Desk) trim() {
-	if err := d.queue.Trim(); err != nil && !errors.Is(err, kv.ErrClosed) {
-		d.log.Warn("old deliveries cannot be removed", "err", err)
+// trim bounds the log of deliveries until ctx ends.
+func (d *Desk) trim(ctx context.Context) {
+	again := time.NewTicker(trimEvery)
+	defer again.Stop()
+	for ctx.Err() == nil {
+		if err := d.queue.Trim(ctx, &d.changing); err != nil && ctx.Err() == nil && !errors.Is(err, kv.ErrClosed) {
+			d.log.Warn("old deliveries cannot be removed", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-again.C:
+		}
 	}
 }
 
@@ -207,7 +206,7 @@ func (d *Desk) saveOne(b *kv.Batch, h *held, durability *kv.Durability) {
 		if a := w.infos[h.info.ID]; a.unwritten == 0 {
 			if s, ok := w.eval.State(h.info.ID); ok {
 				state = signal.AppendState(nil, s)
-				if !h.active() && h.info.Enabled { // suspended since
+				if !h.active() && w.eval.Enabled(h.info.ID) { // suspended since
 					w.eval.Set(h.info.ID, h.info.Rule, false, h.info.Cooldown, s)
 				}
 			}
