@@ -118,7 +118,7 @@ func checkListed(t *testing.T, where, dir string) bool {
 		t.Fatalf("%s: %v", where, err)
 	}
 	defer store.Close()
-	manifest, err := lake.OpenManifest(store)
+	manifest, err := lake.OpenManifest(store, "")
 	if err != nil {
 		t.Fatalf("%s: %v", where, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"hyperlight/config"
@@ -52,10 +53,17 @@ func openLake(cfg *config.Config, eng lakeRecord, log *slog.Logger) (l *openedLa
 	if err != nil {
 		return nil, fmt.Errorf("find lake.dir: %w", err)
 	}
-	if l.manifest, err = lake.OpenManifest(eng.Store()); err != nil {
+	log = log.With("component", "lake")
+	name := ""
+	if cfg.Lake.S3.Endpoint != "" {
+		if l.remote, err = export.NewS3(cfg.Lake.S3, eng.Now, log); err != nil {
+			return nil, err
+		}
+		name = l.remote.Name()
+	}
+	if l.manifest, err = lake.OpenManifest(eng.Store(), name); err != nil {
 		return nil, fmt.Errorf("open the list of the lake's files: %w", err)
 	}
-	log = log.With("component", "lake")
 	o := export.LakeOptions{
 		Dir: dir, Manifest: l.manifest, History: eng.History(), Markets: eng.Markets, Enter: eng.Enter, Now: eng.Now, Logger: log,
 		Days: cfg.Lake.Days, ReadOnly: func() bool { return eng.Store().Metrics().ReadOnly },
@@ -68,10 +76,7 @@ func openLake(cfg *config.Config, eng lakeRecord, log *slog.Logger) (l *openedLa
 		return nil, err
 	}
 	o.AfterDay = append(o.AfterDay, func(ctx context.Context) error { return here.Update(ctx, l.manifest.All()) })
-	if cfg.Lake.S3.Endpoint != "" {
-		if l.remote, err = export.NewS3(cfg.Lake.S3, eng.Now, log); err != nil {
-			return nil, err
-		}
+	if l.remote != nil {
 		o.Remote = l.remote
 		there, err := iceberg.New(l.bucketTables(cfg, dir, eng.Now))
 		if err != nil {
@@ -94,7 +99,7 @@ func openLake(cfg *config.Config, eng lakeRecord, log *slog.Logger) (l *openedLa
 // than those over the directory.
 func (l *openedLake) bucketTables(cfg *config.Config, dir string, now func() time.Time) iceberg.Options {
 	return iceberg.Options{
-		Data: dir, Dir: filepath.Join(dir, ".bucket"), Location: bucketURL(&cfg.Lake.S3), Now: now,
+		Data: dir, Dir: filepath.Join(dir, ".bucket"), Location: bucketURL(&cfg.Lake.S3), Now: now, Store: l.remote.Name(),
 		Upload: func(ctx context.Context, key, path string) error { return l.remote.Put(ctx, key, path, lake.File{}) },
 		Remove: l.remote.Delete,
 	}
@@ -103,7 +108,7 @@ func (l *openedLake) bucketTables(cfg *config.Config, dir string, now func() tim
 // bucketURL is the address of an object store's bucket in the form that readers of tables know.
 func bucketURL(s *config.S3) string {
 	u := url.URL{Scheme: "s3", Host: s.Bucket, Path: "/" + s.Prefix}
-	return strings.TrimSuffix(u.String(), "/")
+	return strings.TrimRight(u.String(), "/")
 }
 
 // options is what the REST server answers calls about the lake from.
@@ -141,15 +146,24 @@ func (l *openedLake) state() api.LakeState {
 	}
 }
 
-// run makes the files of finished days until ctx ends. That a bucket cannot be reached is told at once.
+// run makes the files of finished days until ctx ends. Whether the bucket can be reached is found out beside that: a store that does
+// not answer takes minutes to tell.
 func (l *openedLake) run(ctx context.Context, log *slog.Logger) error {
 	if !l.enabled {
 		return nil
 	}
+	var checking sync.WaitGroup
+	defer checking.Wait()
 	if l.remote != nil {
-		if err := l.remote.Check(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("the object store does not answer as it should: files wait here", "component", "lake", "error", err)
+		if n := l.manifest.Elsewhere(); n > 0 {
+			log.Warn("files of the lake are in another object store or bucket: they are copied to this one too, and stay there",
+				"component", "lake", "files", n)
 		}
+		checking.Go(func() {
+			if err := l.remote.Check(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("the object store does not answer as it should: files wait here", "component", "lake", "error", err)
+			}
+		})
 	}
 	if err := l.Run(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("make files of the lake: %w", err)

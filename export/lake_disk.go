@@ -9,6 +9,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"hyperlight/engine/lake"
 )
 
 // disk is the lake's directory. Names have slashes and lie below it. Tests let it fail at any call.
@@ -79,21 +81,27 @@ const asideSuffix = ".tmp"
 // aside returns the name under which a file is written before it has its own.
 func aside(key string) string { return path.Join(path.Dir(key), "."+path.Base(key)+asideSuffix) }
 
-// removeAside removes what a crash has left of files that were being written.
+// removeAside removes what a crash has left of files that were being written. It looks at the directories of the datasets alone: what
+// else is in the lake's, lost+found say, may not be ours to read.
 func removeAside(d disk) error {
-	return fs.WalkDir(d.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
+	for _, dataset := range lake.Datasets {
+		if err := fs.WalkDir(d.FS(), string(dataset), func(name string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			base := path.Base(name)
+			if err != nil || entry.IsDir() || !strings.HasPrefix(base, ".part-") || !strings.HasSuffix(base, asideSuffix) {
+				return err
+			}
+			if err := d.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("remove what a crash has left: %w", err)
+			}
 			return nil
-		}
-		base := path.Base(name)
-		if err != nil || entry.IsDir() || !strings.HasPrefix(base, ".part-") || !strings.HasSuffix(base, asideSuffix) {
+		}); err != nil {
 			return err
 		}
-		if err := d.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove what a crash has left: %w", err)
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // place gives a file that was written aside its name, and is back when that is on disk: the name, and each directory above.

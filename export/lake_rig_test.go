@@ -241,7 +241,7 @@ func (g *rig) deliver() (n int) {
 }
 
 func (g *rig) options(store *kv.Store, dir string) LakeOptions {
-	m, err := lake.OpenManifest(store)
+	m, err := lake.OpenManifest(store, "store")
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -55,6 +55,7 @@ var (
 // what the store said in its own words.
 type S3 struct {
 	client *minio.Client
+	name   string
 	bucket string
 	prefix string
 	log    *slog.Logger
@@ -75,7 +76,12 @@ func NewS3(c config.S3, now func() time.Time, log *slog.Logger) (*S3, error) {
 	if s3utils.CheckValidBucketNameStrict(c.Bucket) != nil {
 		return nil, errors.New("open object store: the bucket's name must have 3 to 63 lower-case letters, digits, dashes and dots")
 	}
-	s := &S3{bucket: c.Bucket, prefix: c.Prefix, log: log, now: now, first: time.Second}
+	prefix := strings.TrimRight(c.Prefix, "/")
+	if prefix != "" {
+		prefix += "/" // tables name the objects by a directory
+	}
+	place := sha256.Sum256([]byte(strings.ToLower(endpoint.Host) + "\n" + c.Bucket + "\n" + prefix))
+	s := &S3{name: hex.EncodeToString(place[:8]), bucket: c.Bucket, prefix: prefix, log: log, now: now, first: time.Second}
 	lookup := minio.BucketLookupDNS
 	if c.PathStyle {
 		lookup = minio.BucketLookupPath
@@ -113,6 +119,9 @@ func newS3Transport() *http.Transport {
 		DisableCompression:    true, // what is stored must come back as it is
 	}
 }
+
+// Name tells one place of objects from another: a store, a bucket and a prefix. It is a digest, so that it may stand anywhere.
+func (s *S3) Name() string { return s.name }
 
 // Check tells whether the bucket is there and the credentials are good for it.
 func (s *S3) Check(ctx context.Context) error {
@@ -188,11 +197,12 @@ func (s *S3) checkVersion(file *os.File, f lake.File) (int64, error) {
 	return st.Size(), nil
 }
 
-// has tells whether the object of a key is of a size and version.
+// has tells whether the object of a key is of a size and version. Credentials that may write but not list get no answer where there
+// is no object (403, not 404): whether they are good is then told by the upload.
 func (s *S3) has(ctx context.Context, key string, size int64, version string) (bool, error) {
 	o, err := s.client.StatObject(ctx, s.bucket, s.prefix+key, minio.StatObjectOptions{})
 	if err != nil {
-		if e := minio.ToErrorResponse(err); e.Code == minio.NoSuchKey {
+		if e := minio.ToErrorResponse(err); e.Code == minio.NoSuchKey || e.StatusCode == http.StatusForbidden {
 			return false, nil
 		}
 		return false, err

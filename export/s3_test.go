@@ -337,6 +337,43 @@ func TestS3Faults(t *testing.T) {
 	free()
 }
 
+// Credentials that may write but not list are told 403 of an object that is not there; with them files are copied all the same.
+func TestS3WithoutListing(t *testing.T) {
+	t.Parallel()
+	name, f := localFile(t, []byte("PAR1"))
+	var put atomic.Int64
+	endpoint, _ := faultyStore(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodHead:
+			w.WriteHeader(http.StatusForbidden)
+		case http.MethodPut:
+			if r.URL.Path == "/lake/test/"+f.ID.Key() {
+				put.Add(1)
+			}
+			w.Header().Set("ETag", `"0"`)
+		}
+	})
+	// A prefix is that of a directory, with or without a slash at its end.
+	s := newStore(t, endpoint, func(c *config.S3) { c.Prefix = "test" })
+	if err := s.Put(t.Context(), f.ID.Key(), name, f); err != nil || put.Load() != 1 {
+		t.Errorf("%d objects were put: %v", put.Load(), err)
+	}
+}
+
+// A store is another one where its address, the bucket or the prefix is, and nothing else.
+func TestS3Name(t *testing.T) {
+	names := map[string]bool{}
+	for i, edit := range []func(*config.S3){
+		nil, func(c *config.S3) { c.Endpoint = "https://STORE.example.org/" }, func(c *config.S3) { c.Prefix = "test" },
+		func(c *config.S3) { c.Endpoint = "https://store.example.com" }, func(c *config.S3) { c.Bucket = "pond" }, func(c *config.S3) { c.Prefix = "" },
+	} {
+		names[newStore(t, "https://store.example.org", edit).Name()] = true
+		if want := max(1, i-1); len(names) != want {
+			t.Errorf("%d settings name %d stores, want %d", i+1, len(names), want)
+		}
+	}
+}
+
 // Settings that cannot work are refused before anything is sent.
 func TestS3Settings(t *testing.T) {
 	good := config.S3{Endpoint: "https://store.example.org", Bucket: "lake", AccessKey: storeKey, SecretKey: storeSecret}

@@ -12,7 +12,7 @@ import (
 
 // Verify checks each listed file: its size, its SHA-256, and that its rows can be read, are in order and as many as are
 // listed. visit is called for each with what is wrong with it, nil for nothing; its own error ends the walk. A file that is made
-// again meanwhile is checked as it is then.
+// again meanwhile is checked as it is then; one that is taken off the list is none any more.
 func (l *Lake) Verify(ctx context.Context, visit func(lake.File, error) error) error {
 	for _, f := range l.o.Manifest.All() {
 		if err := ctx.Err(); err != nil {
@@ -21,6 +21,9 @@ func (l *Lake) Verify(ctx context.Context, visit func(lake.File, error) error) e
 		now, fault := l.verify(ctx, f)
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if _, listed := l.o.Manifest.Get(f.ID); !listed {
+			continue
 		}
 		if err := visit(now, fault); err != nil {
 			return err

@@ -211,7 +211,9 @@ func (c *call) sendContent(ct *content) {
 		resp.SetStatusCode(fasthttp.StatusPartialContent)
 		h.SetCanonical(headerRange, fmt.Appendf(nil, "bytes %d-%d/%d", r.From, r.From+r.Length-1, ct.size))
 	}
-	filesSent.Inc()
+	if !c.ctx.IsHead() {
+		filesSent.Inc()
+	}
 	if ct.file == nil {
 		resp.SetBodyStream(bytes.NewReader(ct.body[r.From:r.From+r.Length]), int(r.Length))
 		return

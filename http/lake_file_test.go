@@ -216,6 +216,19 @@ func TestFileConformance(t *testing.T) {
 	}
 }
 
+// Who asks for the length alone downloads nothing. The count is the process's: nothing runs beside this test.
+func TestHeadIsNoDownload(t *testing.T) {
+	f, l := newLakeFixture(t, testOptions{})
+	id, _ := lake.ParseID(ethDay)
+	path := l.signedPath(t, f, id)
+	for method, want := range map[string]uint64{"HEAD": 0, "GET": 1} {
+		before := filesSent.Get()
+		if r := f.do(t, method, path); r.Status != 200 || filesSent.Get()-before != want {
+			t.Errorf("%s: %d, counts as %d downloads", method, r.Status, filesSent.Get()-before)
+		}
+	}
+}
+
 // FuzzRange: a Range header is read as net/http reads it. On purpose we differ in five things: an unknown unit, several
 // ranges and any range of an empty file get the whole file, a place may have any number of digits but no sign, and the last 0
 // bytes are none.

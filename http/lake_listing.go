@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"hyperlight/engine/lake"
@@ -89,9 +90,9 @@ func (c *call) appendListed(dst []byte, f *lake.File) []byte {
 	return append(dst, '\n')
 }
 
-// steadyLink is linkTo, but the same link for everybody who asks within a step of the clock where it leads to us.
+// steadyLink is linkTo, but the same link for everybody who asks within a step of the clock.
 func (c *call) steadyLink(f *lake.File) (url string, expires time.Time) {
-	if url, expires, ok := c.remoteLink(f); ok {
+	if url, expires, ok := c.server.listed.get(f, c.nowMillis(), func() (string, time.Time, bool) { return c.remoteLink(f) }); ok {
 		return url, expires
 	}
 	links, path := c.server.lake.Links, lakeFilesPath+f.ID.FileName()
@@ -100,6 +101,46 @@ func (c *call) steadyLink(f *lake.File) (url string, expires time.Time) {
 	at := expires.Unix()
 	base, _, _ := strings.Cut(url, "?")
 	return base + "?expires=" + strconv.FormatInt(at, 10) + "&signature=" + links.Sign(path, at), expires
+}
+
+// mostSteady is how many links of the object store are kept, of some 600 bytes each.
+const mostSteady = 4 * mostListed
+
+// steadyLinks keeps the object store's links of a step of the clock: each that it makes says when it was made.
+type steadyLinks struct {
+	mu   sync.Mutex
+	step model.Millis
+	made map[steadyKey]steadyLink
+}
+
+// steadyKey names a version of a file: of one that was made again the store has an older one for a while.
+type steadyKey struct {
+	id  lake.ID
+	sum [sha256.Size]byte
+}
+
+type steadyLink struct {
+	url     string
+	expires time.Time
+}
+
+// get returns the link that was made before in this step, or makes one. One that would not last longer than another step is not kept.
+func (s *steadyLinks) get(f *lake.File, now model.Millis, link func() (string, time.Time, bool)) (url string, expires time.Time, ok bool) {
+	const length = model.Millis(listingStep / time.Millisecond)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if step := now / length; step != s.step || len(s.made) >= mostSteady {
+		s.step, s.made = step, map[steadyKey]steadyLink{}
+	}
+	key := steadyKey{f.ID, f.SHA256}
+	if l, ok := s.made[key]; ok {
+		return l.url, l.expires, true
+	}
+	url, expires, ok = link()
+	if ok && expires.UnixMilli() > int64(now+2*length) {
+		s.made[key] = steadyLink{url, expires}
+	}
+	return url, expires, ok
 }
 
 // later returns the later one of two times.

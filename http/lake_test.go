@@ -270,6 +270,37 @@ func TestDownloadFromTheStore(t *testing.T) {
 	}
 }
 
+// A listing stays the same document within a minute also where the object store makes another link each time.
+func TestListingFromTheStore(t *testing.T) {
+	f, l := newLakeFixture(t, testOptions{})
+	id, _ := lake.ParseID(ethDay)
+	file := l.files[id]
+	file.Remote = true
+	l.files[id] = file
+	links, lifetime := 0, time.Hour
+	l.remote = func(lake.File) (string, time.Time, error) {
+		links++
+		return fmt.Sprintf("https://store.example.org/?made=%d", links), f.clock().Add(lifetime), nil
+	}
+	ask := func(after time.Duration) string {
+		f.clock = func() time.Time { return time.UnixMilli(int64(testNow)).Add(after) }
+		return string(f.do(t, "GET", listingPath+"trades").Body)
+	}
+	first := ask(0)
+	if !strings.Contains(first, "?made=1,") || ask(59*time.Second) != first || strings.Contains(ask(time.Minute), "?made=1,") {
+		t.Errorf("%d links were made, the listing was %s", links, first)
+	}
+	ask(3 * time.Minute)
+	if l.put(id, "ETH", []byte("PAR1 made again PAR1")); strings.Contains(ask(3*time.Minute), "https://store.example.org/") {
+		t.Error("a link leads to the older version of a file")
+	}
+	l.files[id] = file
+	lifetime = time.Minute
+	if first := ask(4 * time.Minute); first == ask(4*time.Minute+time.Second) {
+		t.Error("a link that lasts a minute is given for a minute")
+	}
+}
+
 // Without a lake the calls say so.
 func TestNoLake(t *testing.T) {
 	f, _ := newLakeFixture(t, testOptions{edit: func(o *Options) { o.Lake = LakeOptions{} }})

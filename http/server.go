@@ -188,6 +188,7 @@ type Server struct {
 	signals   SignalOptions
 	backtests backtests
 	lake      LakeOptions
+	listed    steadyLinks
 	fill      FillFunc
 	day       Day
 	past      func(at model.Micros) Past

@@ -128,7 +128,11 @@ func (d *storedDays) counts(ctx context.Context, f key.Family, ids []model.Marke
 
 // candles adds the given candles of one minute, and our own of days whose trades are gone.
 func (d *storedDays) candles(ctx context.Context, ids []model.MarketID) error {
-	for span := key.Span(key.DayStart(d.from)); key.SpanStart(span) < key.DayStart(d.to); span++ {
+	span, err := d.firstCandles(ctx)
+	if err != nil {
+		return err
+	}
+	for ; key.SpanStart(span) < key.DayStart(d.to); span++ {
 		if d.keep.dropped(key.Candles, span) {
 			continue
 		}
@@ -152,6 +156,31 @@ func (d *storedDays) candles(ctx context.Context, ids []model.MarketID) error {
 		}
 	}
 	return nil
+}
+
+// firstCandles returns the first span of which candles of one minute are stored, or one behind the last: whoever asks for all days
+// asks from 1970 on.
+func (d *storedDays) firstCandles(ctx context.Context) (first uint32, err error) {
+	from, end := key.Span(key.DayStart(d.from)), key.Span(key.DayStart(d.to)-1)+1
+	first = end
+	for _, res := range []key.Resolution{key.GivenMinute, key.Minute} {
+		rg, err := key.CandleBuckets(res, from, end)
+		if err != nil {
+			return 0, err
+		}
+		for row, err := range d.r.store.Scan(ctx, rg) {
+			if err != nil {
+				return 0, err
+			}
+			k, err := key.ParseCandle(row.Key)
+			if err != nil {
+				return 0, err
+			}
+			first = min(first, key.Span(k.Time))
+			break
+		}
+	}
+	return first, nil
 }
 
 func (d *storedDays) rawCandles(ctx context.Context, res key.Resolution, m model.MarketID, from, to int64) error {

@@ -175,5 +175,5 @@ type File struct {
 	SchemaVersion int
 	Created       model.Millis      // when it was made, or last made again
 	Source        [sha256.Size]byte // digest of what it was made of: made again where that has changed
-	Remote        bool              // the object store has this version of it
+	Remote        bool              // the object store that there is now has this version of it
 }

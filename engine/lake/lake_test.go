@@ -127,7 +127,7 @@ func TestLinkIsForOnePathAndTime(t *testing.T) {
 func TestManifestIsTheMapOfItsChanges(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		store := kvtest.Open(t)
-		m, err := OpenManifest(store)
+		m, err := OpenManifest(store, "here")
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -160,8 +160,19 @@ func TestManifestIsTheMapOfItsChanges(t *testing.T) {
 			}
 		}
 		if rapid.Bool().Draw(rt, "crash") {
-			if m, err = OpenManifest(kvtest.CrashClone(t, store, 0)); err != nil {
+			name, copied := rapid.SampledFrom([]string{"here", "there", ""}).Draw(rt, "object store"), 0
+			if m, err = OpenManifest(kvtest.CrashClone(t, store, 0), name); err != nil {
 				rt.Fatal(err)
+			}
+			for id, f := range want {
+				if f.Remote && name != "here" {
+					copied++
+					f.Remote = false
+					want[id] = f
+				}
+			}
+			if m.Elsewhere() != copied {
+				rt.Fatalf("another store has %d files, want %d", m.Elsewhere(), copied)
 			}
 		}
 		var sorted []File

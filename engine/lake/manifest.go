@@ -15,8 +15,10 @@ import (
 
 // Manifest is the list of files. It is kept in the store and whole in memory, and may be used from any goroutine.
 type Manifest struct {
-	store   *kv.Store
-	writing sync.Mutex // one change at a time: memory follows the store
+	store     *kv.Store
+	remote    string     // name of the object store, "" where there is none
+	elsewhere int        // files that another object store had when the list was opened
+	writing   sync.Mutex // one change at a time: memory follows the store
 
 	mu      sync.RWMutex
 	files   []*File // by compareID; a listed File is never changed
@@ -33,14 +35,15 @@ type Query struct {
 	Ascending     bool
 }
 
-// OpenManifest reads the list of files.
-func OpenManifest(store *kv.Store) (*Manifest, error) {
-	m := &Manifest{store: store}
+// OpenManifest reads the list of files. remote names the object store that copies go to, "" where there is none: a file of which
+// another store had a copy counts as not copied.
+func OpenManifest(store *kv.Store, remote string) (*Manifest, error) {
+	m := &Manifest{store: store, remote: remote}
 	for row, err := range store.Scan(context.Background(), key.All(key.Exports)) {
 		if err != nil {
 			return nil, fmt.Errorf("read the list of files: %w", err)
 		}
-		f, err := decode(row)
+		f, err := m.decode(row)
 		if err != nil {
 			return nil, fmt.Errorf("read the list of files: %w", err)
 		}
@@ -50,7 +53,7 @@ func OpenManifest(store *kv.Store) (*Manifest, error) {
 	return m, nil
 }
 
-func decode(row kv.KV) (*File, error) {
+func (m *Manifest) decode(row kv.KV) (*File, error) {
 	k, err := key.ParseExport(row.Key)
 	if err != nil {
 		return nil, err
@@ -66,8 +69,11 @@ func decode(row kv.KV) (*File, error) {
 	if !id.Valid() {
 		return nil, fmt.Errorf("a file of dataset %d and market %d: %w", k.Dataset, k.Market, record.ErrCorrupt)
 	}
+	if v.Store != "" && v.Store != m.remote {
+		m.elsewhere++
+	}
 	return &File{ID: id, Symbol: v.Symbol, Rows: v.Rows, Bytes: v.Bytes, SHA256: v.SHA256, SchemaVersion: v.SchemaVersion,
-		Created: v.Created, Source: v.Source, Remote: v.Remote}, nil
+		Created: v.Created, Source: v.Source, Remote: v.Store != "" && v.Store == m.remote}, nil
 }
 
 func compareID(a, b ID) int {
@@ -86,9 +92,14 @@ func (m *Manifest) Put(f File) error {
 	}
 	m.writing.Lock()
 	defer m.writing.Unlock()
+	copied := ""
+	if f.Remote {
+		copied = m.remote
+	}
+	f.Remote = copied != ""
 	b := m.store.NewBatch()
 	b.Set(keyOf(f.ID), record.AppendExportFile(nil, &record.ExportFile{Symbol: f.Symbol, Rows: f.Rows, Bytes: f.Bytes, SHA256: f.SHA256,
-		SchemaVersion: f.SchemaVersion, Created: f.Created, Source: f.Source, Remote: f.Remote}))
+		SchemaVersion: f.SchemaVersion, Created: f.Created, Source: f.Source, Store: copied}))
 	if err := m.store.CommitReserve(b, kv.Sync); err != nil {
 		return fmt.Errorf("list file %s: %w", f.ID, err)
 	}
@@ -179,6 +190,9 @@ func (m *Manifest) All() []File {
 	rows, _ := m.List(Query{Ascending: true})
 	return rows
 }
+
+// Elsewhere returns how many files another object store than the one there is now had a copy of when the list was opened.
+func (m *Manifest) Elsewhere() int { return m.elsewhere }
 
 // Version grows with each change.
 func (m *Manifest) Version() uint64 {

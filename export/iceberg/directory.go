@@ -87,10 +87,18 @@ func (d directory) read(url string) ([]byte, error) {
 
 // write writes a file, whole on the disk before it has its name, and then uploads it.
 func (d directory) write(ctx context.Context, name string, raw []byte) error {
+	if err := d.place(ctx, name, raw); err != nil {
+		return err
+	}
+	return d.copy(ctx, name, name)
+}
+
+// place writes a file, whole on the disk before it has its name.
+func (d directory) place(ctx context.Context, name string, raw []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(d.path, 0o750); err != nil {
+	if err := os.MkdirAll(d.path, 0o755); err != nil {
 		return fmt.Errorf("make directory of metadata: %w", err)
 	}
 	path := filepath.Join(d.path, name)
@@ -105,27 +113,40 @@ func (d directory) write(ctx context.Context, name string, raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("write metadata: %w", err)
 	}
-	return d.copy(ctx, name)
+	return nil
 }
 
-func (d directory) copy(ctx context.Context, name string) error {
+// copy uploads a file under a name.
+func (d directory) copy(ctx context.Context, file, name string) error {
 	if d.upload == nil {
 		return nil
 	}
-	if err := d.upload(ctx, d.key+"/"+name, filepath.Join(d.path, name)); err != nil {
+	if err := d.upload(ctx, d.key+"/"+name, filepath.Join(d.path, file)); err != nil {
 		return fmt.Errorf("upload metadata: %w", err)
 	}
 	return nil
 }
 
-// hint makes a version the one that readers open.
+// hintAside is the hint before the object store has it.
+const hintAside = ".version-hint.text"
+
+// hint makes a version the one that readers open. The hint here also says that the object store has it, so it comes last.
 func (d directory) hint(ctx context.Context, version int) error {
-	return d.write(ctx, hintName, []byte(strconv.Itoa(version)))
+	text := []byte(strconv.Itoa(version))
+	if d.upload != nil {
+		if err := d.place(ctx, hintAside, text); err != nil {
+			return err
+		}
+		if err := d.copy(ctx, hintAside, hintName); err != nil {
+			return err
+		}
+	}
+	return d.place(ctx, hintName, text)
 }
 
 // name does what a crash, or a fault of the store, has kept back: the version is written, readers are not told of it.
 func (d directory) name(ctx context.Context, version int) error {
-	if err := d.copy(ctx, versionName(version)); err != nil {
+	if err := d.copy(ctx, versionName(version), versionName(version)); err != nil {
 		return err
 	}
 	return d.hint(ctx, version)

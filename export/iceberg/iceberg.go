@@ -36,6 +36,9 @@ type Options struct {
 	// Upload copies a file of metadata, once it is whole on the disk, to an object key in the place of what is there;
 	// nil: the metadata stays here.
 	Upload func(ctx context.Context, key, path string) error
+	// Store names what Upload copies to. Tables over another one of the same location are not there yet: new ones are made. "": nobody
+	// tells.
+	Store string
 	// Remove removes what Upload has copied; nothing there is no error. nil: nothing is removed.
 	Remove func(ctx context.Context, key string) error
 }
@@ -150,6 +153,9 @@ func (t *Tables) load(d lake.Dataset, dir directory, version int) (*state, error
 	}
 	if table.Location != t.Location(d) || table.FormatVersion != formatVersion {
 		return nil, errors.New("table of another place or form")
+	}
+	if store := table.Properties[storeKey]; store != "" && store != t.o.Store {
+		return nil, errors.New("table of another object store")
 	}
 	s := &state{dataset: d, location: t.o.Location, table: table}
 	if err := s.adopt(); err != nil {

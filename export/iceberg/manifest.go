@@ -85,7 +85,8 @@ func (s *state) read(dir directory) error {
 	return nil
 }
 
-// compare finds what the listed files change. A file that cannot be read as it is listed counts as not listed.
+// compare finds what the listed files change. A file that cannot be read as it is listed counts as not listed. One that the object
+// store alone has stays in a table that has it already, and out of any other: that is no fault, and no later attempt changes it.
 func (s *state) compare(files []lake.File, dir string) (changed bool, skipped error) {
 	want := make(map[string]lake.File, len(files))
 	for _, f := range files {
@@ -107,6 +108,9 @@ func (s *state) compare(files []lake.File, dir string) (changed bool, skipped er
 	}
 	for _, path := range slices.Sorted(maps.Keys(want)) {
 		e, err := s.measure(want[path], dir)
+		if errors.Is(err, errGone) && want[path].Remote {
+			continue
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("take in file %s: %w", want[path].ID, err))
 			continue
@@ -149,6 +153,9 @@ func (s *state) write(ctx context.Context, dir directory, o Options) error {
 		gone = n.Sequence
 	}
 	t.add(n, gone, o.Snapshots)
+	if o.Store != "" {
+		t.Properties[storeKey] = o.Store
+	}
 	if raw, err = json.Marshal(t); err != nil {
 		return fmt.Errorf("write table: %w", err)
 	}

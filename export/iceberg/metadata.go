@@ -97,6 +97,7 @@ const (
 	marketColumn = "market_id"
 	dayPartition = "day"
 	nameMapping  = "schema.name-mapping.default"
+	storeKey     = "hyperlight.store" // where a table is copied to
 )
 
 // create makes the table of a dataset that has none.

@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -16,7 +18,10 @@ import (
 	"hyperlight/engine/lake"
 )
 
-var errOther = errors.New("not the file that is listed")
+var (
+	errOther = errors.New("not the file that is listed")
+	errGone  = errors.New("it is not here")
+)
 
 // boundBytes is the most of a text that a bound has, as in Iceberg's own writer.
 const boundBytes = 16
@@ -29,7 +34,10 @@ func (s *state) measure(f lake.File, dir string) (e entry, err error) {
 		}
 	}()
 	in, err := os.Open(filepath.Join(dir, filepath.FromSlash(f.ID.Key())))
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return e, errGone
+	case err != nil:
 		return e, errors.New("it cannot be opened")
 	}
 	defer in.Close()
@@ -146,6 +154,9 @@ func (c *column) note(f *dataFile, id int32) {
 	if c.leaf.Node.Type().Kind() == parquet.ByteArray {
 		// A shortened text comes before the whole one, so it serves as the lower bound only.
 		low = low[:min(len(low), boundBytes)]
+		for len(low) > 0 && utf8.Valid(c.low) && !utf8.Valid(low) {
+			low = low[:len(low)-1] // readers take a bound for a text
+		}
 		if len(high) > boundBytes {
 			high = nil
 		}
