@@ -16,6 +16,9 @@ import (
 type Accounts interface {
 	// Get copies a row into one of the caller's; false where the account is not known.
 	Get(id model.AccountID, into *model.Account) bool
+	// GetAll copies the rows of many accounts into rows, as many; the Index of those that are not known is negative. Their
+	// positions are appended to positions.
+	GetAll(ids []model.AccountID, rows []model.Account, positions []model.Position) []model.Position
 	// Owned returns the known accounts of an address, the master first.
 	Owned(a model.Address) []model.AccountID
 	// Version returns a number that is another one after anything of the row has changed.

@@ -26,8 +26,9 @@ type batch struct {
 	market     *model.Market
 
 	row       model.Account
+	ahead     ahead
 	assessed  risk.Assessment
-	parts     markedParts
+	marked    markedParts
 	list      []model.AccountID // the accounts of the answer, those of addresses too
 	unknown   []model.AccountID // of list: not known when they were looked up
 	stale     []model.AccountID
@@ -61,6 +62,7 @@ func (c *call) openBatch() (*batch, object, error) {
 
 func (b *batch) close(d *accountDesk) {
 	b.market, b.failed, b.read = nil, nil, nil
+	b.ahead.forget()
 	d.batches.Put(b)
 }
 
@@ -192,93 +194,40 @@ func (b *batch) appendElements(c *call, dst []byte) ([]byte, error) {
 	}
 	dst = slices.Grow(dst, min(len(b.list)*(rowRoom+positionRoom), 1<<20))
 	m := d.current(c)
-	orders := b.include&includeOrders != 0
-	for i, id := range b.list {
-		next := dst
-		if b.answered > 0 {
-			next = append(next, ',')
-		}
-		next, stood, ok := b.appendRow(d, next, id, m)
-		if !ok {
-			b.unknown = append(b.unknown, id)
-			continue
-		}
-		b.answered++
-		dst = next
-		if orders {
-			dst = c.appendOrders(append(dst, `,"orders":[`...), id, m)
-			dst = append(dst, ']')
-		}
-		if b.include&includeFills != 0 {
-			var err error
-			if dst, err = b.appendRecent(c, append(dst, `,"fills":[`...), i, m); err != nil {
-				return dst, err
+	parts := b.parts(c)
+	for from := 0; from < len(b.list); from += lookAhead {
+		ids := b.list[from:min(from+lookAhead, len(b.list))]
+		b.look(d, ids, m, &parts)
+		for i, id := range ids {
+			next := dst
+			if b.answered > 0 {
+				next = append(next, ',')
 			}
-			dst = append(dst, ']')
+			next, stood, whole, ok := b.appendKnown(d, next, i, id, m, &parts)
+			if !ok {
+				b.unknown = append(b.unknown, id)
+				continue
+			}
+			b.answered++
+			dst = next
+			if b.include&includeFills != 0 {
+				var err error
+				if dst, err = b.appendRecent(c, append(dst, `,"fills":[`...), from+i, m); err != nil {
+					return dst, err
+				}
+				dst = append(dst, ']')
+			}
+			if !whole {
+				dst = appendStood(dst, &stood)
+			}
+			stale := d.isStale(stood.polled, now)
+			if stale {
+				b.stale = append(b.stale, id)
+			}
+			dst = appendStale(dst, stale)
 		}
-		stale := d.isStale(stood.polled, now)
-		if stale {
-			b.stale = append(b.stale, id)
-		}
-		dst = appendStanding(dst, stood.updated, stood.source, stale)
 	}
 	return dst, nil
-}
-
-// appendRow appends an account's object up to the end of its positions: a ready body where one stands, else from the row.
-func (b *batch) appendRow(d *accountDesk, dst []byte, id model.AccountID, m *marks) ([]byte, readyStanding, bool) {
-	k := readyKeyOf(id, b.activeOnly)
-	version := d.Accounts.Version(id) // before the row: what changes in between makes the body fall
-	headOnly := b.include&includePositions == 0
-	dst, stood, found, keep := d.ready.append(dst, k, version, m, headOnly, &b.assessed)
-	if found {
-		return dst, stood, true
-	}
-	if !d.Accounts.Get(id, &b.row) {
-		return dst, stood, false
-	}
-	a := &b.row
-	stood = readyStanding{updated: a.AsOf, polled: a.Polled, source: a.Source}
-	from := len(dst)
-	dst = appendAccountHead(dst, a)
-	head := len(dst) - from
-	if headOnly {
-		return dst, stood, true
-	}
-	b.assessed.Assess(a, m.lookup)
-	dst = append(dst, `,"positions":`...)
-	if !keep {
-		return appendPositions(dst, a, &b.assessed, m, nil, b.activeOnly, nil), stood, true
-	}
-	b.parts.list = b.parts.list[:0]
-	dst = appendPositions(dst, a, &b.assessed, m, nil, b.activeOnly, &b.parts)
-	d.ready.put(k, version, m.number, dst, from, head, stood, a, b.parts.list)
-	return dst, stood, true
-}
-
-// appendOrders appends an account's resting orders, to those who may see whose an order is.
-func (c *call) appendOrders(dst []byte, id model.AccountID, m *marks) []byte {
-	d := c.server.accounts
-	if d.Orders == nil || !c.attribution() {
-		return dst
-	}
-	first := true
-	orders := d.Orders.Orders(id)
-	for i := range orders {
-		o := &orders[i]
-		k := m.of(o.Market)
-		if k == nil {
-			continue
-		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		ps, ss := k.Info.ScaleAt(o.Epoch)
-		value, err := num.MulUSD(o.Price, ps, o.Size, ss)
-		dst = o.AppendJSON(dst, k.Info, err != nil || value >= c.server.whaleThreshold(o.Market))
-	}
-	return dst
 }
 
 // appendMissing appends not_found and errors.

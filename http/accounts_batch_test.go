@@ -316,17 +316,34 @@ func TestBatchPositions(t *testing.T) {
 	}
 }
 
-// A batch answers from ready bodies exactly as from rows, whatever trades, polls and marks do in between.
+// changingOrders are the resting orders of accounts.
+type changingOrders map[model.AccountID][]model.OpenOrder
+
+func (o changingOrders) Orders(id model.AccountID) []model.OpenOrder { return o[id] }
+
+// one returns what a batch writes of one account up to where it stands.
+func (b *batch) one(d *accountDesk, id model.AccountID, m *marks, parts *elementParts) (text []byte, stood standing, known bool) {
+	b.look(d, []model.AccountID{id}, m, parts)
+	text, stood, whole, known := b.appendKnown(d, nil, 0, id, m, parts)
+	if known && !whole {
+		text = appendStood(text, &stood)
+	}
+	return text, stood, known
+}
+
+// A batch answers from ready bodies exactly as from rows, whatever trades, polls, orders and marks do in between.
 func TestReadyBodiesEqualRows(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		v := newVenueAccounts(t, testMarkets())
-		d := newAccountDesk(AccountOptions{Accounts: v.tracker, Stats: v.stats, ReadyBodies: rapid.Int64Range(1, 200_000).Draw(rt, "budget")})
-		plain := newAccountDesk(AccountOptions{Accounts: v.tracker, Stats: v.stats})
+		orders := changingOrders{}
+		d := newAccountDesk(AccountOptions{Accounts: v.tracker, Orders: orders, Stats: v.stats, ReadyBodies: rapid.Int64Range(1, 200_000).Draw(rt, "budget")})
+		plain := newAccountDesk(AccountOptions{Accounts: v.tracker, Orders: orders, Stats: v.stats})
 		markets := testMarkets()
+		whales := &whaleRules{notional: defaultWhale}
 		number := uint64(1)
 		for i := range rapid.IntRange(10, 120).Draw(rt, "steps") {
 			id := model.AccountID(rapid.IntRange(0, 5).Draw(rt, "account"))
-			switch rapid.IntRange(0, 8).Draw(rt, "step") {
+			switch rapid.IntRange(0, 10).Draw(rt, "step") {
 			case 0:
 				row := trade(uint64(i+1), testNow, "3100.00", "1", rapid.Bool().Draw(rt, "buys"))
 				row.AskAccount, row.BidAccount = id, id+1
@@ -348,13 +365,23 @@ func TestReadyBodiesEqualRows(t *testing.T) {
 					markets = append(markets, newMarket(7, fmt.Sprint("NEW", i), 2, 4))
 				}
 				number++
+			case 5: // of a market that may not be known
+				list := make([]model.OpenOrder, rapid.IntRange(0, 3).Draw(rt, "orders"))
+				for k := range list {
+					list[k] = model.OpenOrder{Market: model.MarketID([]int{0, 1, 7}[rapid.IntRange(0, 2).Draw(rt, "market")]), At: model.Millis(i),
+						RestingOrder: model.RestingOrder{Account: id, ID: uint64(k), Price: num.Price(i), Size: num.Size(1 + k)}}
+				}
+				orders[id] = list
+			case 6:
+				whales = &whaleRules{notional: num.USD(i)}
 			}
 			m := d.makeMarks(markets, testNow)
 			m.number = number
-			b, p := &batch{activeOnly: i%2 == 0, include: uint8(rapid.IntRange(1, 2).Draw(rt, "include"))}, &batch{}
-			p.activeOnly, p.include = b.activeOnly, b.include
-			got, gotStood, ok := b.appendRow(d, nil, id, m)
-			want, wantStood, wantOK := p.appendRow(plain, nil, id, m)
+			parts := elementParts{positions: rapid.Bool().Draw(rt, "positions"), orders: rapid.Bool().Draw(rt, "with orders"), last: rapid.Bool().Draw(rt, "last"), whales: whales}
+			parts.owned = parts.orders && rapid.IntRange(0, 3).Draw(rt, "anonymous") > 0
+			b, p := &batch{activeOnly: i%2 == 0}, &batch{activeOnly: i%2 == 0}
+			got, gotStood, ok := b.one(d, id, m, &parts)
+			want, wantStood, wantOK := p.one(plain, id, m, &parts)
 			if !bytes.Equal(got, want) || gotStood != wantStood || ok != wantOK {
 				rt.Fatalf("step %d, account %d: got\n%s\nwant\n%s", i, id, got, want)
 			}

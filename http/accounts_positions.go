@@ -43,34 +43,37 @@ func (b *batch) appendHoldings(c *call, dst []byte) ([]byte, error) {
 	b.summaries = b.summaries[:0]
 	dst = slices.Grow(dst, min(len(b.list)*positionRoom, 1<<20))
 	m := d.current(c)
-	for _, id := range b.list {
-		a := &b.row
-		if !d.Accounts.Get(id, a) {
-			b.unknown = append(b.unknown, id)
-			continue
+	for ids := range slices.Chunk(b.list, lookAhead) {
+		rows := b.ahead.lookRows(d, ids)
+		for i, id := range ids {
+			a := &rows[i]
+			if a.Index < 0 {
+				b.unknown = append(b.unknown, id)
+				continue
+			}
+			if b.answered > 0 {
+				dst = append(dst, ',')
+			}
+			b.answered++
+			b.assessed.Assess(a, m.lookup)
+			b.sum(a, m)
+			dst = appendMoney(append(appendIdentity(dst, a), `,"collateral":`...), a.Collateral, a.Polled != 0)
+			dst = appendPositions(append(dst, `,"positions":`...), a, &b.assessed, m, b.market, b.activeOnly, nil)
+			stale := d.isStale(a.Polled, now)
+			if stale {
+				b.stale = append(b.stale, id)
+			}
+			dst = appendStanding(dst, a.AsOf, a.Source, stale)
 		}
-		if b.answered > 0 {
-			dst = append(dst, ',')
-		}
-		b.answered++
-		b.assessed.Assess(a, m.lookup)
-		b.sum(m)
-		dst = appendMoney(append(appendIdentity(dst, a), `,"collateral":`...), a.Collateral, a.Polled != 0)
-		dst = appendPositions(append(dst, `,"positions":`...), a, &b.assessed, m, b.market, b.activeOnly, nil)
-		stale := d.isStale(a.Polled, now)
-		if stale {
-			b.stale = append(b.stale, id)
-		}
-		dst = appendStanding(dst, a.AsOf, a.Source, stale)
 	}
 	return dst, nil
 }
 
-// sum adds the account of the row to the sums of its markets.
-func (b *batch) sum(m *marks) {
+// sum adds an account, which was assessed, to the sums of its markets.
+func (b *batch) sum(a *model.Account, m *marks) {
 	exposures := b.assessed.Exposures
-	for i := range b.row.Positions {
-		p := &b.row.Positions[i]
+	for i := range a.Positions {
+		p := &a.Positions[i]
 		var value num.USD
 		valued := false
 		if len(exposures) > 0 && exposures[0].Position == p {

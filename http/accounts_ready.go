@@ -1,6 +1,7 @@
 package http
 
 import (
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -13,12 +14,15 @@ import (
 const readyShards = 64
 
 // readyOverhead is what an entry takes beside what it points to: the struct, and its places in the map and the ring.
-const readyOverhead = 224
+const readyOverhead = int64(unsafe.Sizeof(readyBody{})) + 64
+
+// standingRoom is more than a standing takes.
+const standingRoom = 96
 
 // readyBodies keeps the encoded rows of the accounts that are asked for most. A body stands while the row's version is the
-// one that it was made with; with other mark prices only the members that follow them are written anew. A body is made for
-// an account when it was asked for twice. It is bounded in bytes; what was not asked for since the hand passed last goes
-// first.
+// one that it was made with; with other mark prices only the members that follow them are written anew, with other orders
+// only these. A body is made for an account when it was asked for twice. It is bounded in bytes; what was not asked for
+// since the hand passed last goes first.
 type readyBodies struct {
 	shards [readyShards]readyShard
 	budget int64 // of a shard
@@ -43,16 +47,26 @@ func readyKeyOf(id model.AccountID, activeOnly bool) readyKey {
 	return k
 }
 
-// readyBody is an account's object from its beginning to the end of its positions. Its bytes are written again in place;
-// readers copy them while the shard is locked.
+// readyBody is an account's object from its beginning to the end of where it stands, which stale follows. Its bytes are
+// written again in place; readers copy them while the shard is locked.
 type readyBody struct {
-	key     readyKey
-	version uint32
-	marks   uint64 // the marks' number
-	stood   readyStanding
-	head    int    // where the member positions begins
-	text    []byte // empty: asked for once with this version
-	asked   bool   // since the hand passed
+	key      readyKey
+	version  uint32
+	written  uint32 // how often it or its orders were written
+	asked    bool   // since the hand passed
+	gone     bool   // it is kept no longer
+	marks    uint64 // the marks' number
+	stood    standing
+	text     []byte // empty: asked for once with this version
+	head     int    // where the member positions begins
+	orders   int    // where the member orders begins, if it is there
+	standing int    // where the standing begins: at orders where there are none
+
+	// What the text of the orders was made of: with other marks their markets may be others too.
+	resting      []model.OpenOrder
+	whales       *whaleRules
+	restingMarks uint64
+	restingIn    []*model.Market
 
 	// What the members that follow the marks are made of.
 	parts      []markedPart
@@ -73,12 +87,6 @@ type markedPart struct {
 
 func (p *markedParts) add(part markedPart) { p.list = append(p.list, part) }
 
-// readyStanding is what the end of an account's object is made from.
-type readyStanding struct {
-	updated, polled model.Millis
-	source          model.AccountSource
-}
-
 // newReadyBodies returns bodies that take at most budget bytes; nil, which keeps nothing, for 0.
 func newReadyBodies(budget int64) *readyBodies {
 	if budget <= 0 {
@@ -91,42 +99,113 @@ func newReadyBodies(budget int64) *readyBodies {
 	return r
 }
 
-func (r *readyBodies) shard(k readyKey) *readyShard {
-	return &r.shards[uint64(k)*0x9e3779b97f4a7c15>>(64-6)]
+// shardOf returns the number of a key's shard.
+func shardOf(k readyKey) uint64 { return uint64(k) * 0x9e3779b97f4a7c15 >> (64 - 6) }
+
+// look finds the bodies of accounts that stand, by the versions in a, and tells of the others whether one that is made now
+// is worth keeping. Each shard is locked once.
+func (r *readyBodies) look(a *ahead, ids []model.AccountID, activeOnly bool, m *marks, parts *elementParts) {
+	var ends [readyShards]int // of the ids' places, by shard
+	for _, id := range ids {
+		ends[shardOf(readyKeyOf(id, activeOnly))]++
+	}
+	n := 0
+	for i, of := range ends {
+		ends[i] = n
+		n += of
+	}
+	var places [lookAhead]uint8
+	for i, id := range ids {
+		end := &ends[shardOf(readyKeyOf(id, activeOnly))]
+		places[*end] = uint8(i)
+		*end++
+	}
+	from := 0
+	for i, to := range ends {
+		if from < to {
+			s := &r.shards[i]
+			s.mu.Lock()
+			for _, at := range places[from:to] {
+				a.bodies[at] = s.entries[readyKeyOf(ids[at], activeOnly)]
+			}
+			for _, at := range places[from:to] {
+				s.look(a, at, readyKeyOf(ids[at], activeOnly), r.budget)
+			}
+			for _, at := range places[from:to] {
+				if b := a.bodies[at]; b != nil {
+					a.written[at], a.resting[at] = b.written, parts.owned && b.rest(a.orders[at], m, parts)
+				}
+			}
+			s.mu.Unlock()
+		}
+		from = to
+	}
 }
 
-// append copies a body that stands to dst, without its positions where head is set; scratch is memory to use. Where there
-// is none, keep tells whether the one that the caller makes now is worth keeping.
-func (r *readyBodies) append(dst []byte, k readyKey, version uint32, m *marks, head bool, scratch *risk.Assessment) (_ []byte, stood readyStanding, found, keep bool) {
-	if r == nil {
-		return dst, stood, false, false
-	}
-	s := r.shard(k)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.entries[k]
-	switch {
-	case b == nil:
-		s.add(&readyBody{key: k, version: version}, r.budget)
-		return dst, stood, false, false
-	case b.version != version:
-		b.asked, b.version, b.text = true, version, b.text[:0]
-		return dst, stood, false, false
+// look takes a body out of a where it does not stand.
+func (s *readyShard) look(a *ahead, at uint8, k readyKey, budget int64) {
+	b, version := a.bodies[at], a.versions[at]
+	a.keep[at] = false
+	if b == nil {
+		s.add(&readyBody{key: k, version: version}, budget)
+		return
 	}
 	b.asked = true
 	switch {
-	case len(b.text) == 0 || !head && b.marks != m.number && !b.stands(m):
-		return dst, stood, false, true
-	case head:
-		return append(dst, b.text[:b.head]...), b.stood, true, true
-	case b.marks != m.number && len(b.parts) > 0:
+	case b.version != version:
+		b.version, b.text = version, b.text[:0]
+		a.bodies[at] = nil
+	case len(b.text) == 0:
+		a.bodies[at], a.keep[at] = nil, true
+	}
+}
+
+// take copies to dst what stands of the i-th body that was looked up, as far as the parts go; scratch is memory to use.
+func (r *readyBodies) take(dst []byte, a *ahead, i int, m *marks, parts *elementParts, scratch *risk.Assessment) ([]byte, standing, reach) {
+	b := a.bodies[i]
+	s := &r.shards[shardOf(b.key)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.version != a.versions[i] || len(b.text) == 0 {
+		return dst, standing{}, reachedNothing
+	}
+	if parts.positions && b.marks != m.number && len(b.parts) > 0 {
+		if !b.stands(m) {
+			return dst, standing{}, reachedNothing
+		}
 		before := b.size()
 		dst = b.mark(dst, m, scratch)
-		s.bytes += b.size() - before
-		s.shrink(r.budget)
-		return dst, b.stood, true, true
+		s.grown(b, before, r.budget)
 	}
-	return append(dst, b.text...), b.stood, true, true
+	resting := a.resting[i] && b.written == a.written[i]
+	switch {
+	case !parts.positions && resting:
+		dst = append(dst, b.text[:b.head]...)
+		return append(dst, b.text[b.orders:b.standing]...), b.stood, reachedOrders
+	case !parts.positions:
+		return append(dst, b.text[:b.head]...), b.stood, reachedPositions
+	case !resting:
+		return append(dst, b.text[:b.orders]...), b.stood, reachedPositions
+	case !parts.last:
+		return append(dst, b.text[:b.standing]...), b.stood, reachedOrders
+	}
+	return append(dst, b.text...), b.stood, reachedStanding
+}
+
+// rest tells whether the text of a body's orders is that of these.
+func (b *readyBody) rest(orders []model.OpenOrder, m *marks, parts *elementParts) bool {
+	if b.standing == b.orders || b.whales != parts.whales || !slices.Equal(b.resting, orders) {
+		return false
+	}
+	if b.restingMarks != m.number {
+		for i := range orders {
+			if b.restingIn[i] != m.market(orders[i].Market) {
+				return false
+			}
+		}
+		b.restingMarks = m.number
+	}
+	return true
 }
 
 // stands tells whether all of a body but what follows the marks is still right: its markets are what they were.
@@ -143,7 +222,7 @@ func (b *readyBody) stands(m *marks) bool {
 	return true
 }
 
-// mark brings a body that stands to other marks and appends it to dst.
+// mark brings a body that stands to other marks. It writes behind dst, which it returns as it was but for its capacity.
 func (b *readyBody) mark(dst []byte, m *marks, scratch *risk.Assessment) []byte {
 	scratch.Assess(&model.Account{Collateral: b.collateral, Positions: b.positions}, m.lookup)
 	exposures := scratch.Exposures
@@ -163,19 +242,28 @@ func (b *readyBody) mark(dst []byte, m *marks, scratch *risk.Assessment) []byte 
 		dst = appendMarked(dst, p, e, m.of(p.Market), b.polled)
 		part.to = len(dst) - start
 	}
+	longer := len(dst) - start - done
 	dst = append(dst, b.text[done:]...)
+	b.orders, b.standing = b.orders+longer, b.standing+longer
 	b.marks, b.text = m.number, append(b.text[:0], dst[start:]...)
-	return dst
+	return dst[:start]
 }
 
 // size returns the bytes that a body points to.
 func (b *readyBody) size() int64 {
-	return int64(cap(b.text)) + int64(cap(b.parts))*int64(unsafe.Sizeof(markedPart{})) + int64(cap(b.positions))*int64(unsafe.Sizeof(model.Position{}))
+	return int64(cap(b.text)) + int64(cap(b.parts))*int64(unsafe.Sizeof(markedPart{})) + int64(cap(b.positions))*int64(unsafe.Sizeof(model.Position{})) +
+		int64(cap(b.resting))*int64(unsafe.Sizeof(model.OpenOrder{})) + int64(cap(b.restingIn))*int64(unsafe.Sizeof((*model.Market)(nil)))
 }
 
-// put keeps a body that was made of a row read after the version: what dst holds from a place on.
-func (r *readyBodies) put(k readyKey, version uint32, number uint64, dst []byte, from, head int, stood readyStanding, a *model.Account, parts []markedPart) {
-	s := r.shard(k)
+// madeBody is an object that was just written: where it begins, and where its parts do.
+type madeBody struct {
+	from, head, orders int
+	stood              standing
+}
+
+// put keeps a body that was made of a row read after the version: what dst holds of it up to its orders.
+func (r *readyBodies) put(k readyKey, version uint32, m *marks, dst []byte, made *madeBody, a *model.Account, parts []markedPart) {
+	s := &r.shards[shardOf(k)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.entries[k]
@@ -183,17 +271,49 @@ func (r *readyBodies) put(k readyKey, version uint32, number uint64, dst []byte,
 		return // it went meanwhile
 	}
 	before := b.size()
-	b.version, b.marks, b.head, b.stood = version, number, head, stood
-	b.text = append(b.text[:0], dst[from:]...)
+	b.written++
+	b.version, b.marks, b.stood = version, m.number, made.stood
+	b.text = append(slices.Grow(b.text[:0], len(dst)-made.from+standingRoom), dst[made.from:made.orders]...)
+	b.head, b.orders, b.standing = made.head-made.from, len(b.text), len(b.text)
+	b.text = appendStood(b.text, &b.stood)
+	b.resting = b.resting[:0]
 	b.parts = append(b.parts[:0], parts...)
 	for i := range b.parts {
-		b.parts[i].from -= from
-		b.parts[i].to -= from
+		b.parts[i].from -= made.from
+		b.parts[i].to -= made.from
 	}
 	b.collateral, b.polled = a.Collateral, a.Polled != 0
 	b.positions = append(b.positions[:0], a.Positions...)
-	s.bytes += b.size() - before
-	s.shrink(r.budget)
+	s.grown(b, before, r.budget)
+}
+
+// putOrders gives the body of a key, if it is there with this version, the text of its orders.
+func (r *readyBodies) putOrders(k readyKey, version uint32, text []byte, orders []model.OpenOrder, m *marks, parts *elementParts) {
+	s := &r.shards[shardOf(k)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.entries[k]
+	if b == nil || b.version != version || len(b.text) == 0 {
+		return
+	}
+	before := b.size()
+	b.written++
+	b.text = slices.Replace(b.text, b.orders, b.standing, text...)
+	b.standing = b.orders + len(text)
+	b.resting, b.restingIn = append(b.resting[:0], orders...), b.restingIn[:0]
+	for i := range orders {
+		b.restingIn = append(b.restingIn, m.market(orders[i].Market))
+	}
+	b.whales, b.restingMarks = parts.whales, m.number
+	s.grown(b, before, r.budget)
+}
+
+// grown counts a body's new size.
+func (s *readyShard) grown(b *readyBody, before, budget int64) {
+	if !b.gone {
+		s.bytes += b.size() - before
+		s.shrink(budget)
+	}
 }
 
 func (s *readyShard) add(b *readyBody, budget int64) {
@@ -217,6 +337,7 @@ func (s *readyShard) shrink(budget int64) {
 			continue
 		}
 		delete(s.entries, b.key)
+		b.gone = true
 		s.bytes -= readyOverhead + b.size()
 		last := len(s.ring) - 1
 		s.ring[s.hand] = s.ring[last]

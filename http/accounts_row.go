@@ -51,11 +51,30 @@ func appendAccountHead(dst []byte, a *model.Account) []byte {
 	return num.AppendUint(append(dst, `,"pending_order_count":`...), uint64(a.PendingOrders))
 }
 
-// appendStanding closes an account's object with where it stands (contract 9.6).
+// standing is what the end of an account's object is made from (contract 9.6).
+type standing struct {
+	updated, polled model.Millis
+	source          model.AccountSource
+}
+
+func standingOf(a *model.Account) standing {
+	return standing{updated: a.AsOf, polled: a.Polled, source: a.Source}
+}
+
+// appendStanding closes an account's object with where it stands.
 func appendStanding(dst []byte, updated model.Millis, source model.AccountSource, stale bool) []byte {
-	dst = appendMillisOrNull(append(dst, `,"updated_at":`...), updated)
-	dst = append(append(dst, `,"source":"`...), source.String()...)
-	dst = appendMillisOrNull(append(dst, `","as_of":`...), updated)
+	return appendStale(appendStood(dst, &standing{updated: updated, source: source}), stale)
+}
+
+// appendStood writes all of where an account stands that does not pass by itself.
+func appendStood(dst []byte, s *standing) []byte {
+	dst = appendMillisOrNull(append(dst, `,"updated_at":`...), s.updated)
+	dst = append(append(dst, `,"source":"`...), s.source.String()...)
+	return appendMillisOrNull(append(dst, `","as_of":`...), s.updated)
+}
+
+// appendStale closes an account's object.
+func appendStale(dst []byte, stale bool) []byte {
 	if stale {
 		return append(dst, `,"stale":true}`...)
 	}

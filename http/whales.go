@@ -26,11 +26,14 @@ func (s *Server) SetWhales(notional num.USD, byMarket map[model.MarketID]num.USD
 
 // whaleThreshold returns the quote value from which something in a market is a whale's.
 func (s *Server) whaleThreshold(m model.MarketID) num.USD {
-	rules := s.whales.Load()
-	if t, ok := rules.byMarket[m]; ok {
+	return s.whales.Load().threshold(m)
+}
+
+func (r *whaleRules) threshold(m model.MarketID) num.USD {
+	if t, ok := r.byMarket[m]; ok {
 		return t
 	}
-	return rules.notional
+	return r.notional
 }
 
 // Owners tells who owns resting orders. Its methods must not block.

@@ -37,7 +37,7 @@ type Options struct {
 const shards = 64
 
 // Tracker is the table of accounts. Its methods may be called from any goroutine; those of market.Listener never block
-// for longer than another caller copies one account.
+// for longer than another caller copies the accounts that it looks up together.
 type Tracker struct {
 	o      Options
 	log    *slog.Logger

@@ -1,0 +1,74 @@
+package http
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
+)
+
+// restlessOrders are other ones at nearly each call.
+type restlessOrders struct{}
+
+func (restlessOrders) Orders(id model.AccountID) []model.OpenOrder {
+	list := make([]model.OpenOrder, rand.IntN(3))
+	for i := range list {
+		list[i] = model.OpenOrder{At: model.Millis(rand.IntN(3)), RestingOrder: model.RestingOrder{Account: id, ID: uint64(id), Price: 5, Size: 7}}
+	}
+	return list
+}
+
+// Many calls at once about the same accounts, while these, their orders and the marks change and bodies are dropped: every
+// object is whole, and of its account.
+func TestReadyBodiesAtOnce(t *testing.T) {
+	t.Parallel()
+	const accounts, callers, calls = 300, 4, 30
+	v := newVenueAccounts(t, testMarkets())
+	poll := func(id model.AccountID, n int) {
+		v.tracker.Polled(&model.Account{ID: id, Index: int64(id), Polled: model.Millis(n + 1), Collateral: num.USD(n),
+			Positions: []model.Position{openPosition(0, fmt.Sprint(1+n%7), "3000", 500), openPosition(1, "-2", "90000", 500)}})
+	}
+	var ids []model.AccountID
+	for id := range model.AccountID(accounts) {
+		ids = append(ids, id)
+		poll(id, 1)
+	}
+	d := newAccountDesk(AccountOptions{Accounts: v.tracker, Orders: restlessOrders{}, Stats: v.stats, ReadyBodies: 500_000})
+	markets, whales := testMarkets(), &whaleRules{notional: defaultWhale}
+	var wait sync.WaitGroup
+	for caller := range callers {
+		wait.Go(func() {
+			b := &batch{activeOnly: true}
+			var text []byte
+			for n := range calls {
+				poll(model.AccountID(rand.IntN(accounts)), n)
+				m := d.makeMarks(markets, testNow)
+				m.number = uint64(n / 3)
+				parts := elementParts{positions: true, orders: true, owned: n%5 > 0, last: (n+caller)%2 > 0, whales: whales}
+				for from := 0; from < len(ids); from += lookAhead {
+					some := ids[from:min(from+lookAhead, len(ids))]
+					b.look(d, some, m, &parts)
+					for i, id := range some {
+						var stood standing
+						var whole, known bool
+						text, stood, whole, known = b.appendKnown(d, text[:0], i, id, m, &parts)
+						if !whole {
+							text = appendStood(text, &stood)
+						}
+						text = appendStale(text, false)
+						if !known || !json.Valid(text) || !bytes.HasPrefix(text, fmt.Appendf(nil, `{"account_index":%d,`, id)) {
+							t.Errorf("account %d: %v %s", id, known, text)
+							return
+						}
+					}
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
