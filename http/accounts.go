@@ -58,7 +58,8 @@ type RecentFills interface {
 
 // OpenOrders knows whose orders rest in the books that somebody watches; *attribution.Owners is one.
 type OpenOrders interface {
-	Orders(account model.AccountID) []model.OpenOrder
+	// AppendOrders appends an account's resting orders to dst.
+	AppendOrders(dst []model.OpenOrder, account model.AccountID) []model.OpenOrder
 }
 
 // Exposure is what all known accounts together have at risk; *exposure.Desk is one.

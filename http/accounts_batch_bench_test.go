@@ -30,7 +30,9 @@ func (f benchFills) Append(dst []byte, _ model.AccountID, n int, market func(mod
 // benchOrders has two resting orders for every account, which lie apart.
 type benchOrders [][]model.OpenOrder
 
-func (o benchOrders) Orders(id model.AccountID) []model.OpenOrder { return o[id] }
+func (o benchOrders) AppendOrders(dst []model.OpenOrder, id model.AccountID) []model.OpenOrder {
+	return append(dst, o[id]...)
+}
 
 func newBenchOrders(n int) benchOrders {
 	o := make(benchOrders, n)

@@ -319,7 +319,9 @@ func TestBatchPositions(t *testing.T) {
 // changingOrders are the resting orders of accounts.
 type changingOrders map[model.AccountID][]model.OpenOrder
 
-func (o changingOrders) Orders(id model.AccountID) []model.OpenOrder { return o[id] }
+func (o changingOrders) AppendOrders(dst []model.OpenOrder, id model.AccountID) []model.OpenOrder {
+	return append(dst, o[id]...)
+}
 
 // one returns what a batch writes of one account up to where it stands.
 func (b *batch) one(d *accountDesk, id model.AccountID, m *marks, parts *elementParts) (text []byte, stood standing, known bool) {

@@ -13,7 +13,7 @@ const lookAhead = 256
 type ahead struct {
 	versions [lookAhead]uint32 // from before the rows were read: what changes in between makes a body fall
 	orders   [lookAhead][]model.OpenOrder
-	copied   []model.OpenOrder     // the orders, one account's after the other's
+	listed   []model.OpenOrder     // the orders, one account's after the other's
 	bodies   [lookAhead]*readyBody // nil: none, or one that does not stand
 	written  [lookAhead]uint32     // the bodies' counts of writes
 	resting  [lookAhead]bool       // the bodies have the text of the orders
@@ -56,14 +56,11 @@ func (b *batch) parts(c *call) elementParts {
 func (b *batch) look(d *accountDesk, ids []model.AccountID, m *marks, parts *elementParts) {
 	a := &b.ahead
 	if parts.owned {
+		a.listed = a.listed[:0]
 		for i, id := range ids {
-			a.orders[i] = d.Orders.Orders(id)
-		}
-		a.copied = a.copied[:0] // they lie apart too
-		for i := range ids {
-			from := len(a.copied)
-			a.copied = append(a.copied, a.orders[i]...)
-			a.orders[i] = a.copied[from:len(a.copied):len(a.copied)]
+			from := len(a.listed)
+			a.listed = d.Orders.AppendOrders(a.listed, id)
+			a.orders[i] = a.listed[from:len(a.listed):len(a.listed)]
 		}
 	}
 	unready := ids

@@ -196,12 +196,12 @@ func (f *fakeVenue) Track(id model.AccountID) {
 // fakeOrders knows one order of account 42.
 type fakeOrders struct{}
 
-func (fakeOrders) Orders(id model.AccountID) []model.OpenOrder {
+func (fakeOrders) AppendOrders(dst []model.OpenOrder, id model.AccountID) []model.OpenOrder {
 	if id != 42 {
-		return nil
+		return dst
 	}
-	return []model.OpenOrder{{RestingOrder: model.RestingOrder{Account: 42, ID: 281476000000001, Price: 319950, Size: 7_5000, Initial: 10_0000,
-		Expiry: 1709337600000}, Side: model.Bid, At: testNow - 1000}}
+	return append(dst, model.OpenOrder{RestingOrder: model.RestingOrder{Account: 42, ID: 281476000000001, Price: 319950, Size: 7_5000, Initial: 10_0000,
+		Expiry: 1709337600000}, Side: model.Bid, At: testNow - 1000})
 }
 
 // fills returns the fills of an account by (time, market, id), the taker of a self-trade first.

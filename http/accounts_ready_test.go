@@ -15,12 +15,11 @@ import (
 // restlessOrders are other ones at nearly each call.
 type restlessOrders struct{}
 
-func (restlessOrders) Orders(id model.AccountID) []model.OpenOrder {
-	list := make([]model.OpenOrder, rand.IntN(3))
-	for i := range list {
-		list[i] = model.OpenOrder{At: model.Millis(rand.IntN(3)), RestingOrder: model.RestingOrder{Account: id, ID: uint64(id), Price: 5, Size: 7}}
+func (restlessOrders) AppendOrders(dst []model.OpenOrder, id model.AccountID) []model.OpenOrder {
+	for range rand.IntN(3) {
+		dst = append(dst, model.OpenOrder{At: model.Millis(rand.IntN(3)), RestingOrder: model.RestingOrder{Account: id, ID: uint64(id), Price: 5, Size: 7}})
 	}
-	return list
+	return dst
 }
 
 // Many calls at once about the same accounts, while these, their orders and the marks change and bodies are dropped: every

@@ -96,12 +96,12 @@ func row(rnd *rand.Rand, id model.AccountID) *model.Account {
 // restingOrders knows the resting orders of accounts: none to four each, two on average.
 type restingOrders [][]model.OpenOrder
 
-// Orders returns an account's orders.
-func (r restingOrders) Orders(id model.AccountID) []model.OpenOrder {
+// AppendOrders appends an account's orders to dst.
+func (r restingOrders) AppendOrders(dst []model.OpenOrder, id model.AccountID) []model.OpenOrder {
 	if i := int(id) - 1; i >= 0 && i < len(r) {
-		return r[i]
+		dst = append(dst, r[i]...)
 	}
-	return nil
+	return dst
 }
 
 func newRestingOrders(rnd *rand.Rand, accounts int) restingOrders {

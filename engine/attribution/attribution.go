@@ -7,11 +7,9 @@
 package attribution
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +56,8 @@ type Owners struct {
 	o       Options
 	log     *slog.Logger
 	markets atomic.Pointer[map[model.MarketID]*tracked] // those watched
-	mu      sync.Mutex                                  // of whoever changes the map
+	index   index
+	mu      sync.Mutex // of whoever changes the map
 	wake    chan struct{}
 }
 
@@ -72,7 +71,7 @@ func New(o Options) *Owners {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &Owners{o: o, log: o.Logger.With("component", "attribution"), wake: make(chan struct{}, 1)}
+	w := &Owners{o: o, log: o.Logger.With("component", "attribution"), wake: make(chan struct{}, 1), index: index{markets: map[model.AccountID][]*tracked{}}}
 	w.markets.Store(&map[model.MarketID]*tracked{})
 	return w
 }
@@ -115,7 +114,7 @@ func (w *Owners) track(id model.MarketID) *tracked {
 	if t := old[id]; t != nil {
 		return t
 	}
-	t := newTracked(id)
+	t := newTracked(id, &w.index)
 	next := maps.Clone(old)
 	next[id] = t
 	w.markets.Store(&next)
@@ -132,17 +131,22 @@ func (w *Owners) forget(now time.Time) {
 	defer w.mu.Unlock()
 	next := maps.Clone(*w.markets.Load())
 	n := len(next)
-	maps.DeleteFunc(next, func(_ model.MarketID, t *tracked) bool { return t.until.Load() <= now.UnixNano() })
+	maps.DeleteFunc(next, func(_ model.MarketID, t *tracked) bool {
+		if t.until.Load() > now.UnixNano() {
+			return false
+		}
+		t.end()
+		return true
+	})
 	if len(next) != n {
 		w.markets.Store(&next)
 	}
 }
 
-// Orders returns the resting orders of an account in the markets that somebody watches, as far as they are known: by
-// market, bids before asks, best first. It costs the account's orders and the watched markets.
-func (w *Owners) Orders(account model.AccountID) []model.OpenOrder {
-	var out []model.OpenOrder
-	for id, t := range *w.markets.Load() {
+// AppendOrders appends to dst the resting orders of an account in the markets that somebody watches, as far as they are known: by
+// market, bids before asks, best first. It costs one look-up and the account's orders.
+func (w *Owners) AppendOrders(dst []model.OpenOrder, account model.AccountID) []model.OpenOrder {
+	for _, t := range w.index.of(account) {
 		a, places := t.published.Load(), t.places.Load()
 		if a == nil || places == nil {
 			continue
@@ -154,13 +158,12 @@ func (w *Owners) Orders(account model.AccountID) []model.OpenOrder {
 			}
 			for _, r := range l.Orders {
 				if r.Account == account {
-					out = append(out, model.OpenOrder{RestingOrder: r, Market: id, Epoch: a.Epoch, Side: p.side, At: l.At, State: l.State})
+					dst = append(dst, model.OpenOrder{RestingOrder: r, Market: t.id, Epoch: a.Epoch, Side: p.side, At: l.At, State: l.State})
 				}
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b model.OpenOrder) int { return cmp.Compare(a.Market, b.Market) })
-	return out
+	return dst
 }
 
 // OnEvent follows a watched market; of others it costs one look-up. It runs on the market's shard.

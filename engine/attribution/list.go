@@ -49,7 +49,7 @@ func (t *tracked) join(l *List) (seen []model.AccountID, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	from, to := t.window(l)
-	if from == to || t.views[from].Epoch != l.Epoch || t.views[from].Recv > model.Micros(l.Asked.UnixMicro()) {
+	if t.ended || from == to || t.views[from].Epoch != l.Epoch || t.views[from].Recv > model.Micros(l.Asked.UnixMicro()) {
 		return nil, false
 	}
 	at := model.Millis(l.Asked.UnixMilli())
@@ -86,7 +86,7 @@ func (t *tracked) join(l *List) (seen []model.AccountID, ok bool) {
 	}
 	seen = t.compare(l, at)
 	t.at, t.complete, t.changed = at, l.Complete, true
-	t.places.Store(&places)
+	t.place(places)
 	t.publish()
 	return seen, true
 }

@@ -13,7 +13,7 @@ import (
 // is left out.
 func TestListIsComparedWithItsMoment(t *testing.T) {
 	t0 := time.UnixMicro(1_700_000_000_000_000)
-	w, b := newTracked(0), book.New()
+	w, b := newTracked(0, &index{markets: map[model.AccountID][]*tracked{}}), book.New()
 	seq := uint64(0)
 	frame := func(after time.Duration, bids ...model.Level) {
 		t.Helper()

@@ -191,7 +191,7 @@ func TestJoinOfEqualSizes(t *testing.T) {
 }
 
 func run(t *testing.T, seed uint64, sizes int64, states *[4]int) {
-	v, w := newVenue(seed, sizes), newTracked(0)
+	v, w := newVenue(seed, sizes), newTracked(0, &index{markets: map[model.AccountID][]*tracked{}})
 	for range 60 {
 		v.change()
 	}

@@ -23,6 +23,7 @@ const (
 // by whoever polls.
 type tracked struct {
 	id    model.MarketID
+	index *index
 	until atomic.Int64 // unix ns up to which it is watched
 
 	published atomic.Pointer[model.Attribution]
@@ -34,6 +35,7 @@ type tracked struct {
 	failures int
 
 	mu       sync.Mutex
+	ended    bool         // nobody watches it any more
 	views    []*book.View // of the last seconds, oldest first; the last one is the book now; none while out of sync
 	fills    []pastFill   // of the last seconds, as they came
 	sides    [2][]*level  // best first
@@ -59,7 +61,7 @@ type pastFill struct {
 	recv model.Micros
 }
 
-func newTracked(id model.MarketID) *tracked { return &tracked{id: id} }
+func newTracked(id model.MarketID, x *index) *tracked { return &tracked{id: id, index: x} }
 
 // reset forgets everything: there is a hole in the stream.
 func (t *tracked) reset() {
@@ -78,8 +80,25 @@ func (t *tracked) clear(v *book.View) {
 	if t.lists > 0 {
 		t.lists = 0
 		t.published.Store(nil)
-		t.places.Store(nil)
+		t.place(nil)
 	}
+}
+
+// place takes where the accounts of a list have orders; nil: nowhere that is known. The lock is held.
+func (t *tracked) place(places map[model.AccountID][]place) {
+	var before map[model.AccountID][]place
+	if old := t.places.Swap(&places); old != nil {
+		before = *old
+	}
+	t.index.move(t, before, places)
+}
+
+// end forgets everything for good: nobody watches the market any more. A list that is still under way is not joined.
+func (t *tracked) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clear(nil)
+	t.ended = true
 }
 
 // seed begins with the live book where no frame has come since the market is watched.
