@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -31,7 +32,6 @@ type answer struct {
 // run runs a statement. How long it took is told by the process that ran it.
 func (d *duck) run(statement string, args ...any) (a answer, err error) {
 	text := fmt.Sprintf(statement, args...)
-	before := sides.ProcessorTime(d.Process())
 	if _, err := fmt.Fprintln(d.In, text); err != nil {
 		return a, fmt.Errorf("ask DuckDB: %w", err)
 	}
@@ -39,10 +39,9 @@ func (d *duck) run(statement string, args ...any) (a answer, err error) {
 	if err != nil {
 		return a, fmt.Errorf("ask DuckDB: %w", err)
 	}
-	a.processor = sides.ProcessorTime(d.Process()) - before
 	var told struct {
-		MS          float64
-		Text, Error string
+		MS, Processor float64
+		Text, Error   string
 	}
 	if err := json.Unmarshal(line, &told); err != nil {
 		return a, fmt.Errorf("read DuckDB's answer: %w", err)
@@ -50,7 +49,8 @@ func (d *duck) run(statement string, args ...any) (a answer, err error) {
 	if told.Error != "" {
 		return a, errors.New("DuckDB: " + told.Error)
 	}
-	a.took, a.text = time.Duration(told.MS*float64(time.Millisecond)), told.Text
+	a.took, a.processor = time.Duration(told.MS*float64(time.Millisecond)), time.Duration(told.Processor*float64(time.Millisecond))
+	a.text = told.Text
 	return a, nil
 }
 
@@ -62,9 +62,44 @@ var questions = []struct{ name, query string }{
 	{"trades of an hour", "SELECT count(*), sum(size) FROM f WHERE timestamp BETWEEN '2025-10-06 13:00:00+00' AND '2025-10-06 14:00:00+00'"},
 	{"large buys", "SELECT count(*), max(price) FROM f WHERE is_maker_ask AND size > 0.05"},
 	{"top 10 accounts", "SELECT ask_account_id, sum(usd_amount) AS s FROM f GROUP BY ask_account_id ORDER BY s DESC, ask_account_id LIMIT 10"},
+	{"an account's trades", "SELECT count(*), sum(size), max(price) FROM f WHERE ask_account_id = 7919 OR bid_account_id = 7919"},
+	{"a trade", "SELECT * FROM f WHERE trade_id BETWEEN 212345678 AND 212345688 ORDER BY trade_id"},
 	{"trades by block", "SELECT block_height, count(*) AS n FROM f GROUP BY block_height ORDER BY n DESC, block_height LIMIT 10"},
 	{"transactions", "SELECT count(DISTINCT tx_hash) FROM f"},
+	{"every column but the hash", "SELECT sum(hash(COLUMNS(* EXCLUDE tx_hash))) FROM f"},
 	{"every column", "SELECT sum(hash(COLUMNS(*))) FROM f"},
+}
+
+// measureColumns prints the bytes that each column takes in each of the files, by their footers. The rest is theirs and the
+// indexes of pages, for DuckDB also bloom filters.
+func measureColumns(db *duck, dir string, rows int) error {
+	var columns, sums string
+	for i, f := range append([]string{oursName}, formatNames()...) {
+		name := filepath.Join(dir, "large-"+f)
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		columns += fmt.Sprintf(", sum(total_compressed_size) FILTER (file_name = '%s') / %d AS c%d", name, rows, i)
+		sums += fmt.Sprintf(", %d / %d AS c%d", info.Size(), rows, i)
+	}
+	a, err := db.run("WITH c AS (SELECT min(column_id) AS id, path_in_schema AS name%s FROM parquet_metadata('%s') GROUP BY name), "+
+		"f AS (SELECT 100 AS id, 'file' AS name%s), "+
+		"l AS (SELECT 101, 'file less the hash', f.c0 - h.c0, f.c1 - h.c1, f.c2 - h.c2 FROM f, c AS h WHERE h.name = 'tx_hash') "+
+		"SELECT name, c0::FLOAT, c1::FLOAT, c2::FLOAT, (c0 / c2)::FLOAT FROM (FROM c UNION ALL FROM f UNION ALL FROM l) ORDER BY id",
+		columns, filepath.Join(dir, "large-*.parquet"), sums)
+	if err != nil {
+		return err
+	}
+	var lines [][]any
+	if err := json.Unmarshal([]byte(a.text), &lines); err != nil {
+		return fmt.Errorf("read columns: %w", err)
+	}
+	fmt.Printf("\n| bytes/row | ours | %s | %s | of its bytes |\n|---|---|---|---|---|\n", formats[0].name, formats[1].name)
+	for _, l := range lines {
+		fmt.Printf("| %v | %.3f | %.3f | %.3f | %.3f |\n", l...)
+	}
+	return nil
 }
 
 // measureScans has DuckDB answer questions from each of the files in turns, which must give the same.

@@ -1,5 +1,5 @@
-// A DuckDB in this process: a statement a line in, how long it took in milliseconds, its first value, or its error, as a line
-// of JSON out.
+// A DuckDB in this process: a statement a line in, how long it took and its processor time in milliseconds, its rows, or its
+// error, as a line of JSON out.
 import { createInterface } from 'node:readline';
 import { DuckDBInstance } from '@duckdb/node-api';
 
@@ -9,9 +9,11 @@ console.log('ready');
 for await (const statement of createInterface({ input: process.stdin })) {
   const answer = {};
   try {
-    const began = performance.now();
+    const began = performance.now(), before = process.cpuUsage();
     const reader = await db.runAndReadAll(statement);
     answer.ms = performance.now() - began;
+    const used = process.cpuUsage(before);
+    answer.processor = (used.user + used.system) / 1e3;
     const rows = reader.getRowsJson();
     answer.rows = rows.length;
     answer.text = JSON.stringify(rows);

@@ -95,6 +95,9 @@ func compare(ctx context.Context, o *options) (err error) {
 			}
 		}
 	}
+	if err := measureColumns(db, dir, len(made)); err != nil {
+		return err
+	}
 	return measureScans(o, db, dir)
 }
 
