@@ -134,9 +134,13 @@ func (r *Reader) CandleTexts(ctx context.Context, m model.MarketID, sp Span, set
 			}
 		}
 		for r.ready != nil && from < to {
+			if span := key.Span(from); keep.dropped(key.Candles, span) {
+				from = key.SpanStart(span + 1)
+				continue
+			}
 			number := pieceOf(from)
 			end := int64(number+1) * pieceMillis
-			if end > int64(settled) || keep.dropped(key.Candles, key.Span(from)) {
+			if end > int64(settled) {
 				break
 			}
 			lo, hi := from, min(to, end)
@@ -159,7 +163,7 @@ func (r *Reader) CandleTexts(ctx context.Context, m model.MarketID, sp Span, set
 		if from >= to {
 			return
 		}
-		// What is still being written, and what retention has dropped.
+		// What is still being written.
 		run := &CandleRun{texts: &texts}
 		for c, err := range r.chosenCandles(ctx, key.Minute, m, from, to, false) {
 			if err != nil {

@@ -204,7 +204,10 @@ func (w *Writer) loop(ctx context.Context) error {
 			if err := w.applyAll(w.queue.close()); err != nil {
 				return err
 			}
-			return w.commit()
+			if err := w.commit(); err != nil || !w.o.Import {
+				return err
+			}
+			return w.closeImported()
 		}
 		switch {
 		case w.pendingRows > 0 && !started:

@@ -30,6 +30,7 @@ type holding struct {
 
 	written model.Micros // Import: the end that the store knows
 	before  []Interval   // Import: what was held before the import began, ascending
+	ended   []Interval   // Import: what it has held itself, without the open interval
 }
 
 // heldBefore tells whether any of [from, to] was held before the import began.
@@ -85,6 +86,9 @@ func (w *Writer) endInterval(ms *marketState, kind model.Kind, at model.Micros) 
 		w.setInterval(ms, kind, h.start, end)
 	default:
 		w.extend(ms, kind, at)
+	}
+	if w.o.Import {
+		h.ended = append(h.ended, Interval{From: h.start, To: at})
 	}
 	h.open, h.rejoin = false, h.start
 	return at

@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -70,7 +71,7 @@ func (w *Writer) closedIntervals(ms *marketState, kind model.Kind) ([]Interval, 
 }
 
 // closeGaps takes a held interval out of the gaps of its record: one that is filled whole stays as a filled one, others
-// shrink or split. An open gap that begins inside, which only an import can meet, begins at the interval's end instead.
+// shrink or split. An open gap, which only an import can meet, goes on open behind the interval.
 func (w *Writer) closeGaps(ms *marketState, kind model.Kind, held Interval) error {
 	gaps, err := w.reader.Gaps(context.Background(), []model.Kind{kind}, []model.MarketID{model.MarketID(ms.id)},
 		Span{From: held.From.Millis(), To: held.To.Millis() + 1})
@@ -82,7 +83,7 @@ func (w *Writer) closeGaps(ms *marketState, kind model.Kind, held Interval) erro
 		if to == 0 {
 			to = forever
 		}
-		if g.Filled || from >= held.To || to <= held.From || g.To == 0 && (!w.o.Import || from < held.From) {
+		if g.Filled || from >= held.To || to <= held.From || g.To == 0 && !w.o.Import {
 			continue
 		}
 		if held.From <= from && to <= held.To {
@@ -97,6 +98,55 @@ func (w *Writer) closeGaps(ms *marketState, kind model.Kind, held Interval) erro
 		}
 		if to > held.To {
 			w.setGap(ms, kind, held.To, record.Gap{To: g.To, Cause: g.Cause})
+		}
+		if g.To == 0 && int(kind) < kindCount {
+			if h := &ms.held[kind]; h.gapOpen && h.gapFrom == from {
+				h.gapFrom = held.To // its end is told of what is left
+			}
+		}
+	}
+	return nil
+}
+
+// closeImported is called at the end of an import, when all of it is committed. It takes what was held out of the gaps that
+// the store had before, of which nobody tells the import the end.
+func (w *Writer) closeImported() error {
+	some := false
+	for _, ms := range w.markets {
+		for kind := range ms.held {
+			if h := &ms.held[kind]; h.open {
+				h.ended = append(h.ended, Interval{From: h.start, To: h.last})
+			}
+			some = some || len(ms.held[kind].ended) > 0
+		}
+	}
+	if !some {
+		return nil
+	}
+	gaps, err := w.reader.Gaps(context.Background(), nil, nil, Span{To: forever.Millis()})
+	if err != nil {
+		return err
+	}
+	recorded := map[recordOf][]GapRow{}
+	for _, g := range gaps {
+		of := recordOf{uint8(g.Kind), uint32(g.Market)}
+		recorded[of] = append(recorded[of], g)
+	}
+	for _, ms := range w.markets {
+		for kind := range ms.held {
+			for _, iv := range ms.held[kind].ended {
+				if !slices.ContainsFunc(recorded[recordOf{uint8(kind), ms.id}], func(g GapRow) bool {
+					return !g.Filled && g.From < iv.To && (g.To == 0 || g.To > iv.From)
+				}) {
+					continue
+				}
+				if err := w.closeGaps(ms, model.Kind(kind), iv); err != nil {
+					return err
+				}
+				if err := w.commit(); err != nil { // the next one reads what is left of them
+					return err
+				}
+			}
 		}
 	}
 	return nil

@@ -247,6 +247,8 @@ func (r *aheadRun) take() *batch {
 func (b *batch) clear() {
 	clear(b.events)
 	clear(b.trades)
+	clear(b.rows) // they point into the levels, those outgrown too
+	clear(b.tops)
 	b.events, b.trades, b.fundings, b.stats = b.events[:0], b.trades[:0], b.fundings[:0], b.stats[:0]
 	b.rows, b.tops, b.levels = b.rows[:0], b.tops[:0], b.levels[:0]
 	if cap(b.levels) > 2*aheadLevels {

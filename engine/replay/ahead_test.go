@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"math/rand"
+	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	"pgregory.net/rapid"
 
 	"hyperlight/engine/model"
+	"hyperlight/engine/record"
 )
 
 // A source that reads ahead gives the events of the one behind it, through releases, seeks, and turning it off and on at
@@ -163,6 +166,23 @@ func TestAheadClosedEarlyLeavesNothingBehind(t *testing.T) {
 		if err := other.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// An emptied batch keeps nothing of what it held: large books would stay in memory with the rows that pointed to them.
+func TestEmptiedBatchHoldsNoLevels(t *testing.T) {
+	for _, kind := range []Kind{BookUpdate, Snapshot} {
+		var b batch
+		levels := make([]model.Level, 3*aheadLevels)
+		row := record.BookRow{Update: model.BookUpdate{Bids: levels}}
+		b.add(&Event{Kind: kind, Row: &row, Top: &Top{Bids: levels}})
+		held := weak.Make(&b.levels[0])
+		b.clear()
+		runtime.GC()
+		if held.Value() != nil {
+			t.Errorf("the levels of a %v are still held", kind)
+		}
+		runtime.KeepAlive(&b)
 	}
 }
 
