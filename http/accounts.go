@@ -112,8 +112,10 @@ var (
 	errNotReached     = &model.Error{Code: model.CodeUpstream, Message: "account could not be refreshed in time"}
 )
 
-// isStale tells whether what only the venue can tell of a row is too old.
-func (d *accountDesk) isStale(polled, now model.Millis) bool { return now-polled > d.stale }
+// isStale tells whether what only the venue can tell of a row is too old, or of a time that our clock was set back from.
+func (d *accountDesk) isStale(polled, now model.Millis) bool {
+	return now-polled > d.stale || polled-now > d.stale
+}
 
 // refresh asks the venue, where there is one to ask.
 func (d *accountDesk) refresh(c *call, ids []model.AccountID, addresses []model.Address) map[model.AccountID]*model.Error {

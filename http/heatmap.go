@@ -182,7 +182,7 @@ func answerCascade(c *call, dst []byte, q cascadeQuery) ([]byte, meta, error) {
 	if err != nil {
 		return dst, meta{}, err
 	}
-	dst, err = e.AppendCascade(dst, v, triggers, q.steps)
+	dst, err = e.AppendCascade(dst, v, q.market, triggers, q.steps)
 	if errors.Is(err, exposure.ErrTrigger) {
 		err = errAtMark
 	}

@@ -27,19 +27,26 @@ const (
 	marginAfter  = "_allocated_margin_usdc_after"
 )
 
-// margin sets the margin that an isolated position has after the fill, where the trade tells it.
-func (f *fill) margin(p *model.Position) {
+// margin sets the margin that an isolated position has after the fill, where the trade tells it. opened says that there was
+// no position before: one that is opened without a margin is a cross one, whatever its market was when it was flat last.
+func (f *fill) margin(p *model.Position, opened bool) {
 	extra := f.trade.Extra
-	if f.role == "" || !strings.Contains(extra, "_allocated_margin_") {
+	if f.role == "" {
 		return
 	}
-	after, told := whole(extra, f.role, marginAfter)
-	if !told {
-		if _, told = whole(extra, f.role, marginBefore); !told || p.Size != 0 {
-			return // of the other side, or a number that should be there is not
+	after, told := int64(0), false
+	if strings.Contains(extra, "_allocated_margin_") {
+		after, told = whole(extra, f.role, marginAfter)
+		if !told && p.Size == 0 {
+			_, told = whole(extra, f.role, marginBefore)
 		}
 	}
-	p.Isolated, p.Allocated = true, num.USD(after)
+	switch {
+	case told:
+		p.Isolated, p.Allocated = true, num.USD(after)
+	case opened:
+		p.Isolated, p.Allocated = false, 0
+	}
 }
 
 // whole returns a member of a trade's extra text that is a whole number; false where there is none.

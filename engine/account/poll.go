@@ -14,7 +14,8 @@ func (t *Tracker) Polled(row *model.Account) {
 	s := t.shard(row.ID)
 	s.mu.Lock()
 	a, _ := s.row(row.ID)
-	if row.Polled < a.Polled {
+	back := t.ahead(a.Polled)
+	if row.Polled < a.Polled && !back {
 		s.mu.Unlock()
 		return // answers may overtake one another
 	}
@@ -24,6 +25,9 @@ func (t *Tracker) Polled(row *model.Account) {
 		source = model.SourceBoth
 	}
 	asOf, index, owner := max(a.AsOf, row.Polled), a.Index, a.Address
+	if back {
+		asOf = row.Polled
+	}
 	*a = *row
 	a.Positions, a.Source, a.AsOf, a.Index = positions, source, asOf, index
 	if a.Address == (model.Address{}) {
@@ -32,28 +36,44 @@ func (t *Tracker) Polled(row *model.Account) {
 	for i := range row.Positions {
 		t.merge(a, &row.Positions[i], row.Polled)
 	}
-	// A position that the venue no longer lists is flat.
-	for i := range a.Positions {
-		p := &a.Positions[i]
-		if p.Size != 0 && p.AsOf <= row.Polled && !lists(row.Positions, p.Market) {
-			if p.Trade != 0 {
-				disagreedPolls.Inc()
-			}
-			*p = model.Position{Market: p.Market, Epoch: p.Epoch, Realized: p.Realized, Trade: p.Trade, AsOf: row.Polled}
-		}
-	}
+	t.flatten(a, row.Positions, row.Polled)
 	s.mu.Unlock()
 	t.owners.own(row.Address, row.ID)
 	t.changed(row.ID)
 }
 
-// PolledPositions takes some positions of an account as the venue's channel told them at a moment; others stay.
-func (t *Tracker) PolledPositions(id model.AccountID, rows []model.Position, at model.Millis) {
+// aheadMost is how far the venue's clock may be ahead of ours.
+const aheadMost = model.Millis(60_000)
+
+// ahead tells whether a moment lies in the future: our clock was set back since. What it dates is the past all the same.
+func (t *Tracker) ahead(at model.Millis) bool {
+	return t.o.Now != nil && at > model.Millis(t.o.Now().UnixMilli())+aheadMost
+}
+
+// flatten closes the positions that the venue no longer lists.
+func (t *Tracker) flatten(a *model.Account, listed []model.Position, at model.Millis) {
+	for i := range a.Positions {
+		p := &a.Positions[i]
+		if p.Size != 0 && (p.AsOf <= at || t.ahead(p.AsOf)) && !lists(listed, p.Market) {
+			if p.Trade != 0 {
+				disagreedPolls.Inc()
+			}
+			*p = model.Position{Market: p.Market, Epoch: p.Epoch, Realized: p.Realized, Trade: p.Trade, AsOf: at}
+		}
+	}
+}
+
+// PolledPositions takes some positions of an account as the venue's channel told them at a moment; others stay, unless
+// these are the whole of what the venue lists.
+func (t *Tracker) PolledPositions(id model.AccountID, rows []model.Position, whole bool, at model.Millis) {
 	s := t.shard(id)
 	s.mu.Lock()
 	a, _ := s.row(id)
 	for i := range rows {
 		t.merge(a, &rows[i], at)
+	}
+	if whole {
+		t.flatten(a, rows, at)
 	}
 	if a.Source == model.SourceStream {
 		a.Source = model.SourceBoth
@@ -73,7 +93,7 @@ func lists(ps []model.Position, m model.MarketID) bool {
 // that trades do not tell are taken all the same.
 func (t *Tracker) merge(a *model.Account, polled *model.Position, at model.Millis) {
 	p := touch(a, polled.Market)
-	if p.AsOf > at {
+	if p.AsOf > at && !t.ahead(p.AsOf) {
 		if p.Trade == 0 {
 			return
 		}

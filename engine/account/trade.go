@@ -91,7 +91,7 @@ func (t *Tracker) apply(a *model.Account, f *fill) bool {
 		return false
 	}
 	next, agrees := f.start(p)
-	contained := polled && f.contains(p)
+	contained := f.contains(p) && (polled || !agrees && answers(a, p, f.trade.Time))
 	switch {
 	case contained:
 		next = *p
@@ -99,7 +99,7 @@ func (t *Tracker) apply(a *model.Account, f *fill) bool {
 		disagreedTrades.Inc()
 	}
 	if !contained {
-		realized := next.Realized
+		realized, before := next.Realized, next.Size
 		if err := f.book(&next); err != nil {
 			tradesRefused.Inc()
 			t.log.Warn("trade does not fit its account's position", "market", f.market.ID, "trade", f.trade.ID, "account", a.ID, "error", err)
@@ -109,7 +109,7 @@ func (t *Tracker) apply(a *model.Account, f *fill) bool {
 			next.Realized = realized // the poll has seen this trade and others behind it
 		}
 		next.Liquidation = num.Decimal{} // it was that of the position before
-		f.margin(&next)
+		f.margin(&next, before == 0 && next.Size != 0 && !polled)
 	}
 	next.Trade, next.AsOf = f.trade.ID, max(p.AsOf, f.trade.Time)
 	*p = next
@@ -135,6 +135,14 @@ func (f *fill) held(p *model.Position) (num.Size, bool) {
 func (f *fill) contains(p *model.Position) bool {
 	size, ok := f.held(p)
 	return ok && f.before.Known && size == f.before.Size+f.by
+}
+
+// answerTime is how long after it was asked the venue may answer: the answer may contain trades up to then.
+const answerTime = model.Millis(5_000)
+
+// answers tells whether a position is as an account call told it that was asked for shortly before a moment.
+func answers(a *model.Account, p *model.Position, at model.Millis) bool {
+	return a.Polled != 0 && p.AsOf == a.Polled && at-p.AsOf < answerTime
 }
 
 // start returns the position before the trade: as the venue tells it, to its own rounding, where it does; agrees says

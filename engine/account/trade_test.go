@@ -205,3 +205,53 @@ func TestIsolatedMargin(t *testing.T) {
 		}
 	}
 }
+
+// An account may change its mode of margin while it is flat: what it opens without a margin of its own is a cross position.
+func TestOpenedAsCross(t *testing.T) {
+	tr := newTracker(t, kvtest.Open(t))
+	row := buys(1, 100, 1_0000, 20_00, known(-1_0000, 10_000000))
+	row.Extra = `"taker_allocated_margin_usdc_before":300`
+	tr.Trade(0, row, false)
+	tr.Trade(0, buys(2, 101, 1_0000, 20_00, known(0, 0)), false)
+	if p := state(t, tr, 1); p.Isolated || p.Allocated != 0 || p.Size != 1_0000 {
+		t.Errorf("opened as cross: %+v", p)
+	}
+	row = buys(3, 102, 2_0000, 20_00, known(1_0000, 20_000000))
+	row.BidAccount, row.AskAccount, row.MakerAsk = 2, 1, false // it closes and opens the other way round
+	row.Extra = `"taker_allocated_margin_usdc_after":500`
+	tr.Trade(0, row, false)
+	if p := state(t, tr, 1); !p.Isolated || p.Allocated != 500 || p.Size != -1_0000 {
+		t.Errorf("opened as isolated: %+v", p)
+	}
+	// A poll that is newer than the trade knows better.
+	tr.Polled(&model.Account{ID: 7, Polled: 200, Positions: []model.Position{{Size: 3_0000, Isolated: true, Allocated: 9}}})
+	row = buys(4, 150, 1_0000, 20_00, known(0, 0))
+	row.BidAccount = 7
+	tr.Trade(0, row, false)
+	if p := state(t, tr, 7); !p.Isolated || p.Allocated != 9 {
+		t.Errorf("polled as isolated: %+v", p)
+	}
+}
+
+// The answer to an account call contains what was traded until the venue made it, which is after it was asked.
+func TestAnswerContainsLaterTrade(t *testing.T) {
+	poll := func(trade *model.Trade) model.Position {
+		tr := newTracker(t, kvtest.Open(t))
+		tr.Polled(&model.Account{ID: 1, Polled: 200, Positions: []model.Position{{Size: -3_0000, Entry: 30_000000, Realized: -10_000000}}})
+		before := disagreedTrades.Get()
+		tr.Trade(0, trade, false)
+		if trade.Time < 1000 && disagreedTrades.Get() != before {
+			t.Error("counted as a disagreement")
+		}
+		return state(t, tr, 1)
+	}
+	if p := poll(buys(1, 250, 1_0000, 20_00, known(-4_0000, 40_000000))); p.Size != -3_0000 || p.Realized != -10_000000 || p.Trade != 1 || p.AsOf != 250 {
+		t.Errorf("contained: %+v", p)
+	}
+	if p := poll(buys(1, 250, 1_0000, 20_00, known(-3_0000, 30_000000))); p.Size != -2_0000 || p.Realized != -20_000000 {
+		t.Errorf("not contained: %+v", p)
+	}
+	if p := poll(buys(1, 200+answerTime, 1_0000, 20_00, known(-4_0000, 40_000000))); p.Size != -3_0000 || p.Realized != -20_000000 {
+		t.Errorf("long after: %+v", p)
+	}
+}

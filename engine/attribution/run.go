@@ -61,6 +61,10 @@ func (w *Owners) Run(ctx context.Context) error {
 			if t == nil {
 				break
 			}
+			if !due.After(now) && !w.joinable(t) {
+				t.asked = now // it rests as after a poll, of which it takes none from the others
+				continue
+			}
 			if due.Before(next) {
 				due = next
 			}
@@ -90,6 +94,13 @@ func (w *Owners) due() (first *tracked, at time.Time) {
 		}
 	}
 	return first, at
+}
+
+// joinable tells whether there is a live book that a list can be joined to.
+func (w *Owners) joinable(t *tracked) bool {
+	_, known := w.o.Markets(t.id)
+	v, fresh := w.o.View(t.id)
+	return known && fresh && v != nil
 }
 
 // due is when the market may be polled again.

@@ -26,8 +26,9 @@ func (m *Market) Trigger(movePct num.Decimal) (int64, error) {
 }
 
 // AppendCascade computes a scenario for each trigger price (at risk.PriceScale) over a book and appends the contract's
-// object (2.4.4). v is nil where the market's book is not in sync: nothing can be sold into it then.
-func (m *Market) AppendCascade(dst []byte, v *book.View, triggers []int64, maxSteps int) ([]byte, error) {
+// object (2.4.4). v is nil where the market's book is not in sync: nothing can be sold into it then. info is the market as
+// it is now, which knows the scales of the book even where they came after the snapshot.
+func (m *Market) AppendCascade(dst []byte, v *book.View, info *model.Market, triggers []int64, maxSteps int) ([]byte, error) {
 	mark, err := m.mark()
 	if err != nil {
 		return dst, err
@@ -37,7 +38,7 @@ func (m *Market) AppendCascade(dst []byte, v *book.View, triggers []int64, maxSt
 		if trigger <= 0 || trigger == mark {
 			return dst, ErrTrigger
 		}
-		c, err := m.Map.Cascade(mark, trigger, m.levels(v, trigger < mark), maxSteps)
+		c, err := m.Map.Cascade(mark, trigger, levels(v, info, trigger < mark), maxSteps)
 		if err != nil {
 			return dst, err
 		}
@@ -52,7 +53,7 @@ func (m *Market) AppendCascade(dst []byte, v *book.View, triggers []int64, maxSt
 }
 
 // levels returns the side of the book that forced closes hit: bids on the way down, asks on the way up.
-func (m *Market) levels(v *book.View, down bool) risk.Levels {
+func levels(v *book.View, info *model.Market, down bool) risk.Levels {
 	if v == nil {
 		return risk.Levels{}
 	}
@@ -60,7 +61,7 @@ func (m *Market) levels(v *book.View, down bool) risk.Levels {
 	if down {
 		side = model.Bid
 	}
-	ps, ss := m.Info.ScaleAt(v.Epoch)
+	ps, ss := info.ScaleAt(v.Epoch)
 	return risk.Levels{Levels: v.Append(nil, side, v.Len(side)), PriceScale: ps, SizeScale: ss}
 }
 

@@ -227,7 +227,7 @@ func TestText(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := book.NewView(book.Meta{}, []model.Level{{Price: 2390_00, Size: 1_0000}}, nil)
-	text, err := m.AppendCascade(nil, v, []int64{trigger}, 50)
+	text, err := m.AppendCascade(nil, v, m.Info, []int64{trigger}, 50)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestText(t *testing.T) {
 	if string(text) != want {
 		t.Errorf("cascade\n%s\nwant\n%s", text, want)
 	}
-	if _, err := m.AppendCascade(nil, v, []int64{3000e8}, 50); err != ErrTrigger {
+	if _, err := m.AppendCascade(nil, v, m.Info, []int64{3000e8}, 50); err != ErrTrigger {
 		t.Errorf("a trigger at the mark: %v", err)
 	}
 }

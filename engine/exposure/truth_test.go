@@ -338,7 +338,7 @@ func (n *naiveMap) compareCascade(t *testing.T, v *venue, got *Market, entries [
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := got.Map.Cascade(mark, trigger, got.levels(book.NewView(book.Meta{}, bids, asks), true), 50)
+	c, err := got.Map.Cascade(mark, trigger, levels(book.NewView(book.Meta{}, bids, asks), got.Info, true), 50)
 	if err != nil {
 		t.Fatal(err)
 	}

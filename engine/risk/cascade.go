@@ -109,7 +109,10 @@ func (m *Map) beyond(book Levels, trigger int64, down bool) ([]restingLevel, err
 		if down && price > trigger || !down && price < trigger {
 			continue
 		}
-		size, err := num.Rescale(int64(l.Size), book.SizeScale, m.SizeScale)
+		// A book that has more digits than the map, as until the map is made anew, is rounded to the map's.
+		var exact num.Acc
+		exact.AddProduct(int64(l.Size), 1)
+		size, err := exact.Round(book.SizeScale, m.SizeScale)
 		if err != nil {
 			return nil, err
 		}

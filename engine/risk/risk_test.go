@@ -179,3 +179,16 @@ func TestUnknownMarkets(t *testing.T) {
 		t.Errorf("without a mark: %d unknown", s.Unknown)
 	}
 }
+
+// The book of a market that just got more digits meets a map of before: a cascade is computed all the same.
+func TestCascadeIntoFinerBook(t *testing.T) {
+	m := NewMap(1, []Entry{{Price: 95, Size: 20, Notional: 190, Long: true}})
+	book := Levels{Levels: []model.Level{{Price: 90, Size: 104}, {Price: 80, Size: 5000}}, PriceScale: PriceScale, SizeScale: 2}
+	c, err := m.Cascade(100, 92, book, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Final != 80 || c.Closed.Size != 20 || c.Exhausted {
+		t.Errorf("%+v", c)
+	}
+}

@@ -25,6 +25,7 @@ type pacer struct {
 	idle    ring // all others
 	scanned model.Millis
 	forgot  model.Millis
+	last    model.Millis // when next was called last
 }
 
 // interval returns the time between two paced calls, 0 where there are none.
@@ -79,6 +80,10 @@ func (r *Refresher) pace(ctx context.Context) {
 
 // next begins a flight for what is due now, nil where nothing is.
 func (p *pacer) next(now model.Millis) (*flight, why) {
+	if now < p.last { // our clock was set back: nothing would be due until it is there again
+		*p = pacer{r: p.r, tried: map[model.AccountID]model.Millis{}}
+	}
+	p.last = now
 	p.forget(now)
 	if f := p.asked(now); f != nil {
 		return f, whyAsked
@@ -140,19 +145,19 @@ func (p *pacer) begin(t target, now model.Millis) *flight {
 
 // fresh tells whether an account need not be asked for: it was, answered or not, less than StaleAfter ago.
 func (p *pacer) fresh(now model.Millis, id model.AccountID) bool {
-	return now-p.tried[id] < millis(p.r.o.StaleAfter) || p.polledLately(now, id)
+	return lately(p.tried[id], now, p.r.o.StaleAfter) || p.polledLately(now, id)
 }
 
 func (p *pacer) polledLately(now model.Millis, id model.AccountID) bool {
 	var row model.Account
-	return p.r.o.Table.Get(id, &row) && now-row.Polled < millis(p.r.o.StaleAfter)
+	return p.r.o.Table.Get(id, &row) && lately(row.Polled, now, p.r.o.StaleAfter)
 }
 
 // noteAge keeps how old the answer is that is renewed now; an account that was never asked for has no age.
 func (p *pacer) noteAge(now model.Millis, id model.AccountID) {
 	var row model.Account
 	if p.r.o.Table.Get(id, &row) && row.Polled != 0 {
-		p.r.round.Store(int64(now - row.Polled))
+		p.r.round.Store(int64(max(now-row.Polled, 0)))
 	}
 }
 

@@ -37,7 +37,7 @@ type Table interface {
 	Owned(a model.Address) []model.AccountID
 	Each(visit func(a *model.Account) bool)
 	Polled(row *model.Account)
-	PolledPositions(id model.AccountID, rows []model.Position, at model.Millis)
+	PolledPositions(id model.AccountID, rows []model.Position, whole bool, at model.Millis)
 	Missing(id model.AccountID, at model.Millis)
 	IsMissing(id model.AccountID) (model.Millis, bool)
 }
@@ -183,12 +183,12 @@ func (r *Refresher) Refresh(ctx context.Context, ids []model.AccountID, addresse
 	var row model.Account
 	for _, id := range ids {
 		if !r.o.Table.Get(id, &row) {
-			if at, ok := r.o.Table.IsMissing(id); !ok || now-at >= millis(unknownHolds) {
+			if at, ok := r.o.Table.IsMissing(id); !ok || !lately(at, now, unknownHolds) {
 				cold = append(cold, target{id: id})
 			}
 			continue
 		}
-		if now-row.Polled >= millis(r.o.StaleAfter) {
+		if !lately(row.Polled, now, r.o.StaleAfter) {
 			stale = append(stale, target{id: id, polled: row.Polled})
 		}
 	}
@@ -196,9 +196,9 @@ func (r *Refresher) Refresh(ctx context.Context, ids []model.AccountID, addresse
 		last := r.owner(a)
 		known := len(r.o.Table.Owned(a)) > 0
 		switch {
-		case !known && (last.at == 0 || !last.unknown || now-last.at >= millis(unknownHolds)):
+		case !known && (!last.unknown || !lately(last.at, now, unknownHolds)):
 			cold = append(cold, target{owner: a, byOwner: true})
-		case known && (last.at == 0 || now-last.at >= millis(ownerHolds)):
+		case known && !lately(last.at, now, ownerHolds):
 			stale = append(stale, target{owner: a, byOwner: true, polled: last.at})
 		}
 	}
@@ -220,7 +220,7 @@ func (r *Refresher) Refresh(ctx context.Context, ids []model.AccountID, addresse
 // Unknown tells whether the venue said lately that nobody has an address.
 func (r *Refresher) Unknown(a model.Address) bool {
 	last := r.owner(a)
-	return last.unknown && r.now()-last.at < millis(unknownHolds)
+	return last.unknown && lately(last.at, r.now(), unknownHolds)
 }
 
 func (r *Refresher) owner(a model.Address) owner {
@@ -238,7 +238,10 @@ func (r *Refresher) Track(id model.AccountID) {
 
 // Told takes what an account's channel told, at our time of receiving it: it is the stream's side of Follow.
 func (r *Refresher) Told(u *model.AccountUpdate, recv model.Micros) {
-	r.o.Table.PolledPositions(u.Account, u.Positions, recv.Millis())
+	r.o.Table.PolledPositions(u.Account, u.Positions, u.Whole, recv.Millis())
 }
+
+// lately tells whether a moment is less than a while ago. One in the future is not: our clock was set back since.
+func lately(at, now model.Millis, d time.Duration) bool { return at <= now && now-at < millis(d) }
 
 func millis(d time.Duration) model.Millis { return model.Millis(d.Milliseconds()) }

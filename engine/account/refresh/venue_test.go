@@ -72,7 +72,7 @@ func (t *table) Polled(row *model.Account) {
 	t.rows[row.ID] = *row
 }
 
-func (t *table) PolledPositions(id model.AccountID, rows []model.Position, _ model.Millis) {
+func (t *table) PolledPositions(id model.AccountID, rows []model.Position, _ bool, _ model.Millis) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	row := t.rows[id]

@@ -62,7 +62,7 @@ func (w *watched) ask(id model.AccountID, now model.Millis) {
 
 func (w *watched) track(id model.AccountID, now model.Millis) {
 	last, ok := w.tracked[id]
-	if ok && now-last < millis(trackedAgain) {
+	if ok && lately(last, now, trackedAgain) {
 		return
 	}
 	if !ok && len(w.tracked) >= maxTracked {
