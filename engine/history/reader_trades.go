@@ -34,25 +34,35 @@ func (r *Reader) Trades(ctx context.Context, m model.MarketID, sp Span, q TradeQ
 			q.Columns = record.Core
 		}
 		q.narrow(&sp)
-		slice := newTradeSlice(q.Reverse)
-		defer slice.free()
 		from, to, err := r.extent(ctx, key.Trades, max(int64(sp.From), 0), int64(sp.To))
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		taken := 0
-		for from < to {
+		slices := newSlicesAhead(q.Reverse, func(s *tradeSlice) (more bool, err error) {
+			for from < to && keep.skip(key.Trades, &from, &to, q.Reverse) {
+			}
+			if from >= to {
+				return false, nil
+			}
 			if err := ctx.Err(); err != nil {
-				yield(nil, fmt.Errorf("read trades: %w", err))
+				return false, fmt.Errorf("read trades: %w", err)
+			}
+			if q.Rows > 0 { // nothing is read ahead then
+				s.want = max(q.Rows-taken, 0)
+			}
+			from, to, err = s.load(ctx, r, uint32(m), from, to, q.Columns)
+			return err == nil, err
+		})
+		defer slices.free()
+		for {
+			slice, err := slices.next(q.Rows == 0)
+			if err != nil {
+				yield(nil, err)
 				return
 			}
-			if skipped := keep.skip(key.Trades, &from, &to, q.Reverse); skipped {
-				continue
-			}
-			slice.want = max(q.Rows-taken, 0)
-			if from, to, err = slice.load(ctx, r, uint32(m), from, to, q.Columns); err != nil {
-				yield(nil, err)
+			if slice == nil {
 				return
 			}
 			n := len(slice.rows)
