@@ -21,8 +21,8 @@ Recordings (.ndjson, .jsonl) have one frame per line: bare, or wrapped as {"seq"
 {"captured_at","frame"}. The recording's own clock counts.
 
 Archives are CSV with a header (columns in any order, others are passed over), JSON lines, answers of our own REST
-or of Lighter's (recentTrades, candles, fundings), and Parquet files of the data lake. Columns, with other names
-that are understood:
+or of Lighter's (recentTrades, candles, fundings), and Parquet files of the data lake: trades, candles, funding_rates
+and book_updates, of which books are rebuilt as of a recording. Columns, with other names that are understood:
 
   all       timestamp (time, ts, t, date): RFC 3339, or unix s, ms or us; UTC
             market_id, or symbol (market, pair) of a known market, or --market

@@ -76,9 +76,10 @@ type ImportReport struct {
 }
 
 // Import loads recordings and archives into a store that no server has open: recordings through the same decoder, books and
-// writer as live data, with each recording's own clock, archives row by row. Trades that are stored already are merged by id, book data is added only
-// where nothing was held, so a second import of a file adds nothing. A damaged line is counted and left out, and so is
-// a file without frames; a store that takes no rows ends the import.
+// writer as live data, with each recording's own clock, the lake's book_updates through the same books and writer, and other
+// archives row by row. Trades that are stored already are merged by id, book data is added only where nothing was held, so
+// a second import of a file adds nothing. A damaged line is counted and left out, and so is a file without frames; a store
+// that takes no rows ends the import.
 func Import(ctx context.Context, o ImportOptions) (report *ImportReport, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -190,7 +191,7 @@ func (im *importer) load(ctx context.Context, name string, target *market.Import
 	if lake, err := isParquet(name); err != nil {
 		return err
 	} else if lake {
-		return im.lake(ctx, name, registry, writer)
+		return im.lake(ctx, name, target, writer)
 	}
 	file, err := openRecording(name)
 	if errors.Is(err, errNotGzip) {

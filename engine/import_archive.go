@@ -38,6 +38,8 @@ type ArchiveOptions struct {
 // LakeFile is an open Parquet file of the data lake.
 type LakeFile interface {
 	archive.Source
+	// Dataset returns what the file holds.
+	Dataset() archive.Dataset
 	// Held returns the time of which the file has every row, as its maker noted it.
 	Held() []archive.Held
 	// Rows returns how many rows the file has, and how many of them were read.
@@ -153,10 +155,14 @@ func (run *archiveRun) reject(e *archive.RowError) {
 	}
 }
 
-// count counts a row that was left out and tells of the first ones.
+// count counts a row that was left out.
 func (run *archiveRun) count(e *archive.RowError) {
-	im := run.im
 	run.bad++
+	run.im.fault(e)
+}
+
+// fault counts a row of an archive that was left out and tells of the first ones.
+func (im *importer) fault(e *archive.RowError) {
 	im.reject(e.Kind())
 	if len(im.report.Faults) < shownFaults {
 		im.report.Faults = append(im.report.Faults, e.Error())

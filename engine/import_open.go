@@ -62,7 +62,7 @@ func (im *importer) cutShort(name string, err error) {
 }
 
 // lake loads a Parquet file of the data lake.
-func (im *importer) lake(ctx context.Context, name string, registry *market.Registry, writer *history.Writer) (err error) {
+func (im *importer) lake(ctx context.Context, name string, target *market.Importer, writer *history.Writer) (err error) {
 	if im.o.Archive.Lake == nil {
 		return errNoLake
 	}
@@ -75,15 +75,20 @@ func (im *importer) lake(ctx context.Context, name string, registry *market.Regi
 	if err != nil {
 		return err
 	}
-	run := &archiveRun{
-		im: im, o: &im.o.Archive, name: name, source: source, vouched: source.Held(),
-		registry: registry, resolver: registry.Resolver(lighterID, true), writer: writer,
-	}
-	err = im.archive(ctx, run, func() {
+	progress := func() {
 		if read, total := source.Rows(); total > 0 {
 			im.progress(name, info.Size()*read/total)
 		}
-	})
+	}
+	if source.Dataset() == archive.Books {
+		err = im.books(ctx, name, source, target, progress)
+	} else {
+		registry := target.Registry()
+		err = im.archive(ctx, &archiveRun{
+			im: im, o: &im.o.Archive, name: name, source: source, vouched: source.Held(),
+			registry: registry, resolver: registry.Resolver(lighterID, true), writer: writer,
+		}, progress)
+	}
 	im.done += info.Size()
 	im.progress(name, 0)
 	return err

@@ -10,7 +10,7 @@ import (
 	"hyperlight/engine/num"
 )
 
-// Archive gives the rows of a file of trades, candles or funding_rates to an import. It belongs to one goroutine.
+// Archive gives the rows of a file of trades, candles, funding_rates or book_updates to an import. It belongs to one goroutine.
 type Archive struct {
 	name  string
 	file  *File
@@ -50,9 +50,11 @@ func newArchive(name string, f *File) (a *Archive, err error) {
 		a.rows, a.close, err = rowsOf(f, candleRow)
 	case FundingRates:
 		a.rows, a.close, err = rowsOf(f, fundingRow)
+	case BookUpdates:
+		a.rows, a.close, err = rowsOf(f, bookRow)
 	default:
-		return nil, fmt.Errorf("%w that can be imported: of the datasets trades, candles and funding_rates can; for books and gaps import the recordings that %s was made of, or restore a backup",
-			ErrNotLake, f.footer.Dataset)
+		return nil, fmt.Errorf("%w that can be imported: %s is none of trades, candles, funding_rates and book_updates; book_updates holds all "+
+			"that orderbook_snapshots does and more, and gaps come of what is imported", ErrNotLake, f.footer.Dataset)
 	}
 	return a, err
 }
@@ -100,6 +102,21 @@ func (a *Archive) Next() (*archive.Row, error) {
 		return nil, &archive.RowError{File: a.name, Line: a.row.Line, Column: column, Reason: reason}
 	}
 	return &a.row, nil
+}
+
+// Dataset returns what the file holds.
+func (a *Archive) Dataset() archive.Dataset {
+	switch a.file.footer.Dataset {
+	case Trades:
+		return archive.Trades
+	case Candles:
+		return archive.Candles
+	case FundingRates:
+		return archive.Funding
+	case BookUpdates:
+		return archive.Books
+	}
+	return archive.Unknown
 }
 
 // Held returns the time of which the file has every row, as its maker noted it.
@@ -178,5 +195,23 @@ func fundingRow(f *FundingRate, row *archive.Row) (column, reason string) {
 		return "direction", "contradicts the sign of the rate"
 	}
 	row.Funding = model.Funding{Time: row.Time, Rate: num.Rate(f.Rate), Value: decimal(f.Value), LongPays: f.Direction == "long"}
+	return "", ""
+}
+
+// bookRow leaves prices and sizes to the import, which can tell of what update a level without one is.
+func bookRow(b *BookUpdate, row *archive.Row) (column, reason string) {
+	row.Dataset, row.Native, row.Symbol, row.Time = archive.Books, int64(b.MarketID), b.Symbol, model.Millis(b.Timestamp)
+	row.Price, row.Size = decimal(b.Price), decimal(b.Size)
+	row.Level = archive.Level{Recv: model.Micros(b.RecvTS), Nonce: uint64(b.Nonce), Snapshot: b.Snapshot}
+	switch {
+	case b.MarketID < 0:
+		return "market_id", "below 0"
+	case b.Nonce < 0:
+		return "nonce", "below 0"
+	case b.Side == "ask":
+		row.Level.Side = model.Ask
+	case b.Side != "bid":
+		return "side", "neither bid nor ask"
+	}
 	return "", ""
 }

@@ -22,9 +22,10 @@ const (
 	Trades
 	Candles
 	Funding
+	Books // changes of books, of the lake's files alone
 )
 
-var datasets = [...]string{"unknown", "trades", "candles", "funding"}
+var datasets = [...]string{"unknown", "trades", "candles", "funding", "book_updates"}
 
 // String returns the dataset's name, as options and reports write it.
 func (d Dataset) String() string {
@@ -34,7 +35,8 @@ func (d Dataset) String() string {
 	return datasets[Unknown]
 }
 
-// ParseDataset returns the dataset of a name; false for an unknown one. The lake's name of fundings counts too.
+// ParseDataset returns the dataset of a name; false for an unknown one, and for one that text cannot hold. The lake's name of
+// fundings counts too.
 func ParseDataset(name string) (Dataset, bool) {
 	switch name {
 	case "trades":
@@ -58,7 +60,8 @@ type Row struct {
 	Symbol  string // "" where the row tells none
 	Time    model.Millis
 
-	// Price and Size of a trade are here, not in Trade, with the digits that were written. So are the sizes of positions.
+	// Price and Size of a trade or a level are here, not in Trade, with the digits that were written. So are the sizes of
+	// positions.
 	Price, Size              num.Decimal
 	TakerBefore, MakerBefore num.Decimal
 	HasUSD                   bool // the row told the trade's value; else it is price x size
@@ -66,6 +69,15 @@ type Row struct {
 
 	Candle  Candle
 	Funding model.Funding
+	Level   Level
+}
+
+// Level is one changed level of a book. The rows of one update follow one another and differ in their levels only.
+type Level struct {
+	Recv     model.Micros
+	Nonce    uint64
+	Snapshot bool // the update is the whole book
+	Side     model.Side
 }
 
 // Candle is a candle as it was written.
