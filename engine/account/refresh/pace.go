@@ -80,7 +80,7 @@ func (r *Refresher) pace(ctx context.Context) {
 
 // next begins a flight for what is due now, nil where nothing is.
 func (p *pacer) next(now model.Millis) (*flight, why) {
-	if now < p.last { // our clock was set back: nothing would be due until it is there again
+	if p.last-now >= setBack { // our clock was set back: nothing would be due until it is there again
 		*p = pacer{r: p.r, tried: map[model.AccountID]model.Millis{}}
 	}
 	p.last = now

@@ -241,7 +241,11 @@ func (r *Refresher) Told(u *model.AccountUpdate, recv model.Micros) {
 	r.o.Table.PolledPositions(u.Account, u.Positions, u.Whole, recv.Millis())
 }
 
-// lately tells whether a moment is less than a while ago. One in the future is not: our clock was set back since.
-func lately(at, now model.Millis, d time.Duration) bool { return at <= now && now-at < millis(d) }
+// setBack is how far in the future a moment of our own lies where the clock was set back since. What lies less far ahead was
+// written by somebody who looked at the clock a little later.
+const setBack = model.Millis(60_000)
+
+// lately tells whether a moment is less than a while ago. One far in the future is not.
+func lately(at, now model.Millis, d time.Duration) bool { return at-now < setBack && now-at < millis(d) }
 
 func millis(d time.Duration) model.Millis { return model.Millis(d.Milliseconds()) }
