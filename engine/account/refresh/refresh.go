@@ -246,6 +246,8 @@ func (r *Refresher) Told(u *model.AccountUpdate, recv model.Micros) {
 const setBack = model.Millis(60_000)
 
 // lately tells whether a moment is less than a while ago. One far in the future is not.
-func lately(at, now model.Millis, d time.Duration) bool { return at-now < setBack && now-at < millis(d) }
+func lately(at, now model.Millis, d time.Duration) bool {
+	return at-now < setBack && now-at < millis(d)
+}
 
 func millis(d time.Duration) model.Millis { return model.Millis(d.Milliseconds()) }
