@@ -275,6 +275,31 @@ func TestFreeSpace(t *testing.T) {
 	}
 }
 
+// The operator is warned once when the minimum comes near, and not before: a tenth of a large disk is plenty.
+func TestFreeSpaceNearTheMinimum(t *testing.T) {
+	var log syncBuffer
+	now := time.Unix(1_760_000_000, 0)
+	disk := kvtest.NewDisk()
+	disk.SetFree(4000)
+	s := disk.Open(t, kv.Options{MinFree: 1000, Now: func() time.Time { return now }, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for _, c := range []struct {
+		free     uint64
+		warnings int
+	}{{4000, 0}, {3999, 1}, {3000, 1}, {7999, 1}, {3999, 1}, {8000, 1}, {3999, 2}} {
+		disk.SetFree(c.free)
+		now = now.Add(time.Second)
+		if err := s.Probe(); err != nil {
+			t.Fatalf("%d bytes free: %v", c.free, err)
+		}
+		if n := strings.Count(log.String(), "near the minimum"); n != c.warnings {
+			t.Errorf("%d bytes free: %d warnings, want %d", c.free, n, c.warnings)
+		}
+	}
+	if strings.Contains(log.String(), "disk space low") {
+		t.Error("Pebble's own warning: ", log.String())
+	}
+}
+
 func TestOpenOnAFailingDisk(t *testing.T) {
 	disk := kvtest.NewDisk()
 	disk.Fill(true)

@@ -99,8 +99,13 @@ type spaceWatch struct {
 	mu   sync.Mutex
 	at   time.Time
 	left uint64
-	low  bool
+	low  bool // below the minimum: read-only
+	near bool // the operator was told that the minimum is near
 }
+
+// nearMinimum is how many times the minimum must be free for silence. Pebble's own warning is a tenth of the disk, which is
+// 400 GB of a large one and would stand on the screen of every command.
+const nearMinimum = 4
 
 func (w *spaceWatch) check(o Options) error {
 	w.mu.Lock()
@@ -134,6 +139,13 @@ func (w *spaceWatch) measure(o Options) {
 		o.Logger.Warn("store free space crossed the minimum", "read_only", low, "free_bytes", u.AvailBytes, "min_free_bytes", o.MinFree)
 	}
 	w.left, w.low = u.AvailBytes, low
+	switch near := u.AvailBytes/nearMinimum < uint64(max(o.MinFree, 0)); {
+	case near && !w.near && !low:
+		o.Logger.Warn("store free space near the minimum", "free_bytes", u.AvailBytes, "min_free_bytes", o.MinFree)
+		w.near = true
+	case u.AvailBytes/nearMinimum/2 >= uint64(max(o.MinFree, 0)): // twice as far away: told anew the next time
+		w.near = false
+	}
 }
 
 func (w *spaceWatch) free() uint64 {

@@ -129,9 +129,6 @@ func (l *listener) events() *pebble.EventListener {
 			stallSeconds.Add(d.Seconds())
 			l.log.Info("store write stall over", "duration_ms", d.Milliseconds())
 		},
-		LowDiskSpace: func(i pebble.LowDiskSpaceInfo) {
-			l.log.Warn("store disk space low", "free_bytes", i.AvailBytes, "total_bytes", i.TotalBytes)
-		},
 	}
 }
 
