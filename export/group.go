@@ -31,14 +31,18 @@ func (c *codec) Encode(dst, src []byte) ([]byte, error) {
 	return c.encoder.EncodeAll(src, dst[:0]), nil
 }
 
-// groupOptions are what a file and its row groups, each of which is encoded as a file of its own, must have alike.
-func groupOptions(l layout) []parquet.WriterOption {
-	return []parquet.WriterOption{
+// groupOptions are what a file and its row groups, each of which is encoded as a file of its own, must have alike. Bounds of
+// pages stand in the page index, where readers look, and not once more in the header of each page.
+func groupOptions[T Row[T]](l layout) []parquet.WriterOption {
+	options := []parquet.WriterOption{
 		parquet.Compression(packed()),
 		parquet.DefaultEncodingFor(parquet.Int64, &wholeBytes{}),
 		parquet.MaxRowsPerRowGroup(int64(l.group)),
-		parquet.DataPageStatistics(true),
 	}
+	for _, column := range parquet.SchemaOf(*new(T)).Columns() {
+		options = append(options, parquet.SkipPageStatistics(column...))
+	}
+	return options
 }
 
 // chunk is how many rows are taken apart into columns at once: they stay in the processor's cache meanwhile.
@@ -72,7 +76,7 @@ func newGroup[T Row[T]](capacity int) *group[T] {
 		return g
 	}
 	g := &group[T]{rows: make([]T, 0, capacity), keep: zero.keep(), ended: make(chan error, 1)}
-	g.out = parquet.NewGenericWriter[T](&g.file, groupOptions(l)...)
+	g.out = parquet.NewGenericWriter[T](&g.file, groupOptions[T](l)...)
 	return g
 }
 

@@ -41,7 +41,7 @@ func newWriter[T Row[T]](w io.Writer, f Footer, encoders int) *Writer[T] {
 	for i, name := range l.sorted {
 		sorted[i] = parquet.Ascending(name)
 	}
-	options := append(groupOptions(l), parquet.SortingWriterConfig(parquet.SortingColumns(sorted...)),
+	options := append(groupOptions[T](l), parquet.SortingWriterConfig(parquet.SortingColumns(sorted...)),
 		parquet.CreatedBy("hyperlight", fmt.Sprint(SchemaVersion), ""))
 	for _, kv := range f.metadata() {
 		options = append(options, parquet.KeyValueMetadata(kv[0], kv[1]))
