@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 	"unicode/utf8"
 
 	"hyperlight/engine/model"
@@ -194,4 +195,53 @@ func (o *object) moment(name string) (t model.Millis, given bool) {
 		return 0, false
 	}
 	return t, true
+}
+
+// integer reads a JSON integer of at least lowest; above highest it is lowered to it.
+func (o *object) integer(name string, byDefault, lowest, highest int) int {
+	raw, ok := o.members[name]
+	if !ok || string(raw) == "null" {
+		return byDefault
+	}
+	if len(raw) > maxDigits && isDigits(raw) {
+		return highest
+	}
+	n, ok := parseInt(raw)
+	if !ok {
+		o.fault(name, name+" must be an integer")
+		return byDefault
+	}
+	if n < int64(lowest) {
+		o.fault(name, name+" must be at least "+strconv.Itoa(lowest))
+		return byDefault
+	}
+	return int(min(n, int64(highest)))
+}
+
+// word reads one of the given words; the first is the default.
+func (o *object) word(name string, words ...string) string {
+	s, given := o.text(name)
+	if !given {
+		return words[0]
+	}
+	for _, w := range words {
+		if s == w {
+			return w
+		}
+	}
+	o.fault(name, name+" must be one of "+joinWords(words))
+	return words[0]
+}
+
+// market reads a market id; nil where it was not given.
+func (o *object) market(c *call) *model.Market {
+	raw, ok := o.members["market_id"]
+	if !ok || string(raw) == "null" {
+		return nil
+	}
+	m, err := c.server.market(raw)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return m
 }
