@@ -4,17 +4,14 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"reflect"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"hyperlight/bench"
+	"hyperlight/bench/sides"
 )
 
 // question is a batch call: n accounts of those asked for most, or of all.
@@ -35,7 +32,6 @@ type asker struct {
 	size int     // of the answer that sending alone is measured with
 	buf  []byte
 	body []byte
-	took []time.Duration
 }
 
 func dial(addr string, n int, o *options) ([]*asker, error) {
@@ -92,59 +88,25 @@ func (a *asker) fetch(ids []int32, fills bool) ([]byte, error) {
 	if err := a.send(ids, fills); err != nil {
 		return nil, err
 	}
-	resp, err := http.ReadResponse(a.r, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("status %d: %s", resp.StatusCode, body)
-	}
-	return body, err
+	return sides.ReadAnswer(a.r)
 }
 
-// round is what a server did in a time.
-type round struct {
-	rate      float64
-	answers   int
-	p50, p99  time.Duration
-	processor time.Duration // of the server's processes, each answer
-}
-
-// ask has connections ask for a while, each its next question when the answer is read.
-func ask(all []*asker, q *question, span time.Duration) (round, error) {
-	var wait sync.WaitGroup
-	errs := make([]error, len(all))
-	began := time.Now()
-	until := began.Add(span)
-	for i, a := range all {
-		a.took = a.took[:0]
-		wait.Go(func() {
-			for time.Now().Before(until) {
-				ids := a.draw(q)
-				at := time.Now()
-				if errs[i] = a.send(ids, q.fills); errs[i] == nil {
-					errs[i] = bench.SkipAnswer(a.r)
-				}
-				if errs[i] != nil {
-					return
-				}
-				a.took = append(a.took, time.Since(at))
-			}
-		})
-	}
-	wait.Wait()
-	elapsed := time.Since(began)
-	var took []time.Duration
-	for i, a := range all {
-		if errs[i] != nil {
-			return round{}, fmt.Errorf("ask for %s: %w", q.name, errs[i])
+// ask has connections ask for a while.
+func ask(all []*asker, q *question, span time.Duration) (sides.Round, error) {
+	r, err := sides.Load(len(all), span, func(i int) (time.Duration, error) {
+		a := all[i]
+		ids := a.draw(q)
+		began := time.Now()
+		if err := a.send(ids, q.fills); err != nil {
+			return 0, err
 		}
-		took = append(took, a.took...)
+		err := bench.SkipAnswer(a.r)
+		return time.Since(began), err
+	})
+	if err != nil {
+		return r, fmt.Errorf("ask for %s: %w", q.name, err)
 	}
-	slices.Sort(took)
-	return round{rate: float64(len(took)) / elapsed.Seconds(), answers: len(took), p50: took[len(took)/2], p99: took[len(took)*99/100]}, nil
+	return r, nil
 }
 
 // same asks all servers for the same accounts and compares what they list, as data. It returns the size of ours.

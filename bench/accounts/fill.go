@@ -9,6 +9,8 @@ import (
 	"io"
 	"time"
 
+	"hyperlight/bench/sides"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -132,8 +134,8 @@ func fill(ctx context.Context, o *options, ours, socket, url string) error {
 	if err := errors.Join(err, <-copied, <-copied); err != nil {
 		return err
 	}
-	progress("Redis and PostgreSQL", began)
-	fmt.Printf("cold: a batch of 1,000 whose fills lie on the disk, each of them asked for once: %.1f ms on average\n\n", millis(took)/float64(batches))
+	sides.Progress("Redis and PostgreSQL", began)
+	fmt.Printf("cold: a batch of 1,000 whose fills lie on the disk, each of them asked for once: %.1f ms on average\n\n", sides.Millis(took)/float64(batches))
 	return run(ctx, url, analyze)
 }
 

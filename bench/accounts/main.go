@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -112,7 +111,7 @@ func compare(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, redis.Process.Signal(os.Interrupt)); _ = redis.Wait() }()
-	progress("servers", began)
+	sides.Progress("servers", began)
 
 	children := map[string]*sides.Child{}
 	for role, url := range map[string]string{"ours": "", "redis": socket, "postgres": cluster.URL, "bare": "", "sim": ""} {
@@ -123,7 +122,7 @@ func compare(ctx context.Context, o *options) (err error) {
 		}
 		defer func() { err = errors.Join(err, c.Stop()) }()
 		children[role] = c
-		progress(role, began)
+		sides.Progress(role, began)
 	}
 	ours := children["ours"]
 	if err := fill(ctx, o, ours.Addrs[0], socket, cluster.URL); err != nil {
@@ -159,7 +158,7 @@ func compare(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nthe simulated venue, 1,000 accounts one by one and without its limit: %.0f ms\n", millis(took))
+	fmt.Printf("\nthe simulated venue, 1,000 accounts one by one and without its limit: %.0f ms\n", sides.Millis(took))
 	return nil
 }
 
@@ -226,7 +225,7 @@ func measure(o *options, q *question, all []side) error {
 	if err != nil {
 		return err
 	}
-	rounds := make([][]round, len(all))
+	rounds := make([][]sides.Round, len(all))
 	askers := make([][]*asker, len(all))
 	for i, s := range all {
 		if askers[i], err = dial(s.addr, o.connections, o); err != nil {
@@ -247,50 +246,28 @@ func measure(o *options, q *question, all []side) error {
 			if err != nil {
 				return err
 			}
-			r.processor = (sides.ProcessorTime(s.pids...) - before) / time.Duration(r.answers)
+			r.Processor = (sides.ProcessorTime(s.pids...) - before) / time.Duration(r.Answers)
 			alone, err := ask(askers[i][:1], q, o.span*3/4)
 			if err != nil {
 				return err
 			}
-			r.p50, r.p99 = alone.p50, alone.p99
+			r.P50, r.P99 = alone.P50, alone.P99
 			rounds[i] = append(rounds[i], r)
 		}
 	}
-	name, bytes, first, bare := q.name, strconv.Itoa(size), median(rounds[0]), median(rounds[len(all)-1])
+	name, bytes, first, bare := q.name, strconv.Itoa(size), sides.Median(rounds[0]), sides.Median(rounds[len(all)-1])
 	for i, s := range all {
-		m := median(rounds[i])
-		fmt.Printf("| %s | %s | %s | %.0f | %.2f | %.2f | %.2f | ", name, bytes, s.name, m.rate, millis(m.p50), millis(m.p99), millis(m.processor))
+		m := sides.Median(rounds[i])
+		fmt.Printf("| %s | %s | %s | %.0f | %.2f | %.2f | %.2f | ", name, bytes, s.name, m.Rate, sides.Millis(m.P50), sides.Millis(m.P99), sides.Millis(m.Processor))
 		switch i {
 		case 0, len(all) - 1:
 			fmt.Print("| |\n")
 		default:
-			fmt.Printf("%.1f | %.1f |\n", first.rate/m.rate, float64(m.processor-bare.processor)/float64(first.processor-bare.processor))
+			fmt.Printf("%.1f | %.1f |\n", first.Rate/m.Rate, float64(m.Processor-bare.Processor)/float64(first.Processor-bare.Processor))
 		}
 		name, bytes = "", ""
 	}
 	return nil
-}
-
-func median(rounds []round) (m round) {
-	mid := func(value func(round) float64) float64 {
-		var all []float64
-		for _, r := range rounds {
-			all = append(all, value(r))
-		}
-		slices.Sort(all)
-		return all[len(all)/2]
-	}
-	m.rate = mid(func(r round) float64 { return r.rate })
-	m.p50 = time.Duration(mid(func(r round) float64 { return float64(r.p50) }))
-	m.p99 = time.Duration(mid(func(r round) float64 { return float64(r.p99) }))
-	m.processor = time.Duration(mid(func(r round) float64 { return float64(r.processor) }))
-	return m
-}
-
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-func progress(what string, began time.Time) {
-	fmt.Fprintf(os.Stderr, "%-24s %6.1f s\n", what, time.Since(began).Seconds())
 }
 
 // run runs statements, one after the other.

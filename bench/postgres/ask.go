@@ -5,15 +5,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
-	"slices"
-	"sync"
 	"time"
 
 	"hyperlight/bench"
+	"hyperlight/bench/sides"
 	"hyperlight/engine/model"
 )
 
@@ -64,7 +61,6 @@ type asker struct {
 	r    *bufio.Reader
 	rnd  *rand.Rand
 	buf  []byte
-	took []time.Duration
 }
 
 func dial(addr string, n int, seed uint64) ([]*asker, error) {
@@ -86,49 +82,20 @@ func (a *asker) send(q *question) error {
 	return err
 }
 
-// round is what a server did in a time.
-type round struct {
-	rate      float64
-	answers   int
-	p50, p99  time.Duration
-	max       time.Duration
-	processor time.Duration // of the server's processes, each answer
-}
-
-// load has all connections ask for a while, each its next question when the answer is read.
-func load(all []*asker, q *question, span time.Duration) (round, error) {
-	var wait sync.WaitGroup
-	errs := make([]error, len(all))
-	began := time.Now()
-	until := began.Add(span)
-	for i, a := range all {
-		a.took = a.took[:0]
-		wait.Go(func() {
-			for at := time.Now(); at.Before(until); {
-				if errs[i] = a.send(q); errs[i] == nil {
-					errs[i] = bench.SkipAnswer(a.r)
-				}
-				if errs[i] != nil {
-					return
-				}
-				now := time.Now()
-				a.took = append(a.took, now.Sub(at))
-				at = now
-			}
-		})
-	}
-	wait.Wait()
-	elapsed := time.Since(began)
-	var took []time.Duration
-	for i, a := range all {
-		if errs[i] != nil {
-			return round{}, fmt.Errorf("ask for %s: %w", q.name, errs[i])
+// load has all connections ask for a while.
+func load(all []*asker, q *question, span time.Duration) (sides.Round, error) {
+	r, err := sides.Load(len(all), span, func(i int) (time.Duration, error) {
+		began := time.Now()
+		if err := all[i].send(q); err != nil {
+			return 0, err
 		}
-		took = append(took, a.took...)
+		err := bench.SkipAnswer(all[i].r)
+		return time.Since(began), err
+	})
+	if err != nil {
+		return r, fmt.Errorf("ask for %s: %w", q.name, err)
 	}
-	slices.Sort(took)
-	return round{rate: float64(len(took)) / elapsed.Seconds(), answers: len(took), p50: took[len(took)/2], p99: took[len(took)*99/100],
-		max: took[len(took)-1]}, nil
+	return r, nil
 }
 
 // fetch reads one whole answer.
@@ -136,16 +103,7 @@ func (a *asker) fetch(q *question) ([]byte, error) {
 	if err := a.send(q); err != nil {
 		return nil, err
 	}
-	resp, err := http.ReadResponse(a.r, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("status %d: %s", resp.StatusCode, body)
-	}
-	return body, err
+	return sides.ReadAnswer(a.r)
 }
 
 // same asks both servers the same random questions and compares what they list. It returns the mean size of an answer

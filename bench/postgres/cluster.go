@@ -2,90 +2,24 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
+
+	"hyperlight/bench/sides"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// cluster is a PostgreSQL server of its own: a new data directory, reached over a Unix socket in it and nowhere else.
-type cluster struct {
-	bin, dir string
-	process  *exec.Cmd
-	url      string
-}
+// cluster is a PostgreSQL server of its own, and what is run in it.
+type cluster struct{ *sides.Cluster }
 
-// settings are what PostgreSQL is tuned with: the data set lies in its memory or the system's, nothing waits for the disk
-// while it is filled, and no worker is started for a query of a page.
-var settings = []string{"shared_buffers=2GB", "effective_cache_size=8GB", "work_mem=32MB", "maintenance_work_mem=1GB", "max_wal_size=16GB",
-	"wal_level=minimal", "max_wal_senders=0", "synchronous_commit=off", "fsync=off", "full_page_writes=off", "random_page_cost=1.1",
-	"max_parallel_workers_per_gather=0", "jit=off", "listen_addresses=", "autovacuum=on", "max_connections=50"}
-
-// startCluster makes a cluster with the programs in bin and runs it as the given user, which must not be root.
-func startCluster(bin, dir string, user *syscall.Credential) (*cluster, error) {
-	c := &cluster{bin: bin, dir: dir}
-	as := func(cmd *exec.Cmd) *exec.Cmd {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user, Setpgid: true}
-		cmd.Dir = dir
-		return cmd
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	if user != nil {
-		if err := os.Chown(dir, int(user.Uid), int(user.Gid)); err != nil {
-			return nil, err
-		}
-	}
-	data := filepath.Join(dir, "data")
-	if _, err := os.Stat(data); err == nil {
-		// Left by a run before.
-	} else if out, err := as(exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w: %s", err, out)
-	}
-	args := []string{"-D", data, "-k", dir}
-	for _, s := range settings {
-		args = append(args, "-c", s)
-	}
-	c.process = as(exec.Command(filepath.Join(bin, "postgres"), args...))
-	log, err := os.Create(filepath.Join(dir, "log"))
+func startCluster(bin, dir string) (*cluster, error) {
+	c, err := sides.StartCluster(bin, dir, -1)
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	c.process.Stdout, c.process.Stderr = log, log
-	if err := c.process.Start(); err != nil {
-		return nil, fmt.Errorf("start postgres: %w", err)
-	}
-	c.url = "host=" + dir + " user=bench database=postgres"
-	for range 100 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		conn, err := pgx.Connect(ctx, c.url)
-		if err == nil {
-			_ = conn.Close(ctx)
-			cancel()
-			return c, nil
-		}
-		cancel()
-		time.Sleep(100 * time.Millisecond)
-	}
-	return nil, errors.Join(errors.New("postgres does not answer"), c.stop())
-}
-
-// stop ends the server: a fast shutdown.
-func (c *cluster) stop() error {
-	if err := c.process.Process.Signal(os.Interrupt); err != nil {
-		return fmt.Errorf("stop postgres: %w", err)
-	}
-	_ = c.process.Wait()
-	return nil
+	return &cluster{c}, nil
 }
 
 // schema is what would be made of the same record in tables: exact decimals, the columns of an answer, one index that
@@ -109,7 +43,7 @@ CHECKPOINT`
 
 // run runs statements, one after the other.
 func (c *cluster) run(ctx context.Context, statements string) error {
-	conn, err := pgx.Connect(ctx, c.url)
+	conn, err := pgx.Connect(ctx, c.URL)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -124,7 +58,7 @@ func (c *cluster) run(ctx context.Context, statements string) error {
 
 // load copies lines into a table.
 func (c *cluster) load(ctx context.Context, table string, lines io.Reader) error {
-	conn, err := pgx.Connect(ctx, c.url)
+	conn, err := pgx.Connect(ctx, c.URL)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -137,7 +71,7 @@ func (c *cluster) load(ctx context.Context, table string, lines io.Reader) error
 
 // size returns the bytes of a table with its indexes.
 func (c *cluster) size(ctx context.Context, table string) (n int64, err error) {
-	conn, err := pgx.Connect(ctx, c.url)
+	conn, err := pgx.Connect(ctx, c.URL)
 	if err != nil {
 		return 0, fmt.Errorf("connect: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"hyperlight/bench/sides"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
@@ -60,7 +61,7 @@ func fill(ctx context.Context, dir string, c *cluster, n int, seed uint64) error
 	if err := errors.Join(err, <-copied); err != nil {
 		return err
 	}
-	progress("trades", began)
+	sides.Progress("trades", began)
 	began = time.Now()
 	r := history.NewReader(store, marketOf)
 	for table, lines := range map[string]func() ([]byte, error){
@@ -74,12 +75,12 @@ func fill(ctx context.Context, dir string, c *cluster, n int, seed uint64) error
 			return fmt.Errorf("fill %s: %w", table, err)
 		}
 	}
-	progress("candles and books", began)
+	sides.Progress("candles and books", began)
 	began = time.Now()
 	if err := c.run(ctx, indexes); err != nil {
 		return err
 	}
-	progress("indexes and vacuum", began)
+	sides.Progress("indexes and vacuum", began)
 	return nil
 }
 

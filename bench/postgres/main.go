@@ -4,17 +4,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -70,27 +66,6 @@ func main() {
 	}
 }
 
-// unprivileged returns the user that PostgreSQL runs as where we are root, which it refuses.
-func unprivileged() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, uerr := strconv.ParseUint(u.Uid, 10, 32)
-		gid, gerr := strconv.ParseUint(u.Gid, 10, 32)
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(uerr, gerr)
-	}
-	return nil, errors.New("there is no user postgres or nobody to run PostgreSQL as")
-}
-
-func progress(what string, began time.Time) {
-	fmt.Fprintf(os.Stderr, "%-24s %6.1f s\n", what, time.Since(began).Seconds())
-}
-
 func compare(ctx context.Context, o *options) (err error) {
 	dir := o.reuse
 	if dir == "" {
@@ -106,17 +81,13 @@ func compare(ctx context.Context, o *options) (err error) {
 			defer os.RemoveAll(dir)
 		}
 	}
-	as, err := unprivileged()
-	if err != nil {
-		return err
-	}
 	began := time.Now()
-	c, err := startCluster(o.bin, filepath.Join(dir, "pg"), as)
+	c, err := startCluster(o.bin, filepath.Join(dir, "pg"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.stop()) }()
-	progress("cluster", began)
+	defer func() { err = errors.Join(err, c.Stop()) }()
+	sides.Progress("cluster", began)
 	store := filepath.Join(dir, "store")
 	if o.reuse == "" {
 		if err := c.run(ctx, schema); err != nil {
@@ -130,20 +101,20 @@ func compare(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	ours, err := startChild(self, "-role", "store", "-dir", store, "-profile", o.profile, "-ready", strconv.Itoa(o.ready))
+	ours, err := sides.StartChild(-1, self, "-role", "store", "-dir", store, "-profile", o.profile, "-ready", strconv.Itoa(o.ready))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, ours.stop()) }()
-	theirs, err := startChild(self, "-role", "thin", "-url", c.url, "-connections", strconv.Itoa(o.connections))
+	defer func() { err = errors.Join(err, ours.Stop()) }()
+	theirs, err := sides.StartChild(-1, self, "-role", "thin", "-url", c.URL, "-connections", strconv.Itoa(o.connections))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, theirs.stop()) }()
+	defer func() { err = errors.Join(err, theirs.Stop()) }()
 
 	fmt.Printf("| question | bytes | rows | | requests/s | p50 ms | p99 ms | p50 alone | p99 alone | processor ms/request | times | times by processor |\n" +
 		"|---|---|---|---|---|---|---|---|---|---|---|---|\n")
-	servers := [2]side{{ours.addr, []int{ours.cmd.Process.Pid}}, {theirs.addr, []int{theirs.cmd.Process.Pid, c.process.Process.Pid}}}
+	servers := [2]side{{ours.Addrs[0], []int{ours.Process()}}, {theirs.Addrs[0], []int{theirs.Process(), c.Process()}}}
 	for i := range questions {
 		if o.only != 0 && o.only != i+1 {
 			continue
@@ -152,7 +123,7 @@ func compare(ctx context.Context, o *options) (err error) {
 			return err
 		}
 	}
-	if err := ours.tell("ready"); err != nil {
+	if err := tell(ours, "ready"); err != nil {
 		return err
 	}
 	size, err := c.size(ctx, "trades")
@@ -179,7 +150,7 @@ func measure(o *options, q *question, servers [2]side) error {
 	if err != nil {
 		return err
 	}
-	var rounds, single [2][]round
+	var rounds, single [2][]sides.Round
 	var all [2][]*asker
 	for i, s := range servers {
 		if all[i], err = dial(s.addr, o.connections, o.seed+7); err != nil {
@@ -201,7 +172,7 @@ func measure(o *options, q *question, servers [2]side) error {
 			if err != nil {
 				return err
 			}
-			r.processor = (sides.ProcessorTime(s.pids...) - before) / time.Duration(r.answers)
+			r.Processor = (sides.ProcessorTime(s.pids...) - before) / time.Duration(r.Answers)
 			rounds[i] = append(rounds[i], r)
 			// Where all connections ask at once, the cores are full and an answer waits for others: how long one takes is told
 			// by a client that is alone.
@@ -211,13 +182,13 @@ func measure(o *options, q *question, servers [2]side) error {
 			single[i] = append(single[i], r)
 		}
 	}
-	a, b := median(rounds[0]), median(rounds[1])
+	a, b := sides.Median(rounds[0]), sides.Median(rounds[1])
 	for i, name := range []string{"hyperlight", "PostgreSQL"} {
-		all, one := median(rounds[i]), median(single[i])
-		fmt.Printf("| %s | %d | %d | %s | %.0f | %.2f | %.2f | %.2f | %.2f | %.3f |", q.name, size, rows, name, all.rate, millis(all.p50), millis(all.p99),
-			millis(one.p50), millis(one.p99), millis(all.processor))
+		all, one := sides.Median(rounds[i]), sides.Median(single[i])
+		fmt.Printf("| %s | %d | %d | %s | %.0f | %.2f | %.2f | %.2f | %.2f | %.3f |", q.name, size, rows, name, all.Rate, sides.Millis(all.P50), sides.Millis(all.P99),
+			sides.Millis(one.P50), sides.Millis(one.P99), sides.Millis(all.Processor))
 		if i == 0 {
-			fmt.Printf(" %.1f | %.1f |\n", a.rate/b.rate, float64(b.processor)/float64(a.processor))
+			fmt.Printf(" %.1f | %.1f |\n", a.Rate/b.Rate, float64(b.Processor)/float64(a.Processor))
 		} else {
 			fmt.Print(" | |\n")
 		}
@@ -225,28 +196,10 @@ func measure(o *options, q *question, servers [2]side) error {
 	return nil
 }
 
-func median(rounds []round) (m round) {
-	mid := func(value func(round) float64) float64 {
-		var all []float64
-		for _, r := range rounds {
-			all = append(all, value(r))
-		}
-		slices.Sort(all)
-		return all[len(all)/2]
-	}
-	m.rate = mid(func(r round) float64 { return r.rate })
-	m.p50 = time.Duration(mid(func(r round) float64 { return float64(r.p50) }))
-	m.p99 = time.Duration(mid(func(r round) float64 { return float64(r.p99) }))
-	m.processor = time.Duration(mid(func(r round) float64 { return float64(r.processor) }))
-	return m
-}
-
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
 // measureDrop asks for trades while a quarter of the record is deleted, and prints how long the answers took before and
 // meanwhile, and what the disk holds.
-func measureDrop(o *options, ours *child, store string) error {
-	all, err := dial(ours.addr, o.connections, o.seed+8)
+func measureDrop(o *options, ours *sides.Child, store string) error {
+	all, err := dial(ours.Addrs[0], o.connections, o.seed+8)
 	if err != nil {
 		return err
 	}
@@ -258,7 +211,7 @@ func measureDrop(o *options, ours *child, store string) error {
 	before := diskUse(store)
 	dropped := make(chan error, 1)
 	go func() {
-		dropped <- ours.tell("drop")
+		dropped <- tell(ours, "drop")
 	}()
 	busy, err := load(all, q, 15*time.Second)
 	if err := errors.Join(err, <-dropped); err != nil {
@@ -266,50 +219,16 @@ func measureDrop(o *options, ours *child, store string) error {
 	}
 	after := diskUse(store)
 	fmt.Printf("a day of %d dropped: %.0f MB, then %.0f MB; p99 of reads before %.2f ms, in the 15 s after %.2f ms, the slowest %.1f ms\n",
-		days, float64(before)/1e6, float64(after)/1e6, millis(quiet.p99), millis(busy.p99), millis(busy.max))
+		days, float64(before)/1e6, float64(after)/1e6, sides.Millis(quiet.P99), sides.Millis(busy.P99), sides.Millis(busy.Max))
 	return nil
 }
 
-// child is a process that answers.
-type child struct {
-	cmd  *exec.Cmd
-	addr string
-	in   interface {
-		Write([]byte) (int, error)
-		Close() error
-	}
-	out *bufio.Reader
-}
-
-func startChild(self string, args ...string) (*child, error) {
-	cmd := exec.Command(self, args...)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	c := &child{cmd: cmd, in: in, out: bufio.NewReader(out)}
-	line, err := c.out.ReadString('\n')
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s did not start: %w", args[1], err), c.stop())
-	}
-	c.addr = strings.TrimSpace(line)
-	return c, nil
-}
-
 // tell sends a child a word and prints what it answers, where that is anything.
-func (c *child) tell(word string) error {
-	if _, err := c.in.Write([]byte(word + "\n")); err != nil {
+func tell(c *sides.Child, word string) error {
+	if _, err := fmt.Fprintln(c.In, word); err != nil {
 		return fmt.Errorf("tell a child %s: %w", word, err)
 	}
-	answer, err := c.out.ReadString('\n')
+	answer, err := c.Out.ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("tell a child %s: %w", word, err)
 	}
@@ -317,9 +236,4 @@ func (c *child) tell(word string) error {
 		fmt.Printf("\n%s\n", answer)
 	}
 	return nil
-}
-
-func (c *child) stop() error {
-	_ = c.in.Close()
-	return c.cmd.Wait()
 }

@@ -163,7 +163,7 @@ func firsts(ctx context.Context, o *options, all []side, r *record, k kind) erro
 	label, ours := k.String(), 0.0
 	for i := range all {
 		slices.Sort(took[i])
-		p50, slowest := millis(took[i][len(took[i])/2]), millis(took[i][len(took[i])-1])
+		p50, slowest := sides.Millis(took[i][len(took[i])/2]), sides.Millis(took[i][len(took[i])-1])
 		fmt.Printf("| %s | %s | %.2f | %.2f | ", label, all[i].name, p50, slowest)
 		if label = ""; i == 0 {
 			ours = p50
@@ -174,5 +174,3 @@ func firsts(ctx context.Context, o *options, all []side, r *record, k kind) erro
 	}
 	return nil
 }
-
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
