@@ -3,8 +3,11 @@ package access
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/alexedwards/argon2id"
+
+	"hyperlight/engine/model"
 )
 
 // A password that is changed, or an account that is closed, while somebody signs in with the old one: the token that this
@@ -42,5 +45,49 @@ func TestSignInBesideAChangeOfThePassword(t *testing.T) {
 		if p, err := h.Authenticate(Request{Bearer: s.Token}); err == nil {
 			t.Errorf("%s: the old password still got a token of %s", name, p.User)
 		}
+	}
+}
+
+// Every key has a rate window of its own, and what is left of a key that was used stays in the store: one key after
+// another, made and revoked, must neither lift the limit nor fill the disk. Calls that were refused do not count.
+func TestKeyAfterKey(t *testing.T) {
+	h := newHouse(t)
+	p := h.caller(t, h.register(t, "a@example.com", "free").PlainKey)
+	churn := func(n int) (made int, err error) {
+		for range n {
+			if _, _, err := h.CreateKey(p, KeySpec{Tier: "gold"}); err == nil {
+				t.Fatal("a key of no plan")
+			}
+			k, plain, err := h.CreateKey(p, KeySpec{})
+			if err != nil {
+				return made, err
+			}
+			made++
+			h.caller(t, plain)
+			if _, err := h.RevokeKey(p, k.ID); err != nil {
+				t.Fatal(err)
+			}
+			h.pass(time.Second)
+		}
+		return made, nil
+	}
+	made, err := churn(100)
+	refused(t, "one key after another", err, model.CodeRateLimit, "too many new API keys, use those there are or wait")
+	if e, _ := err.(*model.Error); made != newKeysPerMinute || e == nil || e.Details["retry_after"] != int64(60-newKeysPerMinute) || e.Details["limit"] != newKeysPerMinute {
+		t.Errorf("%d keys, then %v", made, err)
+	}
+	if _, _, err := h.CreateKeyFor("a@example.com", KeySpec{}); err != nil {
+		t.Error("the operator was refused:", err)
+	}
+	if _, total, _ := h.Keys(p, 0, 0); total != 2 {
+		t.Errorf("%d keys", total)
+	}
+	h.pass(time.Minute)
+	rows, _, _ := h.Keys(p, 0, 0)
+	if _, err := h.RevokeKey(p, rows[1].ID); err != nil { // the operator's: the plan has room for two
+		t.Fatal(err)
+	}
+	if made, err := churn(newKeysPerMinute); made != newKeysPerMinute {
+		t.Errorf("a minute later: %d keys, then %v", made, err)
 	}
 }
