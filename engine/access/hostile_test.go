@@ -8,6 +8,7 @@ import (
 	"github.com/alexedwards/argon2id"
 
 	"hyperlight/engine/model"
+	"hyperlight/kv/kvtest"
 )
 
 // A password that is changed, or an account that is closed, while somebody signs in with the old one: the token that this
@@ -89,5 +90,58 @@ func TestKeyAfterKey(t *testing.T) {
 	}
 	if made, err := churn(newKeysPerMinute); made != newKeysPerMinute {
 		t.Errorf("a minute later: %d keys, then %v", made, err)
+	}
+}
+
+// A clock that is set back over midnight, by a second say, finds the answer of the day that has not come yet: the call
+// must not happen twice.
+func TestKeptAnswerBeforeMidnight(t *testing.T) {
+	clock := newClock(utc("2024-02-11T00:00:00.200Z"))
+	a := openAccess(t, kvtest.Open(t), clock)
+	account := keyOf(t, a, "free", 1, 1).Account
+	_, done, err := a.Begin(account, "POST /r", "k", [32]byte{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done(201, []byte("{}"))
+	clock.advance(-500)
+	kept, again, err := a.Begin(account, "POST /r", "k", [32]byte{})
+	if err != nil || again != nil || kept == nil || kept.Status != 201 {
+		t.Errorf("%+v, %v", kept, err)
+	}
+}
+
+// A clock that ran ahead for a moment, into another year, must not make all months up to then one: each has its own
+// allowance, in this process and in the next.
+func TestMonthsAfterAClockThatRanAhead(t *testing.T) {
+	clock := newClock(utc("2024-10-10T00:00:00Z"))
+	store := kvtest.Open(t)
+	a := openAccess(t, store, clock)
+	p := keyOf(t, a, "free", 1, 1)
+	for _, at := range []string{
+		"2024-10-10T00:00:00Z", "2024-11-10T00:00:00Z", "2036-01-01T00:00:00Z", "2024-11-10T00:00:01Z", "2024-12-10T00:00:00Z", "2025-01-10T00:00:00Z",
+		"2025-02-10T00:00:00Z",
+	} {
+		clock.set(utc(at))
+		first := at != "2024-11-10T00:00:01Z"
+		if got := a.Spend(p, 75_000, clock.millis()); got != first {
+			t.Errorf("%s: the allowance was given: %v", at, got)
+		}
+		if a.Spend(p, 1, clock.millis()) {
+			t.Errorf("%s: more than the allowance was given", at)
+		}
+		if m := a.Month(p.Account, p.Plan, clock.millis()); m.Period != at[:7] || m.Used != 75_000 {
+			t.Errorf("%s: %+v", at, m)
+		}
+		if err := a.flush(clock.millis()); err != nil {
+			t.Fatal(err)
+		}
+		if at[:4] == "2036" {
+			continue // started anew, it knows the months of its own clock only
+		}
+		a = openAccess(t, store, clock)
+		if m := a.Month(p.Account, p.Plan, clock.millis()); m.Period != at[:7] || m.Used != 75_000 {
+			t.Errorf("%s, after a restart: %+v", at, m)
+		}
 	}
 }

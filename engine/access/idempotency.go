@@ -127,10 +127,11 @@ func (k *keptAnswers) full(account uuid.UUID) bool {
 	return k.today[account] > keptPerDay
 }
 
-// find reads the answer that is kept for a key.
+// find reads the answer that is kept for a key: of today, of yesterday, or of tomorrow, where the clock was set back over
+// midnight.
 func (k *keptAnswers) find(at keptKey, body [32]byte, now model.Millis) (*Answer, error) {
 	day := key.Day(int64(now))
-	for _, d := range [...]uint32{day, day - min(day, 1)} {
+	for _, d := range [...]uint32{day, day - min(day, 1), day + 1} {
 		if k.store == nil {
 			break
 		}
