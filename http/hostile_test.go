@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
 
 	"hyperlight/engine/relay"
@@ -150,5 +151,19 @@ func TestForwardedForInSeveralLines(t *testing.T) {
 		if got := clientIP(netip.MustParseAddr("127.0.0.1"), h.forwardedFor, trusted); got.String() != want {
 			t.Errorf("%q: %s, want %s", lines, got, want)
 		}
+	}
+}
+
+// An e-mail is written in every command as in any other: key list and user disable fold it, so does signal list.
+func TestControlFindsOwnersByAnySpelling(t *testing.T) {
+	id := uuid.New()
+	emails := map[uuid.UUID]string{uuid.New(): "other@example.com", id: "you@example.com"}
+	for _, email := range []string{"you@example.com", "You@Example.com", " you@example.com "} {
+		if got, err := ownerOf(emails, email); err != nil || got != id {
+			t.Errorf("%q: %s, %v", email, got, err)
+		}
+	}
+	if _, err := ownerOf(emails, "nobody@example.com"); err == nil {
+		t.Error("nobody was found")
 	}
 }
