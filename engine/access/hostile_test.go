@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -142,6 +143,25 @@ func TestMonthsAfterAClockThatRanAhead(t *testing.T) {
 		a = openAccess(t, store, clock)
 		if m := a.Month(p.Account, p.Plan, clock.millis()); m.Period != at[:7] || m.Used != 75_000 {
 			t.Errorf("%s, after a restart: %+v", at, m)
+		}
+	}
+}
+
+// A range without an end is what is there, and costs no walk through all days that will ever be: while usage is read,
+// nothing is written down.
+func TestUsageOfARangeWithoutAnEnd(t *testing.T) {
+	clock := newClock(utc("2024-10-10T00:00:00Z"))
+	a := openAccess(t, kvtest.Open(t), clock)
+	p := keyOf(t, a, "free", 1, 1)
+	a.Settle(p, Use{Route: a.Route("GET /x"), Status: 200}, clock.millis())
+	for _, what := range []string{"pending", "stored"} {
+		for _, to := range []model.Millis{clock.millis() + 1, 253_402_300_799_999, math.MaxInt64 - hourMillis, math.MaxInt64} {
+			if hours, totals, err := a.UsageOf(p.Key, clock.millis()-1, to); err != nil || len(hours) != 1 || totals.Requests != 1 {
+				t.Errorf("%s, to %d: %+v, %+v, %v", what, to, hours, totals, err)
+			}
+		}
+		if err := a.flush(clock.millis()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
