@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/alexedwards/argon2id"
 
 	"hyperlight/engine/model"
+	"hyperlight/kv/key"
 	"hyperlight/kv/kvtest"
 )
 
@@ -162,6 +164,37 @@ func TestUsageOfARangeWithoutAnEnd(t *testing.T) {
 		}
 		if err := a.flush(clock.millis()); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// Nor does it make all days till then one, of which an account has its thousand answers.
+func TestKeptAnswersAfterAClockThatRanAhead(t *testing.T) {
+	clock := newClock(utc("2036-01-01T00:00:00Z"))
+	store := kvtest.Open(t)
+	a := openAccess(t, store, clock)
+	account := keyOf(t, a, "free", 1, 1).Account
+	keep := func(name string) error {
+		_, done, err := a.Begin(account, "POST /r", name, [32]byte{})
+		if err == nil {
+			done(201, []byte("{}"))
+		}
+		return err
+	}
+	if err := keep("ahead"); err != nil {
+		t.Fatal(err)
+	}
+	for restarts, from := range []string{"2024-10-10T00:00:00Z", "2024-11-10T00:00:00Z"} {
+		if clock.set(utc(from)); restarts > 0 {
+			a = openAccess(t, store, clock)
+		}
+		for day := range 3 {
+			for n := range keptPerDay / 2 {
+				if err := keep(fmt.Sprint(restarts, day, n)); err != nil {
+					t.Fatalf("day %d, call %d: %v", day, n, err)
+				}
+			}
+			clock.advance(key.DayMillis)
 		}
 	}
 }

@@ -121,15 +121,16 @@ func (l *limits) restoreMonths(now model.Millis) error {
 	})
 }
 
-// restoreAnswers counts the answers of today.
+// restoreAnswers counts the answers of today, or of the day that a clock which was set back had begun.
 func (l *limits) restoreAnswers(now model.Millis) error {
-	r, err := key.AnswerRange(key.Day(int64(now)))
+	today := key.Day(int64(now))
+	r, err := key.AnswerRange(today)
 	if err != nil {
 		return fmt.Errorf("restore kept answers: %w", err)
 	}
 	return l.restore("kept answers", r, func(row kv.KV) error {
 		at, err := key.ParseKeptAnswer(row.Key)
-		if err == nil {
+		if err == nil && at.Day <= today+1 { // those of a clock that ran ahead are of no day yet
 			l.kept.restore(at.Account, at.Day)
 		}
 		return err
