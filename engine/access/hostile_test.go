@@ -198,3 +198,34 @@ func TestKeptAnswersAfterAClockThatRanAhead(t *testing.T) {
 		}
 	}
 }
+
+// Nor do the calls of that moment count as made just now, each time the program starts.
+func TestWindowsAfterAClockThatRanAhead(t *testing.T) {
+	clock := newClock(utc("2036-01-01T00:00:00Z"))
+	store := kvtest.Open(t)
+	a := openAccess(t, store, clock)
+	p := keyOf(t, a, "free", 1, 1)
+	for range 30 {
+		a.Take(p, clock.millis())
+	}
+	if err := a.flush(clock.millis()); err != nil {
+		t.Fatal(err)
+	}
+	clock.set(utc("2024-10-10T00:00:00Z"))
+	a = openAccess(t, store, clock)
+	for n := range 30 {
+		if d := a.Take(p, clock.millis()); !d.OK || d.Remaining != 29-n {
+			t.Fatalf("call %d: %+v", n, d)
+		}
+	}
+	if a.Take(p, clock.millis()).OK {
+		t.Error("more than the limit was let in")
+	}
+	if err := a.flush(clock.millis()); err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(1000)
+	if a = openAccess(t, store, clock); a.Take(p, clock.millis()).OK {
+		t.Error("a restart gave a new window")
+	}
+}
