@@ -284,6 +284,7 @@ func (w *world) upset(r *rand.Rand, stop <-chan struct{}) {
 func randomPlans(rate int) config.Plans {
 	p := config.DefaultPlans()[1]
 	p.Slug, p.RequestsPerMinute, p.Subscriptions, p.Connections = "only", rate, randomSubscriptions, randomConnections
+	p.Keys = 1000 // as many may be made in a minute: every refusal is the window's
 	return config.Plans{p}
 }
 

@@ -3,6 +3,7 @@ package http
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -82,9 +83,10 @@ func (c *Control) listSignals(_ context.Context, in *ControlSignalList) (*Contro
 	return out, nil
 }
 
+// ownerOf finds a user by e-mail, written as every other command takes it.
 func ownerOf(emails map[uuid.UUID]string, email string) (uuid.UUID, error) {
 	for id, known := range emails {
-		if known == email {
+		if strings.EqualFold(known, strings.TrimSpace(email)) {
 			return id, nil
 		}
 	}

@@ -1,14 +1,18 @@
 package http
 
 import (
+	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
 
 	"hyperlight/engine/relay"
+	"hyperlight/engine/signal/delivery"
 )
 
 // Whatever is meant as a credential of ours decides, also in a form that is not ours: nobody who shows one is taken for
@@ -150,5 +154,51 @@ func TestForwardedForInSeveralLines(t *testing.T) {
 		if got := clientIP(netip.MustParseAddr("127.0.0.1"), h.forwardedFor, trusted); got.String() != want {
 			t.Errorf("%q: %s, want %s", lines, got, want)
 		}
+	}
+}
+
+// An e-mail is written in every command as in any other: key list and user disable fold it, so does signal list.
+func TestControlFindsOwnersByAnySpelling(t *testing.T) {
+	id := uuid.New()
+	emails := map[uuid.UUID]string{uuid.New(): "other@example.com", id: "you@example.com"}
+	for _, email := range []string{"you@example.com", "You@Example.com", " you@example.com "} {
+		if got, err := ownerOf(emails, email); err != nil || got != id {
+			t.Errorf("%q: %s, %v", email, got, err)
+		}
+	}
+	if _, err := ownerOf(emails, "nobody@example.com"); err == nil {
+		t.Error("nobody was found")
+	}
+}
+
+// resender sends deliveries again, and notes which.
+type resender struct {
+	Signals
+	sent []uuid.UUID
+}
+
+func (r *resender) Resend(_ context.Context, _, _, id uuid.UUID) (delivery.Delivery, error) {
+	r.sent = append(r.sent, id)
+	return delivery.Delivery{ID: id}, nil
+}
+
+// An Idempotency-Key names one call on one thing: with the same key another delivery is another call, which must neither
+// be left out nor answered with the first one's answer. Both have the same body: none.
+func TestIdempotencyKeyOfAnotherPath(t *testing.T) {
+	desk := &resender{}
+	a := newAccounts(t, accountsOptions{testOptions: testOptions{edit: func(o *Options) { o.Signals.Desk = desk }}})
+	_, key := a.user(t, "a@example.com", "starter")
+	signal, one, two := uuid.NewString(), uuid.New(), uuid.New()
+	for _, c := range []struct {
+		id       uuid.UUID
+		replayed string
+	}{{one, ""}, {two, ""}, {one, "true"}, {two, "true"}} {
+		r := a.send(t, "POST", "/api/v1/signals/"+signal+"/deliveries/"+c.id.String()+"/resend", "", "X-Api-Key", key, "Idempotency-Key", "k")
+		if r.Status != 202 || r.Header["Idempotent-Replayed"] != c.replayed || r.envelope(t).Data["delivery_id"] != c.id.String() {
+			t.Errorf("%s: %d, replayed %q: %s", c.id, r.Status, r.Header["Idempotent-Replayed"], r.Body)
+		}
+	}
+	if !slices.Equal(desk.sent, []uuid.UUID{one, two}) {
+		t.Errorf("sent again: %v", desk.sent)
 	}
 }

@@ -24,7 +24,9 @@ func (c *call) replayable() error {
 	if len(c.head.idempotencyKey) > maxIdempotencyKey {
 		return errReplayKey
 	}
-	kept, done, err := c.server.access.Begin(c.principal.Account, c.route.usageName(), string(c.head.idempotencyKey),
+	// The path, not its pattern: with one key, calls on two things are two calls.
+	what := c.route.method + " " + string(requestPath(c.ctx))
+	kept, done, err := c.server.access.Begin(c.principal.Account, what, string(c.head.idempotencyKey),
 		sha256.Sum256(c.ctx.Request.Body()))
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 
@@ -48,6 +49,9 @@ func (s *Server) native(c *call) error {
 	resp.Header.SetContentTypeBytes(answer.ContentType)
 	resp.Header.SetCanonical(headerCache, answer.Cache.Bytes())
 	resp.Header.SetCanonical(headerPagePolicy, valueInert) // a page of the venue's must not act as one of ours
+	if answer.RetryAfter > 0 {
+		resp.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(answer.RetryAfter))
+	}
 	resp.SetBodyRaw(answer.Body)
 	return nil
 }

@@ -304,3 +304,30 @@ func TestNativeWithoutVenue(t *testing.T) {
 		t.Errorf("got %d %v", r.Status, r.Header)
 	}
 }
+
+// Contract 1.5: a 429 says how long to wait, in seconds and at least 1. Of a native call only the venue knows: its word is
+// passed on where it is such a number, and on no other status.
+func TestNativeRetryAfter(t *testing.T) {
+	v := newVenueServer(t)
+	f := newFixture(t, testOptions{edit: withVenue(t, v, relay.Options{})})
+	for _, c := range []struct {
+		status     int
+		sent, want string
+	}{
+		{429, "7", "7"}, {429, "007", "7"}, {429, "0", "1"}, {429, "", ""}, {429, "-1", ""}, {429, "soon", ""},
+		{429, "Sun, 22 Nov 2026 10:00:00 GMT", ""}, {429, "99999999999999999999", ""}, {503, "7", ""}, {200, "7", ""},
+	} {
+		v.answers(func(ctx *fasthttp.RequestCtx) {
+			ctx.SetStatusCode(c.status)
+			if c.sent != "" {
+				ctx.Response.Header.Set("Retry-After", c.sent)
+			}
+			ctx.SetBodyString(`{"code":23000,"message":"Too Many Requests!"}`)
+		})
+		for _, method := range []string{"GET", "POST"} {
+			if r := f.send(t, method, "/api/v1/nextNonce", ""); r.Status != c.status || r.Header["Retry-After"] != c.want {
+				t.Errorf("%s: %d with %q is passed on as %d with %q", method, c.status, c.sent, r.Status, r.Header["Retry-After"])
+			}
+		}
+	}
+}

@@ -61,10 +61,14 @@ type total struct {
 type account struct{ current, previous total }
 
 // at returns the total of a month, and moves on when the month is new. A month before the two that are kept counts as
-// the current one: the clock was set back, and the allowance must not come back with it.
+// the current one: the clock was set back, and the allowance must not come back with it. A month between them is one in
+// which nothing was used yet: the clock had run ahead, and what it left must not be the one total of all months till then.
 func (a *account) at(p period) *total {
 	switch {
 	case p == a.previous.period:
+		return &a.previous
+	case a.previous.period != 0 && p > a.previous.period && p < a.current.period:
+		a.previous = total{period: p}
 		return &a.previous
 	case p > a.current.period:
 		a.previous, a.current = a.current, total{period: p}

@@ -98,13 +98,19 @@ func (k *keptAnswers) enter(at keptKey, body [32]byte, now model.Millis) error {
 		}
 		return conflict("in_progress", "the first call with this idempotency key is still running")
 	}
-	if day := key.Day(int64(now)); day > k.day {
-		k.day = day
-		clear(k.today)
-	}
+	k.turn(key.Day(int64(now)))
 	k.running[at] = body
 	k.today[at.account]++
 	return nil
+}
+
+// turn begins another day where it is one. A clock that was set back over midnight stays in the day it had begun; one that
+// had run ahead for longer does not. The lock is held.
+func (k *keptAnswers) turn(day uint32) {
+	if day > k.day || day+1 < k.day {
+		k.day = day
+		clear(k.today)
+	}
 }
 
 // leave ends a call, and takes it off the account's count if it left no new answer.
@@ -127,10 +133,11 @@ func (k *keptAnswers) full(account uuid.UUID) bool {
 	return k.today[account] > keptPerDay
 }
 
-// find reads the answer that is kept for a key.
+// find reads the answer that is kept for a key: of today, of yesterday, or of tomorrow, where the clock was set back over
+// midnight.
 func (k *keptAnswers) find(at keptKey, body [32]byte, now model.Millis) (*Answer, error) {
 	day := key.Day(int64(now))
-	for _, d := range [...]uint32{day, day - min(day, 1)} {
+	for _, d := range [...]uint32{day, day - min(day, 1), day + 1} {
 		if k.store == nil {
 			break
 		}
@@ -178,11 +185,7 @@ func (k *keptAnswers) keep(at keptKey, body [32]byte, a Answer, now model.Millis
 func (k *keptAnswers) restore(account uuid.UUID, day uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if day > k.day {
-		k.day = day
-		clear(k.today)
-	}
-	if day == k.day {
+	if k.turn(day); day == k.day {
 		k.today[account]++
 	}
 }

@@ -54,6 +54,9 @@ const (
 	// maxStored bounds the keys of a user, disabled and expired ones included, where the plan allows fewer active ones:
 	// they do not count against the plan, but each takes memory.
 	maxStored = 1000
+	// newKeysPerMinute is how many keys a user may make in a minute, where the plan does not allow more active ones. Every
+	// key has a rate window of its own: without it one key after another, made and revoked, would lift the limit.
+	newKeysPerMinute = 10
 )
 
 // CreateKey makes a key of the caller's user and returns it with the plain key, which is kept nowhere.
@@ -62,7 +65,7 @@ func (a *Access) CreateKey(p *Principal, s KeySpec) (Key, string, error) {
 	if err != nil {
 		return Key{}, "", err
 	}
-	return a.createKey(u, s)
+	return a.createKey(u, s, a.rationKeys)
 }
 
 // Keys lists the caller's keys, oldest first.
@@ -155,7 +158,8 @@ func (a *Access) keyOf(u *user, id uuid.UUID) (*apiKey, error) {
 	return k, nil
 }
 
-func (a *Access) createKey(u *user, s KeySpec) (Key, string, error) {
+// createKey makes a key; ration, where not nil, is asked last.
+func (a *Access) createKey(u *user, s KeySpec, ration func(u *user, now model.Millis) error) (Key, string, error) {
 	a.dir.changing.Lock()
 	defer a.dir.changing.Unlock()
 	now := a.millis()
@@ -166,6 +170,11 @@ func (a *Access) createKey(u *user, s KeySpec) (Key, string, error) {
 	}
 	if err := a.roomForKey(u, now); err != nil {
 		return Key{}, "", err
+	}
+	if ration != nil {
+		if err := ration(u, now); err != nil {
+			return Key{}, "", err
+		}
 	}
 	id, plain, err := a.newPlain(&rec)
 	if err != nil {
@@ -270,6 +279,21 @@ func (a *Access) roomForKey(u *user, now model.Millis) error {
 	}
 	return &model.Error{Code: model.CodeForbidden, Message: "no more API keys on this plan, revoke one first",
 		Details: map[string]any{"limit": limit}}
+}
+
+// rationKeys refuses a user who makes one key after another.
+func (a *Access) rationKeys(u *user, now model.Millis) error {
+	limit := a.plans.Load().of(u.record.Load().tier).Keys
+	if limit != Unlimited {
+		limit = max(limit, newKeysPerMinute)
+	}
+	bucket := bucketOf(bucketNewKeys, u.id)
+	d := a.limits.limiter.take(&bucket, limit, now)
+	if d.OK {
+		return nil
+	}
+	return &model.Error{Code: model.CodeRateLimit, Message: "too many new API keys, use those there are or wait",
+		Details: map[string]any{"limit": limit, "retry_after": max((int64(d.Reset-now)+999)/1000, 1)}}
 }
 
 func active(rec *keyRecord, now model.Millis) bool {

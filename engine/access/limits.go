@@ -76,7 +76,9 @@ func (a *Access) openLimits(o Options) error {
 	return errors.Join(l.restoreWindows(now), l.restoreMonths(now), l.restoreAnswers(now))
 }
 
-// restoreWindows reads the last two minutes. A second counts at its last millisecond: nobody gets more than the limit.
+// restoreWindows reads the last two minutes, and what a clock that was set back has left: rows of later than a day are of
+// one that had run far ahead, and would count as made just now at every start. A second counts at its last millisecond:
+// nobody gets more than the limit.
 func (l *limits) restoreWindows(now model.Millis) error {
 	r, err := key.WindowRange(int64(now) - windowMillis)
 	if err != nil {
@@ -88,7 +90,7 @@ func (l *limits) restoreWindows(now model.Millis) error {
 			return err
 		}
 		counts, err := readSeconds(row.Value)
-		if err != nil {
+		if err != nil || at.Minute > int64(now)+key.DayMillis {
 			return err
 		}
 		id := BucketID(at.Bucket)
@@ -121,15 +123,16 @@ func (l *limits) restoreMonths(now model.Millis) error {
 	})
 }
 
-// restoreAnswers counts the answers of today.
+// restoreAnswers counts the answers of today, or of the day that a clock which was set back had begun.
 func (l *limits) restoreAnswers(now model.Millis) error {
-	r, err := key.AnswerRange(key.Day(int64(now)))
+	today := key.Day(int64(now))
+	r, err := key.AnswerRange(today)
 	if err != nil {
 		return fmt.Errorf("restore kept answers: %w", err)
 	}
 	return l.restore("kept answers", r, func(row kv.KV) error {
 		at, err := key.ParseKeptAnswer(row.Key)
-		if err == nil {
+		if err == nil && at.Day <= today+1 { // those of a clock that ran ahead are of no day yet
 			l.kept.restore(at.Account, at.Day)
 		}
 		return err

@@ -28,12 +28,13 @@ type Principal struct {
 // BucketID names a rate window: a key's id, a user's id (JWT), the local caller, or an address's block with a class.
 type BucketID [20]byte
 
-// The kinds of buckets of callers, the first byte of a BucketID; the id stands at its end.
+// The kinds of buckets, the first byte of a BucketID; the id stands at its end. Rows have them: they keep their numbers.
 const (
 	bucketLocal byte = 1 + iota
 	bucketUser
 	bucketKey
 	bucketAddress
+	bucketNewKeys // of a user
 )
 
 func bucketOf(kind byte, id uuid.UUID) (b BucketID) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/google/uuid"
@@ -82,9 +83,10 @@ func (h *hourUsage) addTo(routes map[string]*routeCount, names *routeNames) {
 	}
 }
 
-// hours returns what a caller used in the hours of from <= t < to, by hour.
-func (u *usage) hours(ctx context.Context, s *kv.Store, names *routeNames, caller uuid.UUID, from, to model.Millis) (map[model.Millis]map[string]*routeCount, error) {
-	from, to = hourOf(max(from, 0)), hourOf(max(to, 0)+hourMillis-1)
+// hours returns what a caller used in the hours of from <= t < to, by hour. Rows of more than usageDays after now are not
+// looked for: a range without an end would take a look at every day that will ever be.
+func (u *usage) hours(ctx context.Context, s *kv.Store, names *routeNames, caller uuid.UUID, from, to, now model.Millis) (map[model.Millis]map[string]*routeCount, error) {
+	from, to = hourOf(max(from, 0)), hourOf(min(max(to, 0), math.MaxInt64-hourMillis)+hourMillis-1)
 	all := map[model.Millis]map[string]*routeCount{}
 	of := func(hour model.Millis) map[string]*routeCount {
 		if all[hour] == nil {
@@ -94,8 +96,9 @@ func (u *usage) hours(ctx context.Context, s *kv.Store, names *routeNames, calle
 	}
 	u.flushing.RLock()
 	defer u.flushing.RUnlock()
-	for start := from; s != nil && start < to; start = model.Millis(key.DayStart(key.Day(int64(start)) + 1)) {
-		r, err := key.UsageRange(caller, int64(start), int64(to))
+	stored := min(to, hourOf(now)+usageDays*24*hourMillis) // what a clock that ran ahead has left included
+	for start := from; s != nil && start < stored; start = model.Millis(key.DayStart(key.Day(int64(start)) + 1)) {
+		r, err := key.UsageRange(caller, int64(start), int64(stored))
 		if err != nil {
 			return nil, fmt.Errorf("read usage: %w", err)
 		}
@@ -120,7 +123,7 @@ func (u *usage) hours(ctx context.Context, s *kv.Store, names *routeNames, calle
 // from <= t < to, in order, and their sum. It reads the store.
 func (a *Access) UsageOf(caller uuid.UUID, from, to model.Millis) ([]UsageHour, Counts, error) {
 	l := &a.limits
-	all, err := l.usage.hours(context.Background(), l.store, &l.routes, caller, from, to)
+	all, err := l.usage.hours(context.Background(), l.store, &l.routes, caller, from, to, l.millis())
 	if err != nil {
 		return nil, Counts{}, err
 	}

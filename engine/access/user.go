@@ -163,7 +163,7 @@ func (a *Access) CreateKeyFor(email string, s KeySpec) (Key, string, error) {
 	if u == nil {
 		return Key{}, "", errNoUser
 	}
-	return a.createKey(u, s)
+	return a.createKey(u, s, nil)
 }
 
 // KeysOf lists the keys of a user, or of all where email is "", by user and age; a limit below 1 lists all.

@@ -58,6 +58,7 @@ type Response struct {
 	ContentType []byte // empty where the venue sent none
 	Body        []byte
 	Cache       CacheState
+	RetryAfter  int // seconds to wait, of a 429 where the venue says so; else 0
 }
 
 // Local answers native reads from what hyperlight holds. It is called from many goroutines and must not block on the

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -177,7 +178,19 @@ func (r *Relay) send(c *call, req *fasthttp.Request) (*Response, error) {
 	if c.read && !c.signed && c.endpoint.ttl > 0 {
 		answer.Cache = Miss
 	}
+	if status == fasthttp.StatusTooManyRequests {
+		answer.RetryAfter = retryAfter(resp.Header.Peek(fasthttp.HeaderRetryAfter))
+	}
 	return answer, nil
+}
+
+// retryAfter reads a number of seconds, at least 1; 0 where there is none.
+func retryAfter(value []byte) int {
+	n, err := strconv.ParseUint(string(value), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return max(int(n), 1)
 }
 
 // tokenRefused tells whether the venue took a call's token for none.
