@@ -28,10 +28,13 @@ var signalView = listView[*api.ControlSignal]{
 	header: []string{"id", "user", "name", "market", "state", "triggers", "last_triggered", "created"},
 	cells: func(s *api.ControlSignal) []string {
 		state := "enabled"
-		if s.Suspended {
+		switch {
+		case s.Suspended:
 			state = "suspended"
-		} else if !s.Enabled {
+		case !s.Enabled:
 			state = "disabled"
+		case s.Paused != "":
+			state = "paused"
 		}
 		return []string{
 			s.ID, s.User, s.Name, s.Symbol, state, strconv.FormatUint(s.Triggers, 10), timeText(s.LastTriggered), timeText(s.Created),

@@ -198,6 +198,8 @@ func TestSignalsEndToEnd(t *testing.T) {
 		checkBacktest(t, me, h, path, s, ended)
 	}
 
+	checkPlan(t, a, other, "other@example.com", h)
+
 	// Enabled again it goes on, until its user is disabled.
 	before := len(h.of("/book"))
 	me.want(t, 200, "PATCH", "/api/v1/signals/"+made["/book"].ID, `{"enabled":true,"cooldown_secs":0}`, nil)
@@ -208,6 +210,24 @@ func TestSignalsEndToEnd(t *testing.T) {
 	time.Sleep(2500 * time.Millisecond)
 	if n := len(h.of("/book")) - before; n != 0 {
 		t.Errorf("%d deliveries for a user who is disabled", n)
+	}
+}
+
+// checkPlan has a user fall to a plan of three signals and rise again: the newest of four is paused meanwhile.
+func checkPlan(t *testing.T, a *appliance, who *caller, email string, h *hook) {
+	t.Helper()
+	for range 4 {
+		who.want(t, 201, "POST", "/api/v1/signals", signalBody("never", `{"conditions":[{"field":"trade_price","op":"lt","value":0}]}`, 0, h.URL+"/never"), nil)
+	}
+	for _, step := range [][2]string{{"free", "plan"}, {"starter", ""}} {
+		tier, want := step[0], step[1]
+		a.command("user/set-tier", &api.ControlUserTier{Email: email, Tier: tier}, &api.ControlUser{})
+		var list api.ControlList[*api.ControlSignal]
+		waitFor(t, 20*time.Second, func() bool {
+			list.Rows = nil                                                       // what is left out must not stay from before
+			a.command("signal/list", &api.ControlSignalList{Email: email}, &list) // not by the API: few calls are left on such a plan
+			return list.Rows[3].Paused == want && list.Rows[2].Paused == ""
+		}, func() string { return fmt.Sprintf("on the plan %s: %+v", tier, list.Rows) })
 	}
 }
 

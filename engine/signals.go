@@ -37,6 +37,7 @@ func (e *Engine) openSignals() (err error) {
 		Record:    signal.Record{History: e.reader, Heatmaps: e.storedHeatmaps},
 		LastStats: e.lastStats,
 		Admits:    e.access.Admits,
+		Plans:     e.access,
 		Delivery:  delivery.Options{Policy: o.Policy, Schedule: o.Schedule, Version: e.o.Version},
 	})
 	if err != nil {

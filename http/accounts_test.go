@@ -61,7 +61,7 @@ func newAccounts(t testing.TB, o accountsOptions) *accounts {
 	}
 	a.rules = rules
 	a.store = store
-	a.desk = testDesk(t, store, signal.Record{History: history.NewReader(store, deskMarkets{}.Get)}, now, delivery.Policy{})
+	a.desk = testDesk(t, store, signal.Record{History: history.NewReader(store, deskMarkets{}.Get)}, now, delivery.Policy{}, rules)
 	edit := o.edit
 	o.testOptions.edit = func(s *Options) {
 		s.Access, s.Now = rules, now

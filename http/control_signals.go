@@ -40,6 +40,7 @@ type ControlSignal struct {
 	Cooldown      int64             `json:"cooldown_secs"`
 	Enabled       bool              `json:"enabled"`
 	Suspended     bool              `json:"suspended"`
+	Paused        string            `json:"paused,omitempty"` // "plan": the user's plan allows fewer signals
 	Triggers      uint64            `json:"trigger_count"`
 	LastTriggered *model.Millis     `json:"last_triggered_at"`
 	Created       *model.Millis     `json:"created_at"`
@@ -150,6 +151,9 @@ func controlSignal(s *desk.Signal, email string) *ControlSignal {
 		ID: s.ID.String(), User: email, Name: s.Name, Market: s.Native, Symbol: s.Symbol, Rule: s.Rule.AppendJSON(nil),
 		Cooldown: int64(s.Cooldown / time.Second), Enabled: s.Enabled, Suspended: s.Suspended, Triggers: s.Triggers,
 		LastTriggered: millisOrNull(s.LastTriggered), Created: millisOrNull(s.Created),
+	}
+	if s.Paused {
+		out.Paused = "plan"
 	}
 	for _, channel := range s.Channels {
 		out.URLs = append(out.URLs, channel.URL)

@@ -8,11 +8,13 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"hyperlight/config"
 	"hyperlight/engine/access"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
@@ -41,14 +43,14 @@ var offline = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, 
 }}
 
 // testDesk opens a real desk in a store. It delivers nothing: Run is not called.
-func testDesk(t testing.TB, store *kv.Store, record signal.Record, now func() time.Time, policy delivery.Policy) *desk.Desk {
+func testDesk(t testing.TB, store *kv.Store, record signal.Record, now func() time.Time, policy delivery.Policy, plans desk.Plans) *desk.Desk {
 	t.Helper()
 	box, err := seal.New(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
 	d, err := desk.Open(desk.Options{
-		Store: store, Markets: deskMarkets{}, Box: box, Record: record, Now: now, Delivery: delivery.Options{Policy: policy, Resolver: offline},
+		Store: store, Markets: deskMarkets{}, Box: box, Record: record, Now: now, Plans: plans, Delivery: delivery.Options{Policy: policy, Resolver: offline},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -347,6 +349,74 @@ func TestSignalLimit(t *testing.T) {
 		t.Fatal(r.Status)
 	}
 	a.create(t, testSignal, "X-Api-Key", key)
+}
+
+// A user on a lower plan keeps its signals; those beyond the new number say that the plan pauses them, until it is raised, by a
+// change of the user or of the table.
+func TestSignalsPausedByPlan(t *testing.T) {
+	t.Parallel()
+	a := newAccounts(t, accountsOptions{})
+	_, key := a.user(t, "a@example.com", "starter")
+	caller := []string{"X-Api-Key", key}
+	var ids []string
+	for range 5 {
+		a.advance(time.Millisecond)
+		ids = append(ids, a.create(t, testSignal, caller...))
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var ended sync.WaitGroup
+	ended.Go(func() { _ = a.desk.Run(ctx) })
+	defer ended.Wait()
+	defer stop()
+	want := func(paused ...string) {
+		t.Helper()
+		var got []string
+		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+			got = nil
+			rows, _ := a.do(t, "GET", "/api/v1/signals", caller...).envelope(t).Data["signals"].([]any)
+			for _, row := range rows {
+				if s := row.(map[string]any); s["paused"] == "plan" && s["enabled"] == true && s["suspended"] == false {
+					got = append(got, fmt.Sprint(s["id"]))
+				} else if s["paused"] != nil {
+					t.Fatalf("got %v", s)
+				}
+			}
+			if slices.Equal(got, paused) {
+				return
+			}
+		}
+		t.Fatalf("%v are paused, want %v", got, paused)
+	}
+	want()
+	if _, err := a.rules.SetTier("a@example.com", "free"); err != nil {
+		t.Fatal(err)
+	}
+	want(ids[3:]...)
+	if got := a.do(t, "GET", "/api/v1/signals/"+ids[4], caller...).envelope(t).Data; got["paused"] != "plan" {
+		t.Errorf("got %v", got)
+	}
+	if r := a.send(t, "POST", "/api/v1/signals", testSignal, caller...); r.Status != 403 {
+		t.Errorf("one more: %d", r.Status)
+	}
+	table := config.DefaultPlans()
+	table[0].Signals = 4
+	if err := a.rules.SetPlans(table); err != nil {
+		t.Fatal(err)
+	}
+	want(ids[4])
+	if r := a.do(t, "DELETE", "/api/v1/signals/"+ids[0], caller...); r.Status != 200 {
+		t.Fatal(r.Status)
+	}
+	want()
+	table[0].Signals = 0
+	if err := a.rules.SetPlans(table); err != nil {
+		t.Fatal(err)
+	}
+	want(ids[1:]...)
+	if _, err := a.rules.SetTier("a@example.com", "enterprise"); err != nil {
+		t.Fatal(err)
+	}
+	want()
 }
 
 // Contract 9.4: a call that is repeated makes one signal, and what is kept of its answer holds no secret.

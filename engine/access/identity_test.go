@@ -350,6 +350,38 @@ func TestRecheck(t *testing.T) {
 	}
 }
 
+// Signals ask how many of them a user's plan in force allows; a key's own plan does not matter, and nobody has none.
+func TestSignalLimit(t *testing.T) {
+	h := newHouse(t)
+	s := h.register(t, "you@example.com", "growth")
+	p := h.caller(t, s.PlainKey)
+	want := func(limit int) {
+		t.Helper()
+		if got := h.SignalLimit(s.User.ID); got != limit {
+			t.Errorf("got %d, want %d", got, limit)
+		}
+	}
+	want(100)
+	free := "free"
+	if _, err := h.PatchKey(p, p.Key, KeyPatch{Tier: &free}); err != nil {
+		t.Fatal(err)
+	}
+	want(100)
+	changed := h.Changed()
+	if _, err := h.SetTier("you@example.com", "enterprise"); err != nil {
+		t.Fatal(err)
+	}
+	<-changed
+	want(Unlimited)
+	if err := h.SetPlans(config.DefaultPlans()[:1]); err != nil {
+		t.Fatal(err)
+	}
+	want(3)
+	if got := h.SignalLimit(uuid.New()); got != 0 {
+		t.Errorf("nobody has %d", got)
+	}
+}
+
 // Signals ask whether their owner is still admitted: nothing is sent for a user who was disabled, or who never was.
 func TestAdmits(t *testing.T) {
 	h := newHouse(t)

@@ -252,6 +252,15 @@ func (a *Access) Admits(id uuid.UUID) bool {
 	return u != nil && !u.record.Load().disabled
 }
 
+// SignalLimit returns how many signals a user's plan allows, Unlimited where there is no limit. It takes no time.
+func (a *Access) SignalLimit(id uuid.UUID) int {
+	u := a.dir.user(id)
+	if u == nil {
+		return 0
+	}
+	return a.plans.Load().of(u.record.Load().tier).Signals
+}
+
 func (a *Access) viewUser(u *user) User {
 	rec := u.record.Load()
 	v := User{

@@ -8,6 +8,10 @@ import (
 	"hyperlight/kv/key"
 )
 
+// maxBlockUpdates bounds a block, which is written again with each commit: a second lasts as long as a clock that was set back
+// takes to come there again. No true one has nearly as many.
+const maxBlockUpdates = 4096
+
 // applyBook appends an update to the market's open second. Every held interval starts with a whole book: where none is
 // open, an update that is none itself is stored as the whole book after it.
 func (w *Writer) applyBook(e *model.Event, u *model.BookUpdate, v *book.View) error {
@@ -43,7 +47,7 @@ func (w *Writer) applyBook(e *model.Event, u *model.BookUpdate, v *book.View) er
 			u = wholeBook(v)
 		}
 	}
-	if sec := recv.Second(); !ms.blockOpen || sec > model.Micros(ms.blockTime).Second() || ms.blockEpoch != e.Epoch {
+	if sec := recv.Second(); !ms.blockOpen || sec > model.Micros(ms.blockTime).Second() || ms.blockEpoch != e.Epoch || ms.block.Updates() == maxBlockUpdates {
 		recv = w.openBlock(ms, e.Epoch, recv)
 	}
 	ms.block.Add(u, e.Time, recv)
@@ -64,7 +68,7 @@ func wholeBook(v *book.View) *model.BookUpdate {
 
 // openBlock begins the block of recv's second and returns the receive time of its first row. A block's key holds its full
 // second if the interval was held then; otherwise, and for a further block of the same second (a new scale epoch, or one
-// whose forerunner was sealed), the time of its first row, which no other block can have.
+// whose forerunner is full or was sealed), the time of its first row, which no other block can have.
 func (w *Writer) openBlock(ms *marketState, epoch uint8, recv model.Micros) model.Micros {
 	w.closeBlock(ms)
 	sec := recv.Second()

@@ -126,6 +126,10 @@ func (s *Shard) ask(st *state, now model.Micros) {
 		return
 	}
 	st.wanted = true
+	if s.back != 0 {
+		now = s.back // no event is received earlier than the last tick, however long the clock takes to get there again
+	}
+	st.asked = min(st.asked, now)
 	since := now - st.asked
 	if st.asked != 0 && (since < askInterval || st.asking && since < askAgain) {
 		return

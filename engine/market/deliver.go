@@ -127,7 +127,9 @@ func (r *Registry) clock(ctx context.Context) {
 		case <-timer.C:
 		}
 		now := r.o.Now()
-		if full := now.Truncate(time.Second); !full.Before(next) {
+		early := next.Sub(now)
+		if early <= 0 || early > time.Second { // more: the clock was set back, and the shards decide who hears a second again
+			full := now.Truncate(time.Second)
 			for _, q := range r.queues {
 				select {
 				case q <- item{tick: model.Micros(full.UnixMicro())}:
@@ -135,8 +137,6 @@ func (r *Registry) clock(ctx context.Context) {
 				}
 			}
 			next = full.Add(time.Second)
-		} else if next.Sub(now) > time.Second {
-			next = full.Add(time.Second) // the clock was set back: the shards ignore seconds they had already
 		}
 		timer.Reset(next.Sub(now))
 	}

@@ -25,6 +25,13 @@ type Listener interface {
 	OnTick(second model.Micros, held []Held)
 }
 
+// Repeater is a Listener that goes along where the clock is set back. To the others no second comes twice: they hear of none
+// until the clock has come to where it was. Events are received no earlier than the last second that was ticked, for everybody.
+type Repeater interface {
+	// OnRepeat is called like OnTick, at each full second that lies before the last one of OnTick. No minute is full at it.
+	OnRepeat(second model.Micros, held []Held)
+}
+
 // Held is what a market holds at a full second.
 type Held struct {
 	Market     *model.Market

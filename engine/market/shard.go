@@ -22,7 +22,8 @@ type Shard struct {
 	markets map[model.MarketID]*state
 	sorted  []*state // by ascending id
 	last    model.Micros
-	panics  map[int]int // per listener, since the last tick
+	back    model.Micros // the second that was repeated last; 0 while the clock is where it was
+	panics  map[int]int  // per listener, since the last tick
 }
 
 // state is what a shard knows of one market.
@@ -85,12 +86,18 @@ func (s *Shard) Handle(e *model.Event) {
 	}
 }
 
-// Tick tells the listeners that a second is full. Seconds before the last tick are ignored, missed ones are made up for.
+// Tick tells the listeners that a second is full; missed ones are made up for. One before the last tick shows that the clock
+// was set back, and only repeaters hear of it. A tick that the events of the next second overtook is told already.
 func (s *Shard) Tick(sec model.Micros) {
+	sec = sec.Second()
 	if s.last == 0 {
-		s.last = sec.Second() - second
+		s.last = sec - second
 	}
-	s.advance(sec.Second())
+	if sec < s.last-second {
+		s.repeat(sec)
+		return
+	}
+	s.advance(sec)
 }
 
 // advance ticks every second up to and including to.
@@ -111,8 +118,34 @@ func (s *Shard) advance(to model.Micros) {
 }
 
 func (s *Shard) tick(sec model.Micros) {
-	s.last = sec
-	held, views := make([]Held, 0, len(s.sorted)), 0
+	s.last, s.back = sec, 0
+	held, views := s.hold(sec)
+	snapshots.Add(views)
+	if !s.r.importing {
+		snapshotLag.Update(float64(s.r.o.Now().UnixMicro()-int64(sec)) / 1e6)
+	}
+	for i := range s.r.o.Listeners {
+		s.tickOne(i, sec, held)
+	}
+	clear(s.panics)
+}
+
+// repeat is tick for a second before the last one.
+func (s *Shard) repeat(sec model.Micros) {
+	s.back = sec
+	held, _ := s.hold(sec)
+	for i, l := range s.r.o.Listeners {
+		if l, ok := l.(Repeater); ok {
+			s.repeatOne(i, l, sec, held)
+		}
+	}
+	clear(s.panics)
+}
+
+// hold returns what the markets hold at a second, and of how many the book is whole. Snapshots that are wanted still are
+// asked for.
+func (s *Shard) hold(sec model.Micros) (held []Held, views int) {
+	held = make([]Held, 0, len(s.sorted))
 	for _, st := range s.sorted {
 		if st.wanted {
 			s.ask(st, sec)
@@ -122,7 +155,7 @@ func (s *Shard) tick(sec model.Micros) {
 			h.View = st.view.Load()
 			views++
 			// Keyframes of the markets are spread over the minute.
-			if m := (int64(sec/second) + int64(st.id%60)) / 60; m != st.minute {
+			if m := (int64(sec/second) + int64(st.id%60)) / 60; m != st.minute && s.back == 0 {
 				st.minute, h.Minute = m, true
 			}
 		}
@@ -130,14 +163,7 @@ func (s *Shard) tick(sec model.Micros) {
 			held = append(held, h)
 		}
 	}
-	snapshots.Add(views)
-	if !s.r.importing {
-		snapshotLag.Update(float64(s.r.o.Now().UnixMicro()-int64(sec)) / 1e6)
-	}
-	for i := range s.r.o.Listeners {
-		s.tickOne(i, sec, held)
-	}
-	clear(s.panics)
+	return held, views
 }
 
 // state returns a shard's state of a market, made at its first event; nil where the registry does not know it.
@@ -175,6 +201,11 @@ func (s *Shard) tellOne(i int, e *model.Event, v *book.View) {
 func (s *Shard) tickOne(i int, sec model.Micros, held []Held) {
 	defer s.recovered(i)
 	s.r.o.Listeners[i].OnTick(sec, held)
+}
+
+func (s *Shard) repeatOne(i int, l Repeater, sec model.Micros, held []Held) {
+	defer s.recovered(i)
+	l.OnRepeat(sec, held)
 }
 
 // recovered counts a listener's panic; the stack is logged once between two ticks, so that a panic at every event does not

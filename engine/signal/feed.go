@@ -105,6 +105,24 @@ func (f *Feed) Book(at model.Millis, m *model.Market, v *book.View) *Event {
 	return &f.ev
 }
 
+// SetBack tells before each tick that repeats a second, because the clock was set back, which one it is: what was received or
+// computed before does not wait until the clock comes there again, and is no reason to leave out a row of statistics.
+func (f *Feed) SetBack(second model.Millis) {
+	if f.stored > second {
+		f.stored = second - statsEvery
+	}
+	for i := range f.rates {
+		f.rates[i].second = min(f.rates[i].second, second)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.heatmaps {
+		if h := &f.heatmaps[i]; h.Time >= second+1000 { // computed after the second that is full now
+			h.Time = second - 2000
+		}
+	}
+}
+
 // takeHeatmap returns the oldest heatmap whose second has come.
 func (f *Feed) takeHeatmap(now model.Millis) (HeatmapRow, bool) {
 	f.mu.Lock()

@@ -122,3 +122,33 @@ func TestFeedHeatmapsWait(t *testing.T) {
 		t.Errorf("%d heatmaps waited", n)
 	}
 }
+
+// A clock that is set back keeps nothing waiting that was received before, and statistics count from there on.
+func TestFeedSetBack(t *testing.T) {
+	t.Parallel()
+	f, got := NewFeed(0), told{}
+	stats := func(at model.Micros, rate num.Rate) {
+		f.Stats(at*1_000_000, &model.Stats{CurrentFundingRate: rate, Has: model.HasCurrentFundingRate})
+	}
+	tick := func(second model.Micros) {
+		f.SetBack((second * 1_000_000).Millis())
+		f.Tick(second*1_000_000, feedMarket, nil, got.add)
+	}
+	stats(3600, 1e6)
+	f.Heatmap(3_600_000, num.Decimal{Mant: 15, Scale: 1}, num.Decimal{})
+	tick(5)
+	got.expect(t, "0 5000 0.000001", "1 5000 1.5")
+	stats(5, 2e6) // again, and once in ten seconds
+	stats(5, 3e6)
+	f.Heatmap(5_500, num.Decimal{Mant: 16, Scale: 1}, num.Decimal{})
+	tick(6)
+	got.expect(t, "0 6000 0.000002")
+	tick(7)
+	got.expect(t, "1 7000 1.6")
+	stats(8, 4e6)
+	tick(9)
+	got.expect(t)
+	stats(10, 5e6)
+	tick(11)
+	got.expect(t, "0 11000 0.000005")
+}

@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -165,5 +166,53 @@ func TestDeskClockSetBack(t *testing.T) {
 	}
 	if len(d.fired) != 1 {
 		t.Errorf("%d triggers a cooldown after the clock was set back, want 1", len(d.fired))
+	}
+}
+
+// While the shard repeats seconds, because the clock was set back, everything that is looked at once a second goes on: books,
+// funding rates, which come with the receive time of the last tick then, and heatmaps. No cooldown is longer than it is.
+func TestDeskRepeatedSeconds(t *testing.T) {
+	t.Parallel()
+	to := newReceiver(t)
+	d := open(t, kvtest.Open(t), to)
+	fields := map[uuid.UUID]string{}
+	for _, field := range []string{"bid_depth", "funding_rate", "heatmap_long_at_risk"} {
+		dr := draft(to)
+		dr.Rule = []byte(`{"conditions":[{"field":"` + field + `","op":"gt","value":"0.00001"}]}`)
+		fields[create(t, d, uuid.New(), dr).ID] = field
+	}
+	held := []market.Held{{Market: eth, View: book.NewView(book.Meta{}, []model.Level{{Price: 4000_00, Size: 5}}, []model.Level{{Price: 4001_00, Size: 5}})}}
+	// pass plays a second that begins at a time by the clock, in which things are received, and returns what fired at its end.
+	pass := func(clock, recv model.Micros, tick func(model.Micros, []market.Held)) (fired []string) {
+		d.OnEvent(&model.Event{Market: eth.ID, Recv: recv * 1_000_000, Payload: &model.Stats{Has: model.HasCurrentFundingRate, CurrentFundingRate: 12_000_000}}, nil)
+		d.OnHeatmaps([]model.Heatmap{{Market: eth.ID, Time: (clock * 1_000_000).Millis(), LongAtRisk: 5_000_000, ShortAtRisk: 5_000_000}})
+		now := (clock + 1) * 1_000_000
+		tick(now, held)
+		for len(d.fired) > 0 {
+			f := <-d.fired
+			if f.at > now.Millis() || f.at < now.Millis()-1000 {
+				t.Errorf("%s fired at %d, the clock said %d", fields[f.info.ID], f.at, now.Millis())
+			}
+			fired = append(fired, fields[f.info.ID])
+		}
+		slices.Sort(fired)
+		return fired
+	}
+	all := []string{"bid_depth", "funding_rate", "heatmap_long_at_risk"}
+	const right, ahead = 1_750_000_000, 1_750_003_600
+	fired := append(pass(ahead, ahead, d.OnTick), pass(ahead+1, ahead+1, d.OnTick)...) // a heatmap stands two seconds later
+	if !slices.Equal(fired, all) {
+		t.Fatalf("%v fired before", fired)
+	}
+	fired = nil
+	for s := range model.Micros(DefaultCooldown + 11) { // a funding rate comes once in ten seconds
+		got := pass(right+s, ahead+2, d.OnRepeat)
+		if s < DefaultCooldown && len(got) > 0 {
+			t.Errorf("%v fired %d s into the cooldown", got, s)
+		}
+		fired = append(fired, got...)
+	}
+	if slices.Sort(fired); !slices.Equal(fired, all) {
+		t.Errorf("%v fired after a cooldown", fired)
 	}
 }

@@ -22,7 +22,7 @@ var (
 	errPending    = &model.Error{Code: model.CodeConflict, Message: "the delivery is still being tried, wait until it has failed"}
 )
 
-// Create makes a signal; limit is how many the owner may have, Unlimited lifts it.
+// Create makes a signal; limit is how many the owner may have by this call, Unlimited leaves that to its plan.
 func (d *Desk) Create(ctx context.Context, owner uuid.UUID, limit int, draft Draft) (Signal, error) {
 	if err := draft.complete(); err != nil {
 		return Signal{}, err
@@ -38,7 +38,7 @@ func (d *Desk) Create(ctx context.Context, owner uuid.UUID, limit int, draft Dra
 	d.mu.RLock()
 	count := len(d.owners[owner])
 	d.mu.RUnlock()
-	if limit >= 0 && count >= limit {
+	if limit := min(atMost(limit), d.allowed(owner)); count >= limit { // the plan may have changed since the call began
 		return Signal{}, &model.Error{
 			Code: model.CodeForbidden, Message: fmt.Sprintf("your plan allows %d signals: delete one, or take a higher plan", limit),
 			Details: map[string]any{"limit": limit},
@@ -50,9 +50,11 @@ func (d *Desk) Create(ctx context.Context, owner uuid.UUID, limit int, draft Dra
 	}
 	d.mu.Lock()
 	d.signals[id] = next
-	d.owners[owner] = append(d.owners[owner], next)
+	at, _ := slices.BinarySearchFunc(d.owners[owner], next, older)
+	d.owners[owner] = slices.Insert(d.owners[owner], at, next)
 	d.mu.Unlock()
 	d.arm(next, true)
+	d.settle(owner) // of a plan that has grown others may live now, and the newest must not do so alone
 	return d.view(next), nil
 }
 
@@ -172,6 +174,7 @@ func (d *Desk) Delete(owner, id uuid.UUID) error {
 	}
 	d.mu.Unlock()
 	d.disarm(h, h.info.Market)
+	d.settle(h.info.Owner)
 	if err := d.queue.Forget(context.Background(), id); err != nil { // nobody can see it any more
 		d.log.Warn("the log of a deleted signal cannot be removed", "signal_id", id, "err", err)
 	}

@@ -40,6 +40,8 @@ type Options struct {
 	// Admits tells whether an owner may call still: nothing is sent for one that was disabled. It is called under a lock and
 	// must not block; nil admits all.
 	Admits func(owner uuid.UUID) bool
+	// Plans says how many signals of an owner may be live; nil sets no limit.
+	Plans  Plans
 	Now    func() time.Time // nil: the wall clock
 	Logger *slog.Logger     // nil: discard
 }
@@ -59,6 +61,7 @@ type Signal struct {
 	Cooldown      time.Duration // whole seconds
 	Enabled       bool
 	Suspended     bool // after too many failed deliveries; enabling it again lifts that
+	Paused        bool // the owner's plan allows fewer signals than there are, and this is one of the newest
 	Triggers      uint64
 	LastTriggered model.Millis // our clock; 0: never
 	Created       model.Millis
@@ -118,5 +121,5 @@ type Test struct {
 // Span is what a backtest goes through.
 type Span = history.Span
 
-// Unlimited lifts the limit of Create.
+// Unlimited is no limit, of Create and of Plans.
 const Unlimited = -1

@@ -31,6 +31,7 @@ type held struct {
 	last      model.Millis
 	failures  int
 	suspended bool
+	paused    bool // by the plan; not in the store
 	disabled  []string
 	dirty     bool   // the state in the store lags behind
 	saved     []byte // the evaluator's state in the store
@@ -54,7 +55,7 @@ func (h *held) forgive(d *Draft) {
 
 func (h *held) view() Signal {
 	s := *h.info
-	s.Suspended, s.Triggers, s.LastTriggered = h.suspended, h.triggers, h.last
+	s.Suspended, s.Paused, s.Triggers, s.LastTriggered = h.suspended, h.paused, h.triggers, h.last
 	s.Channels = make([]Channel, len(h.channels))
 	for i, c := range h.channels {
 		s.Channels[i] = Channel{URL: c.URL, Disabled: slices.Contains(h.disabled, c.URL)}
@@ -62,7 +63,7 @@ func (h *held) view() Signal {
 	return s
 }
 
-func (h *held) active() bool { return h.info.Enabled && !h.suspended }
+func (h *held) active() bool { return h.info.Enabled && !h.suspended && !h.paused }
 
 func older(a, b *held) int {
 	if a.info.Created != b.info.Created {
@@ -83,7 +84,7 @@ type Desk struct {
 	changing sync.Mutex // one writer of the families s and t at a time
 	mu       sync.RWMutex
 	signals  map[uuid.UUID]*held
-	owners   map[uuid.UUID][]*held
+	owners   map[uuid.UUID][]*held // oldest first
 	watches  atomic.Pointer[map[model.MarketID]*watch]
 }
 
@@ -128,6 +129,7 @@ func (d *Desk) SetPolicy(p delivery.Policy) { d.queue.SetPolicy(p) }
 func (d *Desk) now() model.Millis { return model.Millis(d.o.Now().UnixMilli()) }
 
 func (d *Desk) load(ctx context.Context) error {
+	states := map[uuid.UUID]signal.State{}
 	for row, err := range d.o.Store.Scan(ctx, key.All(key.Signals)) {
 		if err != nil {
 			return err
@@ -152,18 +154,24 @@ func (d *Desk) load(ctx context.Context) error {
 			info.Native, info.Symbol = m.Native, m.Symbol
 		}
 		h := &held{info: info, channels: r.Channels}
-		state, err := d.loadState(h)
-		if err != nil {
+		if states[k.ID], err = d.loadState(h); err != nil {
 			return err
 		}
 		d.signals[k.ID] = h
 		d.owners[k.User] = append(d.owners[k.User], h)
-		w := d.watch(r.Market)
-		w.infos[k.ID] = armed{info: h.info}
-		w.eval.Set(k.ID, rule, h.active(), info.Cooldown, state)
 	}
-	for _, all := range d.owners {
+	for owner, all := range d.owners {
 		slices.SortFunc(all, older)
+		n := d.allowed(owner)
+		for i, h := range all {
+			state := states[h.info.ID]
+			if i >= n { // maybe since the last start
+				h.paused, state = true, state.Reset()
+			}
+			w := d.watch(h.info.Market)
+			w.infos[h.info.ID] = armed{info: h.info}
+			w.eval.Set(h.info.ID, h.info.Rule, h.active(), h.info.Cooldown, state)
+		}
 	}
 	return nil
 }
@@ -273,6 +281,11 @@ func (d *Desk) finished(o delivery.Outcome) {
 		h.disabled = append(slices.Clone(h.disabled), o.URL)
 	}
 	h.dirty = true
+	d.wakeWriter()
+}
+
+// wakeWriter has what is dirty written.
+func (d *Desk) wakeWriter() {
 	select {
 	case d.wake <- struct{}{}:
 	default:

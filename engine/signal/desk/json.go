@@ -27,6 +27,9 @@ func (s *Signal) AppendJSON(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `],"cooldown_secs":`...), int64(s.Cooldown/time.Second), 10)
 	dst = strconv.AppendBool(append(dst, `,"enabled":`...), s.Enabled)
 	dst = strconv.AppendBool(append(dst, `,"suspended":`...), s.Suspended)
+	if s.Paused {
+		dst = append(dst, `,"paused":"plan"`...)
+	}
 	dst = strconv.AppendUint(append(dst, `,"trigger_count":`...), s.Triggers, 10)
 	dst = append(dst, `,"last_triggered_at":`...)
 	if s.LastTriggered == 0 {

@@ -15,13 +15,14 @@ import (
 
 // watch is the evaluator of one market's signals. Its shard holds the lock for an event at a time, others for a change.
 type watch struct {
-	mu    sync.Mutex
-	feed  *signal.Feed
-	eval  *signal.Evaluator
-	infos map[uuid.UUID]armed
-	hits  []firing // of the event under way
-	// second is that of the last tick.
-	second model.Millis
+	mu     sync.Mutex
+	feed   *signal.Feed
+	eval   *signal.Evaluator
+	infos  map[uuid.UUID]armed
+	hits   []firing     // of the event under way
+	second model.Millis // of the last tick
+	// back is that second too while the clock is where it was before already; 0 else. Events then tell a later time than it is.
+	back model.Micros
 
 	// booked says that the evaluator has seen the book of a full second; the shard's goroutine only.
 	booked bool
@@ -132,11 +133,18 @@ func (d *Desk) OnEvent(e *model.Event, v *book.View) {
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if w.back != 0 {
+			received = time.Time{} // not known, so that no delay can be told
+		}
 		w.feed.Trades(m, p, func(ev *signal.Event) { d.evaluate(w, ev, received) })
 	case *model.Stats:
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.feed.Stats(e.Recv, p)
+		at := e.Recv
+		if w.back != 0 {
+			at = w.back
+		}
+		w.feed.Stats(at, p)
 	case *model.BookUpdate:
 		if m, ok := d.o.Markets.Get(e.Market); ok && v != nil && !w.booked {
 			w.mu.Lock()
@@ -147,27 +155,34 @@ func (d *Desk) OnEvent(e *model.Event, v *book.View) {
 }
 
 // OnTick implements market.Listener.
-func (d *Desk) OnTick(second model.Micros, held []market.Held) {
+func (d *Desk) OnTick(second model.Micros, held []market.Held) { d.tickAll(second, held, false) }
+
+// OnRepeat implements market.Repeater: signals are not silent until a clock that was set back comes to where it was.
+func (d *Desk) OnRepeat(second model.Micros, held []market.Held) { d.tickAll(second, held, true) }
+
+func (d *Desk) tickAll(second model.Micros, held []market.Held, again bool) {
 	if len(*d.watches.Load()) == 0 {
 		return
 	}
-	received := time.UnixMicro(int64(second))
 	for i := range held {
-		w := d.of(held[i].Market.ID)
-		if w == nil {
-			continue
+		if w := d.of(held[i].Market.ID); w != nil {
+			d.tick(w, second, &held[i], again)
 		}
-		d.tick(w, second, &held[i], received)
 	}
 }
 
-func (d *Desk) tick(w *watch, second model.Micros, h *market.Held, received time.Time) {
+func (d *Desk) tick(w *watch, second model.Micros, h *market.Held, again bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock() // the shard outlives a listener that panics
-	if now := second.Millis(); now < w.second-maxSkew {
+	now, received := second.Millis(), time.UnixMicro(int64(second))
+	if now < w.second {
 		w.rewind(now)
 	}
-	w.second = second.Millis()
+	w.second, w.back = now, 0
+	if again {
+		w.back = second
+		w.feed.SetBack(now)
+	}
 	w.booked = w.booked || h.View != nil
 	w.feed.Tick(second, h.Market, h.View, func(ev *signal.Event) { d.evaluate(w, ev, received) })
 }

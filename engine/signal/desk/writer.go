@@ -31,6 +31,7 @@ func (d *Desk) Run(ctx context.Context) error {
 	var deliveries sync.WaitGroup
 	deliveries.Go(func() { d.queue.Run(calls) })
 	deliveries.Go(func() { d.trim(calls) })
+	deliveries.Go(func() { d.followPlans(calls) })
 	save := time.NewTicker(saveEvery)
 	defer save.Stop()
 	for ctx.Err() == nil {
