@@ -115,6 +115,9 @@ func (s *Store) writeFormat() error {
 
 // migrate takes a checkpoint, unless a migration that was cut off took it, and runs what lies between the formats.
 func (s *Store) migrate(at storeFormat) error {
+	if err := s.writable(); err != nil { // each attempt would leave another checkpoint on the full disk
+		return err
+	}
 	if at.from == 0 {
 		dir, err := s.checkpointBefore()
 		if err != nil {
