@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -145,6 +144,24 @@ func finishRestore(o Options) (done bool, err error) {
 	return true, nil
 }
 
+// dropCopy removes the copy of a restore whose process was killed before the swap was decided: as long as it lies there its
+// tables keep their space. A restore that runs holds the swap's lock.
+func dropCopy(o Options) error {
+	copied := o.Dir + restoring
+	if _, err := o.fs.Stat(copied); err != nil {
+		return nil
+	}
+	lock, err := o.fs.Lock(o.Dir + swapLock)
+	if err != nil {
+		return nil
+	}
+	if _, waits, err := readMarker(o); err != nil || waits {
+		return errors.Join(err, lock.Close())
+	}
+	o.Logger.Info("copy of a restore that was cut off removed", "path", copied)
+	return errors.Join(o.fs.RemoveAll(copied), lock.Close())
+}
+
 // swap puts the copy in the store's place and the store at before. Each step may be the last one before a crash: what is
 // there tells where to go on. The caller holds the swap's lock.
 func swap(o Options, before string) error {
@@ -272,29 +289,4 @@ func writeMarker(o Options, before string) error {
 		return err
 	}
 	return renameSynced(o.fs, aside, o.Dir+marker)
-}
-
-func renameSynced(disk vfs.FS, from, to string) error {
-	if _, err := disk.Stat(to); err == nil {
-		return &os.PathError{Op: "rename", Path: to, Err: fs.ErrExist}
-	}
-	if err := disk.Rename(from, to); err != nil {
-		return err
-	}
-	return syncDir(disk, parentDir(to))
-}
-
-func removeSynced(disk vfs.FS, name string) error {
-	if err := disk.Remove(name); err != nil {
-		return err
-	}
-	return syncDir(disk, parentDir(name))
-}
-
-func syncDir(disk vfs.FS, dir string) error {
-	d, err := disk.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -68,6 +68,9 @@ func Open(o Options) (*Store, error) {
 		}
 		// A restore that was decided on before the lock was taken goes first; a later one sees the lock.
 		if _, waits, err := readMarker(o); err == nil && !waits {
+			if err := dropCopy(o); err != nil {
+				o.Logger.Warn("copy of a restore that was cut off not removed", "error", err)
+			}
 			return start(o, lock)
 		} else if err := errors.Join(err, lock.Close()); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
