@@ -27,7 +27,7 @@ func TestCopiesOfABusyStoreAreSound(t *testing.T) {
 	const perRound = 2
 	var copies atomic.Int64
 	var copier sync.WaitGroup
-	for range rounds(15, 120) {
+	for range rounds(8, 120) {
 		for range 30 {
 			g.step()
 		}

@@ -39,7 +39,7 @@ func TestCheckTellsEachRowCutShort(t *testing.T) {
 			}
 		}
 		g.rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		rows = append(rows, all[:min(len(all), rounds(8, 1000))]...)
+		rows = append(rows, all[:min(len(all), rounds(4, 1000))]...)
 	}
 	set := func(k, v []byte) {
 		b := g.store.NewBatch()
