@@ -82,7 +82,7 @@ func (c *storeControl) BeginCheck() (string, error) {
 
 // EndCheck implements api.ControlStorage.
 func (c *storeControl) EndCheck(path string) error {
-	if filepath.Dir(path) != c.checking {
+	if path != filepath.Clean(path) || filepath.Dir(path) != c.checking { // not checking/.. either
 		return model.BadRequest("path", "path is no copy that was made to be checked")
 	}
 	if err := os.RemoveAll(path); err != nil {

@@ -115,6 +115,9 @@ func (s *Store) writeFormat() error {
 
 // migrate takes a checkpoint, unless a migration that was cut off took it, and runs what lies between the formats.
 func (s *Store) migrate(at storeFormat) error {
+	if err := s.writable(); err != nil { // each attempt would leave another checkpoint on the full disk
+		return err
+	}
 	if at.from == 0 {
 		dir, err := s.checkpointBefore()
 		if err != nil {
@@ -156,11 +159,14 @@ func (s *Store) runMigration(m migration, from int) error {
 	return s.Commit(b, Sync)
 }
 
+// BeforeFormat begins the name of a checkpoint that was taken before the store's format changed.
+const BeforeFormat = "before-format-"
+
 // checkpointBefore keeps the store as it is, for a way back: before-format-2/store, or with a further number where one
 // of an earlier change is there, because the store was restored from it since.
 func (s *Store) checkpointBefore() (string, error) {
 	fs := s.o.fs
-	name := fmt.Sprintf("before-format-%d", s.o.format)
+	name := fmt.Sprint(BeforeFormat, s.o.format)
 	for n := 2; ; n++ {
 		dir := fs.PathJoin(s.o.BeforeMigration, name, "store")
 		err := s.Checkpoint(dir)
@@ -170,6 +176,6 @@ func (s *Store) checkpointBefore() (string, error) {
 		if !errors.Is(err, ErrExists) {
 			return "", err
 		}
-		name = fmt.Sprintf("before-format-%d-%d", s.o.format, n)
+		name = fmt.Sprintf("%s%d-%d", BeforeFormat, s.o.format, n)
 	}
 }

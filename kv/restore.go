@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -51,7 +50,7 @@ func Restore(o Options, from string, check func(dir string) error) (r Restored, 
 	if err := o.fs.RemoveAll(copied); err != nil {
 		return fail(err)
 	}
-	err = copyStore(o.fs, from, copied)
+	err = copyStore(o, from, copied)
 	if err == nil {
 		err = check(copied)
 	}
@@ -59,11 +58,11 @@ func Restore(o Options, from string, check func(dir string) error) (r Restored, 
 		return fail(errors.Join(err, o.fs.RemoveAll(copied)))
 	}
 	before, err := freeName(o.fs, o.Dir+o.Now().UTC().Format(beforeTime))
-	if err != nil {
-		return fail(err)
+	if err == nil {
+		err = writeMarker(o, before)
 	}
-	if err := writeMarker(o, before); err != nil {
-		return fail(err)
+	if err != nil {
+		return fail(errors.Join(err, takeBack(o)))
 	}
 	r.Before = before
 	if _, err := o.fs.Stat(o.Dir); errors.Is(err, fs.ErrNotExist) {
@@ -72,10 +71,32 @@ func Restore(o Options, from string, check func(dir string) error) (r Restored, 
 	switch err := swap(o, before); {
 	case errors.Is(err, ErrLocked):
 		r.Waiting = true
+	case err != nil && !swapBegan(o):
+		return fail(errors.Join(err, takeBack(o)))
 	case err != nil:
-		return fail(err)
+		return fail(fmt.Errorf("the swap has begun, open the store to end it: %w", err))
 	}
 	return r, nil
+}
+
+// swapBegan tells whether the store or the copy has left its place.
+func swapBegan(o Options) bool {
+	_, errStore := o.fs.Stat(o.Dir)
+	_, errCopy := o.fs.Stat(o.Dir + restoring)
+	return errStore != nil || errCopy != nil
+}
+
+// takeBack removes what a restore has made. The marker goes first: it must not speak of a copy that is gone by half.
+func takeBack(o Options) error {
+	for _, name := range []string{o.Dir + marker, o.Dir + marker + partial} {
+		if err := o.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := syncDir(o.fs, parentDir(o.Dir)); err != nil {
+		return err
+	}
+	return o.fs.RemoveAll(o.Dir + restoring)
 }
 
 // CancelRestore forgets a restore that waits for the next Open, and tells whether there was one.
@@ -96,10 +117,7 @@ func CancelRestore(o Options) (waited bool, err error) {
 	if _, err := o.fs.Stat(o.Dir); err != nil {
 		return fail(fmt.Errorf("the swap has begun, open the store to end it: %w", err))
 	}
-	if err := removeSynced(o.fs, o.Dir+marker); err != nil {
-		return fail(err)
-	}
-	if err := o.fs.RemoveAll(o.Dir + restoring); err != nil {
+	if err := takeBack(o); err != nil {
 		return fail(err)
 	}
 	return true, nil
@@ -124,6 +142,24 @@ func finishRestore(o Options) (done bool, err error) {
 	}
 	o.Logger.Info("store restored", "before", before)
 	return true, nil
+}
+
+// dropCopy removes the copy of a restore whose process was killed before the swap was decided: as long as it lies there its
+// tables keep their space. A restore that runs holds the swap's lock.
+func dropCopy(o Options) error {
+	copied := o.Dir + restoring
+	if _, err := o.fs.Stat(copied); err != nil {
+		return nil
+	}
+	lock, err := o.fs.Lock(o.Dir + swapLock)
+	if err != nil {
+		return nil
+	}
+	if _, waits, err := readMarker(o); err != nil || waits {
+		return errors.Join(err, lock.Close())
+	}
+	o.Logger.Info("copy of a restore that was cut off removed", "path", copied)
+	return errors.Join(o.fs.RemoveAll(copied), lock.Close())
 }
 
 // swap puts the copy in the store's place and the store at before. Each step may be the last one before a crash: what is
@@ -170,8 +206,10 @@ func moveAway(o Options, before string) error {
 }
 
 // copyStore copies the files of a store that nobody writes. Tables, which are never written again, are linked where the
-// disk allows it; everything else is copied. All is on disk when it returns.
-func copyStore(disk vfs.FS, from, to string) error {
+// disk allows it; everything else is copied. Tables leave the free space that a server needs to go on
+// writing. All is on disk when it returns.
+func copyStore(o Options, from, to string) error {
+	disk := o.fs
 	names, err := disk.List(from)
 	if err != nil {
 		return err
@@ -191,8 +229,13 @@ func copyStore(disk vfs.FS, from, to string) error {
 		if info.IsDir() || name == "LOCK" {
 			continue
 		}
-		if isTable(name) && disk.Link(source, target) == nil {
-			continue
+		if isTable(name) {
+			if disk.Link(source, target) == nil {
+				continue
+			}
+			if u, err := disk.GetDiskUsage(to); err == nil && u.AvailBytes < uint64(info.Size())+uint64(max(o.MinFree, 0)) {
+				return fmt.Errorf("%d bytes are free: with %d more the disk would be below the minimum of %d", u.AvailBytes, info.Size(), o.MinFree)
+			}
 		}
 		if err := vfs.Copy(disk, source, target); err != nil {
 			return err
@@ -246,29 +289,4 @@ func writeMarker(o Options, before string) error {
 		return err
 	}
 	return renameSynced(o.fs, aside, o.Dir+marker)
-}
-
-func renameSynced(disk vfs.FS, from, to string) error {
-	if _, err := disk.Stat(to); err == nil {
-		return &os.PathError{Op: "rename", Path: to, Err: fs.ErrExist}
-	}
-	if err := disk.Rename(from, to); err != nil {
-		return err
-	}
-	return syncDir(disk, parentDir(to))
-}
-
-func removeSynced(disk vfs.FS, name string) error {
-	if err := disk.Remove(name); err != nil {
-		return err
-	}
-	return syncDir(disk, parentDir(name))
-}
-
-func syncDir(disk vfs.FS, dir string) error {
-	d, err := disk.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -196,6 +196,9 @@ func TestRestoreCrashes(t *testing.T) {
 		}
 		v := holds(t, crashed, "")
 		outcomes[v]++
+		if crashed.Exists("db.restoring") {
+			t.Errorf("kill %d: the copy is left, though nobody wants it", kill)
+		}
 		switch v {
 		case "new":
 		case "old":

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -67,6 +68,9 @@ func Open(o Options) (*Store, error) {
 		}
 		// A restore that was decided on before the lock was taken goes first; a later one sees the lock.
 		if _, waits, err := readMarker(o); err == nil && !waits {
+			if err := dropCopy(o); err != nil {
+				o.Logger.Warn("copy of a restore that was cut off not removed", "error", err)
+			}
 			return start(o, lock)
 		} else if err := errors.Join(err, lock.Close()); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
@@ -93,6 +97,9 @@ func (s *Store) open() error {
 		return err
 	}
 	db, err := pebble.Open(s.o.Dir, s.o.pebble(&watchedFS{FS: s.o.fs, l: s.l}, s.lock, s.l))
+	if errors.Is(err, fs.ErrNotExist) { // the directory is there: a file that it must hold is not
+		err = fmt.Errorf("%w: %w", ErrDamaged, oneLine{err})
+	}
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", s.o.Dir, damaged(err))
 	}
@@ -115,11 +122,26 @@ func lockDir(o Options) (*pebble.Lock, error) {
 	return nil, fmt.Errorf("open store %s: %w by another process (%w)", o.Dir, ErrLocked, err)
 }
 
-// checkPebbleFormat refuses files of a newer library before anything in the directory is touched.
+// checkPebbleFormat refuses files of a newer library before anything in the directory is touched, and tables without the
+// markers that tell which are in use. A marker is an empty file, which some tools for copies leave out: Pebble would take
+// the directory for a new one and remove the tables.
 func checkPebbleFormat(o Options) error {
 	v, err := atomicfs.ReadMarker(o.fs, o.Dir, "format-version")
 	if err != nil {
 		return fmt.Errorf("open store %s: read format marker: %w", o.Dir, err)
+	}
+	manifest, err := atomicfs.ReadMarker(o.fs, o.Dir, "manifest")
+	if err != nil {
+		return fmt.Errorf("open store %s: read manifest marker: %w", o.Dir, err)
+	}
+	if v == "" || manifest == "" {
+		names, err := o.fs.List(o.Dir)
+		if err != nil {
+			return fmt.Errorf("open store: %w", err)
+		}
+		if slices.ContainsFunc(names, isTable) {
+			return fmt.Errorf("open store %s: %w: it has tables, but the file marker.manifest.* or marker.format-version.* is missing", o.Dir, ErrDamaged)
+		}
 	}
 	if n, err := strconv.ParseUint(v, 10, 64); err == nil && n > uint64(pebble.FormatNewest) {
 		return fmt.Errorf("open store %s: %w: its files need Pebble format %d, this program knows up to %d: use the version that wrote it, or a later one",

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"hyperlight/kv/key"
 )
@@ -201,3 +203,28 @@ const partial = ".partial"
 
 // parentDir returns the directory that a path lies in, as the file system opens it.
 func parentDir(path string) string { return filepath.Dir(path) }
+
+func renameSynced(disk vfs.FS, from, to string) error {
+	if _, err := disk.Stat(to); err == nil {
+		return &os.PathError{Op: "rename", Path: to, Err: fs.ErrExist}
+	}
+	if err := disk.Rename(from, to); err != nil {
+		return err
+	}
+	return syncDir(disk, parentDir(to))
+}
+
+func removeSynced(disk vfs.FS, name string) error {
+	if err := disk.Remove(name); err != nil {
+		return err
+	}
+	return syncDir(disk, parentDir(name))
+}
+
+func syncDir(disk vfs.FS, dir string) error {
+	d, err := disk.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,7 +1,9 @@
 package kv
 
 import (
+	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -10,10 +12,14 @@ import (
 
 // watchedFS times the syncs of the log and slows down after errors of table files. Pebble tries a failed flush again at
 // once and without end; a pause here, where none of its locks is held, keeps that from burning a core.
+//
+// It also keeps a checkpoint's copy of the log whole. Pebble copies the file that it goes on writing to, which was another
+// log's before: a write between two reads of the copy would leave a hole of old bytes, and the copy could not be opened.
 type watchedFS struct {
 	vfs.FS
 	l     *listener
 	pause atomic.Int64 // nanoseconds to wait at the next error of a table file
+	logs  sync.Map     // path of a log that is written -> *logFile
 }
 
 const (
@@ -51,7 +57,18 @@ func (w *watchedFS) watch(name string, f vfs.File, err error) (vfs.File, error) 
 		}
 		return &tableFile{File: f, fs: w}, nil
 	case err == nil && isLog(name):
-		return &logFile{File: f, l: w.l}, nil
+		log := &logFile{File: f, fs: w, name: name}
+		w.logs.Store(name, log)
+		return log, nil
+	}
+	return f, err
+}
+
+// Open opens a file for reading: of a log that is written what is in it by now.
+func (w *watchedFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	f, err := w.FS.Open(name, opts...)
+	if log, ok := w.logs.Load(name); ok && err == nil {
+		return &logBeginning{File: f, left: log.(*logFile).written.Load()}, nil
 	}
 	return f, err
 }
@@ -70,14 +87,30 @@ func (w *watchedFS) slow(err error) {
 // logFile is a file of the write-ahead log.
 type logFile struct {
 	vfs.File
-	l *listener
+	fs      *watchedFS
+	name    string
+	written atomic.Int64
+}
+
+// Write appends to the log.
+func (f *logFile) Write(b []byte) (int, error) {
+	n, err := f.File.Write(b)
+	f.written.Add(int64(n))
+	return n, err
+}
+
+// Close ends the log, which from now on is read whole.
+func (f *logFile) Close() error {
+	f.fs.logs.CompareAndDelete(f.name, f)
+	return f.File.Close()
 }
 
 func (f *logFile) timed(sync func() error) error {
-	start := f.l.now()
+	l := f.fs.l
+	start := l.now()
 	err := sync()
-	d := f.l.now().Sub(start)
-	f.l.fsyncs.add(d)
+	d := l.now().Sub(start)
+	l.fsyncs.add(d)
 	walFsync.Update(d.Seconds())
 	return err
 }
@@ -87,6 +120,22 @@ func (f *logFile) Sync() error { return f.timed(f.File.Sync) }
 
 // SyncData makes the file's data durable.
 func (f *logFile) SyncData() error { return f.timed(f.File.SyncData) }
+
+// logBeginning is a log as far as it was written when it was opened.
+type logBeginning struct {
+	vfs.File
+	left int64
+}
+
+// Read reads on.
+func (f *logBeginning) Read(b []byte) (int, error) {
+	if f.left <= 0 {
+		return 0, io.EOF
+	}
+	n, err := f.File.Read(b[:min(int64(len(b)), f.left)])
+	f.left -= int64(n)
+	return n, err
+}
 
 // tableFile is a table that is being written.
 type tableFile struct {

@@ -15,32 +15,41 @@ import (
 // owner is found from the owner's address, each address leads to an account that is its own. report is told what does
 // not fit; an error of it ends the walk. It must not run beside a Tracker that writes.
 func Check(ctx context.Context, s *kv.Store, report func(k []byte, problem string) error) error {
-	c := &storeCheck{store: s, owners: make(map[uint64]model.Address), report: report}
-	for row, err := range s.Scan(ctx, key.All(key.AccountState)) {
-		if err != nil {
-			return fmt.Errorf("check accounts: %w", err)
-		}
-		if err := c.account(row); err != nil {
-			return err
-		}
+	c := &storeCheck{ctx: ctx, store: s, owners: make(map[uint64]model.Address), report: report}
+	if err := c.each(key.AccountState, c.account); err != nil {
+		return fmt.Errorf("check accounts: %w", err)
 	}
-	for row, err := range s.Scan(ctx, key.All(key.Addresses)) {
-		if err != nil {
-			return fmt.Errorf("check addresses: %w", err)
-		}
-		if err := c.address(row); err != nil {
-			return err
-		}
+	if err := c.each(key.Addresses, c.address); err != nil {
+		return fmt.Errorf("check addresses: %w", err)
 	}
 	return c.missing()
 }
 
 // storeCheck is a walk. With a million accounts it holds some fifty megabytes.
 type storeCheck struct {
+	ctx    context.Context
 	store  *kv.Store
 	report func(k []byte, problem string) error
 	owners map[uint64]model.Address // of the accounts that no address row has led to yet
 	row    model.Account
+	torn   bool // rows could not be read: what leads to them is not looked for
+}
+
+// each calls fn for every row of a family. Rows that cannot be read end the family.
+func (c *storeCheck) each(f key.Family, fn func(row kv.KV) error) error {
+	for row, err := range c.store.Scan(c.ctx, key.All(f)) {
+		if errors.Is(err, kv.ErrDamaged) {
+			c.torn = true
+			return c.report([]byte{byte(f)}, fmt.Sprintf("%s cannot be read: %v", f.Name(), err))
+		}
+		if err != nil {
+			return err
+		}
+		if err := fn(row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *storeCheck) account(row kv.KV) error {
@@ -75,7 +84,7 @@ func (c *storeCheck) address(row kv.KV) error {
 		return c.report(row.Key, err.Error())
 	case len(row.Value) != 0:
 		return c.report(row.Key, "row of an address has a value")
-	case c.owners[k.Account] != k.Address:
+	case c.owners[k.Account] != k.Address && !c.torn:
 		return c.report(row.Key, fmt.Sprintf("address leads to account %d, which is not its own", k.Account))
 	}
 	delete(c.owners, k.Account)
@@ -84,6 +93,9 @@ func (c *storeCheck) address(row kv.KV) error {
 
 // missing reports the accounts whose owner's address does not lead to them.
 func (c *storeCheck) missing() error {
+	if c.torn {
+		return nil
+	}
 	for id, owner := range c.owners {
 		if err := c.report(key.Address(nil, owner, id), fmt.Sprintf("no row leads from the owner's address to account %d", id)); err != nil {
 			return err

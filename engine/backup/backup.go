@@ -65,6 +65,13 @@ type File struct {
 	SHA256 string `json:"sha256,omitempty"`
 }
 
+// complete tells whether a manifest says enough to compare files with it.
+func (m *Manifest) complete() bool {
+	return len(m.Files) > 0 && !slices.ContainsFunc(m.Files, func(f File) bool {
+		return f.Name == "" || f.SHA256 == "" && !strings.HasSuffix(f.Name, ".sst")
+	})
+}
+
 // Verified is what the last look at a backup found.
 type Verified struct {
 	At      model.Millis `json:"at"`
@@ -143,7 +150,7 @@ func (b *Backups) List() ([]Backup, error) {
 		if !e.IsDir() || checkName(e.Name()) != nil || strings.HasSuffix(e.Name(), partial) {
 			continue
 		}
-		if one, err := open(filepath.Join(b.o.Dir, e.Name())); err == nil {
+		if one, err := b.open(filepath.Join(b.o.Dir, e.Name())); err == nil {
 			out = append(out, *one)
 		}
 	}
@@ -164,7 +171,7 @@ func (b *Backups) Find(name string) (*Backup, error) {
 		return &all[len(all)-1], nil
 	}
 	if checkName(name) == nil {
-		if one, err := open(filepath.Join(b.o.Dir, name)); err == nil {
+		if one, err := b.open(filepath.Join(b.o.Dir, name)); err == nil {
 			return one, nil
 		}
 	}
@@ -172,10 +179,19 @@ func (b *Backups) Find(name string) (*Backup, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find backup: %w", err)
 	}
-	return open(path)
+	return b.open(path)
 }
 
-// open reads what is known of a backup.
+// open reads what is known of a backup. In the directory of backups only a checkpoint of before a change of the store's
+// format has no manifest; another directory may be any copy of a store.
+func (b *Backups) open(path string) (*Backup, error) {
+	one, err := open(path)
+	if err == nil && one.Manifest == nil && one.Fault == nil && filepath.Dir(path) == b.o.Dir && !strings.HasPrefix(one.Name, kv.BeforeFormat) {
+		one.Fault = fmt.Errorf("%w: %s is missing", ErrDamaged, manifestFile)
+	}
+	return one, err
+}
+
 func open(path string) (*Backup, error) {
 	one := &Backup{Name: filepath.Base(path), Path: path}
 	if info, err := os.Stat(one.Store()); err != nil || !info.IsDir() {
@@ -186,6 +202,8 @@ func open(path string) (*Backup, error) {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		one.Fault = fmt.Errorf("%w: read manifest: %w", ErrDamaged, err)
+	case m.Format == manifestFormat && !m.complete():
+		one.Fault = fmt.Errorf("%w: the manifest does not tell all of what was copied", ErrDamaged)
 	case m.Format != manifestFormat:
 		one.Fault = fmt.Errorf("manifest has format %d, this program knows %d: use the version that made it, or a later one", m.Format, manifestFormat)
 	default:

@@ -34,17 +34,18 @@ func (b *Backups) Create(name, path string) (*Backup, error) {
 		path = filepath.Join(b.o.Dir, name)
 	}
 	fail := func(err error) (*Backup, error) { return nil, fmt.Errorf("create backup %s: %w", path, err) }
+	b.making.Lock()
+	defer b.making.Unlock()
 	if _, err := os.Lstat(path); err == nil {
 		return fail(kv.ErrExists)
 	}
-	b.making.Lock()
-	defer b.making.Unlock()
 	defer b.forget()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fail(err)
 	}
+	b.sweep()
 	aside := path + partial
-	if err := os.RemoveAll(aside); err != nil { // of a process that was killed
+	if err := removeRest(aside); err != nil {
 		return fail(err)
 	}
 	if err := b.fill(aside, model.Millis(now.UnixMilli())); err != nil {
@@ -170,7 +171,10 @@ func (b *Backups) prune(made string) {
 		}
 		// Renamed first, so that half a backup never looks like a whole one.
 		gone := old.Path + partial
-		err := os.Rename(old.Path, gone)
+		err := removeRest(gone)
+		if err == nil {
+			err = os.Rename(old.Path, gone)
+		}
 		if err == nil {
 			err = os.RemoveAll(gone)
 		}
@@ -180,4 +184,42 @@ func (b *Backups) prune(made string) {
 		}
 		b.o.Logger.Info("old backup removed", "path", old.Path)
 	}
+}
+
+// sweep removes what is left of backups that were being made or removed when their process was killed: nobody sees them,
+// and their links keep the space of everything that the store drops.
+func (b *Backups) sweep() {
+	entries, err := os.ReadDir(b.o.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		b.o.Logger.Warn("rests of backups not looked for", "error", err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasSuffix(e.Name(), partial) {
+			continue
+		}
+		rest := filepath.Join(b.o.Dir, e.Name())
+		if err := removeRest(rest); err != nil {
+			b.o.Logger.Warn("rest of a backup not removed", "path", rest, "error", err)
+		}
+	}
+}
+
+// removeRest removes a backup that is not whole, if there is one; what holds anything else is not ours (kv.ErrExists).
+func removeRest(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == storeDir, name == storeDir+partial, name == manifestFile, name == verifiedFile:
+		case strings.HasPrefix(name, "."+manifestFile), strings.HasPrefix(name, "."+verifiedFile): // being written
+		default:
+			return fmt.Errorf("%s: %w, and is not ours", filepath.Join(dir, name), kv.ErrExists)
+		}
+	}
+	return os.RemoveAll(dir)
 }

@@ -14,6 +14,9 @@ import (
 // run beside Sums.
 func Check(ctx context.Context, s *kv.Store, report func(k []byte, problem string) error) error {
 	for row, err := range s.Scan(ctx, key.All(key.ExchangeSums)) {
+		if errors.Is(err, kv.ErrDamaged) {
+			return report([]byte{byte(key.ExchangeSums)}, fmt.Sprintf("%s cannot be read: %v", key.ExchangeSums.Name(), err))
+		}
 		if err != nil {
 			return fmt.Errorf("read sums of the exchange: %w", err)
 		}

@@ -24,7 +24,9 @@ type candleMark struct {
 // markBits is how much of a mark's number the piece takes: enough for eight thousand years.
 const markBits = 24
 
-func markName(mkt uint32) string { return fmt.Sprintf("candles/%d", mkt) }
+const marks = "candles/"
+
+func markName(mkt uint32) string { return fmt.Sprintf("%s%d", marks, mkt) }
 
 func readMark(s *kv.Store, mkt uint32) (candleMark, error) {
 	v, err := readMoment(s, markName(mkt))

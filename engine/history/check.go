@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"strings"
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -29,15 +30,15 @@ var errEnough = errors.New("enough findings")
 func Check(ctx context.Context, store *kv.Store, deep bool) ([]Finding, error) {
 	c := &checker{ctx: ctx, store: store, deep: deep, counts: map[indexKey]*record.Index{},
 		markets: map[model.MarketID]*model.Market{}, torn: map[key.Family]bool{},
-		postings: map[uint32]*postingSum{}, seed: maphash.MakeSeed()}
+		postings: map[uint32]*postingSum{}, built: map[candleKey]int{}, stored: map[candleKey]int{}, seed: maphash.MakeSeed()}
 	c.reader = NewReader(store, func(id model.MarketID) (*model.Market, bool) { m, ok := c.markets[id]; return m, ok })
-	steps := []func() error{c.meta, c.marketRows, c.intervals, c.trades, c.fills, c.books, c.small, c.index}
+	steps := []func() error{c.meta, c.marketRows, c.intervals, c.trades, c.fills, c.books, c.small, c.unbuilt, c.index}
 	if deep {
 		steps = append(steps, c.rebuildBooks)
 	}
 	for _, step := range steps {
 		err := step()
-		if errors.Is(err, kv.ErrDamaged) {
+		if isUnreadable(err) {
 			err = c.report(nil, "%v", err)
 		}
 		if errors.Is(err, errEnough) {
@@ -54,20 +55,25 @@ func Check(ctx context.Context, store *kv.Store, deep bool) ([]Finding, error) {
 // checked as if nothing had been dropped.
 func (c *checker) meta() error {
 	c.keep.cuts = map[key.Family]uint32{}
-	moment := func(v []byte) error { _, err := record.DecodeMoment(v); return err }
-	for name, decode := range map[string]func(v []byte) error{metaHeartbeat: moment, metaSealing: moment, metaKeep: c.keep.decode} {
-		k := key.MetaRow(nil, name)
-		err := c.store.Get(k, func(v []byte) error {
-			if err := decode(v); err != nil {
-				return c.report(k, "%s: %v", name, err)
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, kv.ErrNotFound) {
-			return err
+	return c.each(key.Meta, func(row kv.KV) error {
+		name, err := key.ParseMeta(row.Key)
+		switch {
+		case err != nil:
+		case name == metaHeartbeat || name == metaSealing || strings.HasPrefix(name, marks):
+			_, err = record.DecodeMoment(row.Value)
+		case name == metaKeep:
+			err = c.keep.decode(row.Value)
 		}
-	}
-	return nil
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// isUnreadable tells an error of the store's contents from one of going through it.
+func isUnreadable(err error) bool {
+	return isAny(err, kv.ErrDamaged, record.ErrCorrupt, record.ErrVersion)
 }
 
 // unreadable reports rows of a family that cannot be read from the disk; what depends on all of them is not checked.
@@ -88,6 +94,8 @@ type checker struct {
 	torn     map[key.Family]bool   // families with rows that cannot be read
 	findings []Finding
 	postings map[uint32]*postingSum // of the trades of each day
+	built    map[candleKey]int      // how many candles the trades of each day give
+	stored   map[candleKey]int      // how many there are
 	seed     maphash.Seed
 }
 
@@ -215,6 +223,9 @@ func (c *checker) small() error {
 			k, err := key.ParseCandle(row.Key)
 			if err != nil {
 				return err
+			}
+			if c.deep && k.Resolution < key.GivenMinute {
+				c.stored[candleDay(candleKey{k.Resolution, k.Market, k.Time})]++
 			}
 			v, err := record.DecodeCandle(row.Value)
 			if err == nil && (v.Trades == 0 && k.Resolution < key.GivenMinute || v.Low > v.Open || v.Low > v.Close || v.High < v.Open || v.High < v.Close) {

@@ -28,6 +28,9 @@ func (c *checker) trades() error {
 		}
 		if c.deep {
 			c.posted(at.day, at.market, all)
+			if err := c.liquidations(at.market, all); err != nil {
+				return err
+			}
 			if err := c.candles(at.market, all); err != nil {
 				return err
 			}
@@ -97,39 +100,29 @@ func checkTradeBlock(k key.BlockKey, value []byte, rows []model.Trade) error {
 	return nil
 }
 
-// candles compares the stored candles of a market-day with its trades.
-func (c *checker) candles(mkt uint32, trades []model.Trade) error {
-	want := map[candleKey]*record.Candle{}
+// liquidations compares the trades among liquidations with those that they are copies of.
+func (c *checker) liquidations(mkt uint32, trades []model.Trade) error {
+	var have []model.Trade
 	for i := range trades {
 		t := &trades[i]
-		for _, res := range key.Resolutions {
-			k := candleKey{res, mkt, int64(t.Time) - int64(t.Time)%res.Millis()}
-			if c.keep.dropped(key.Candles, key.Span(k.time)) {
-				continue
-			}
-			if want[k] == nil {
-				want[k] = &record.Candle{}
-			}
-			if err := addTrade(want[k], t, model.MarketID(mkt), c.reader.markets); err != nil {
-				continue // two scales that no candle can join
-			}
+		if t.Kind != model.KindLiquidation && t.Kind != model.KindDeleverage {
+			continue
 		}
-	}
-	for k, candle := range want {
-		stored := key.Candle(nil, k.resolution, k.market, k.time)
-		var have record.Candle
-		err := c.store.Get(stored, func(v []byte) (err error) {
-			have, err = record.DecodeCandle(v)
+		k := key.Liquidation(nil, int64(t.Time), mkt, t.ID)
+		err := c.store.Get(k, func(v []byte) (err error) {
+			have, err = record.DecodeTrades(have[:0], v, record.All)
 			return err
 		})
-		have.Time = 0
-		if err == nil && have != *candle {
-			err = fmt.Errorf("candle is %+v, its trades give %+v", have, *candle)
+		switch {
+		case err != nil && !errors.Is(err, kv.ErrNotFound):
+			continue // told where the family is walked
+		case err == nil && (len(have) != 1 || have[0] == *t):
+			continue
+		case err == nil:
+			err = fmt.Errorf("it is %+v, the trade is %+v", have[0], *t)
 		}
-		if err != nil {
-			if err := c.report(stored, "%v", err); err != nil {
-				return err
-			}
+		if err := c.report(k, "liquidation of trade %d: %v", t.ID, err); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -191,7 +184,7 @@ func (c *checker) rebuildBooks() error {
 	for mkt, ivs := range c.held {
 		for _, iv := range c.keep.clamp(model.KindBook, ivs) {
 			err := c.rebuild(mkt, iv)
-			if errors.Is(err, kv.ErrDamaged) {
+			if isUnreadable(err) {
 				err = c.report(key.Held(nil, uint8(model.KindBook), mkt, int64(iv.From)), "rebuild the book: %v", err)
 			}
 			if err != nil {
