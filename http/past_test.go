@@ -121,6 +121,32 @@ func TestPastEndsAtTheClock(t *testing.T) {
 	}
 }
 
+// A walk goes on while the clock of its session does: what the range ends with is what was asked, not where the clock was.
+func TestPastWalkWithAMovingClock(t *testing.T) {
+	clock := (testNow - 100_000 + 1).Micros()
+	f := newFixture(t, testOptions{edit: func(o *Options) {
+		o.ReplayClock = func(string, string) (model.Micros, int) { return clock, 1 }
+	}})
+	for _, target := range []string{"/replay/api/v1/trades/by-time?market_id=0&limit=1&start=2024-01-31&end=2024-02-01", "/replay/api/v1/candles?market_id=0&resolution=1m&limit=1&end=2024-02-01"} {
+		rows, cursor := 0, ""
+		for more := true; more; rows++ {
+			status, e := f.get(t, target+cursor)
+			if status != 200 {
+				t.Fatalf("%s%s: %d %v", target, cursor, status, e.Data)
+			}
+			next := e.Meta.NextCursor
+			more, cursor = next != "", "&cursor="+next
+			clock += 1_000_000
+		}
+		if rows < 3 {
+			t.Errorf("%s: %d pages", target, rows)
+		}
+	}
+	if _, e := f.get(t, "/replay/api/v1/trades/by-time?start=2024-01-31T23:59:59Z&end=2024-02-01"); !strings.Contains(fmt.Sprint(e.Data), "before the clock") {
+		t.Errorf("a start behind the clock: %v", e.Data)
+	}
+}
+
 var _ History = (*fakeHistory)(nil)
 
 // The heatmap of the past is the last one that had been kept, with the members of the live one.
