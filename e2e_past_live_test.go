@@ -223,7 +223,7 @@ func TestPastEqualsLive(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 7))
 	whole := serveRecord(t, time.UnixMilli(to+7_200_000), path)
-	clocks, queries := 1, 150
+	clocks, queries := 1, 80
 	if os.Getenv("HYPERLIGHT_SOAK") != "" {
 		clocks, queries = 8, 500
 	}
@@ -244,7 +244,7 @@ func TestPastEqualsLive(t *testing.T) {
 				found[name]++
 			}
 		}
-		if len(found) < 8 {
+		if len(found) < 5 {
 			t.Errorf("at %d only %v were answered", at, found)
 		}
 	}
