@@ -130,7 +130,10 @@ func (b *batch) answerRange(c *call, dst []byte, q rangeQuery, name string,
 	if len(known) == 0 && b.allFailed() {
 		return dst, meta{}, errAllFails
 	}
-	_, ids := c.marketsOf(q.filter.market)
+	_, ids, err := c.marketsOf(q.filter.market)
+	if err != nil {
+		return dst, meta{}, err
+	}
 	if q.filter.market != nil {
 		c.fill(model.KindTrades, ids, q.span)
 	}
@@ -138,7 +141,7 @@ func (b *batch) answerRange(c *call, dst []byte, q rangeQuery, name string,
 	if name != `,"fills":[` && q.filter.kind == "all" {
 		read.Kinds = history.ForcedKinds
 	}
-	err := c.within(func(ctx context.Context) error {
+	err = c.within(func(ctx context.Context) error {
 		found, err := d.History.FillsOf(ctx, known, spanOf(q.span), read, q.limit)
 		if err != nil {
 			return err
@@ -274,7 +277,10 @@ func answerFills(c *call, dst []byte, q fillsQuery) ([]byte, meta, error) {
 	if d.History == nil {
 		return dst, meta{}, errNoAccountsHere
 	}
-	_, ids := c.marketsOf(q.filter.market)
+	_, ids, err := c.marketsOf(q.filter.market)
+	if err != nil {
+		return dst, meta{}, err
+	}
 	if q.filter.market != nil {
 		c.fill(model.KindTrades, ids, q.span)
 	}
@@ -286,7 +292,7 @@ func answerFills(c *call, dst []byte, q fillsQuery) ([]byte, meta, error) {
 			Maker: after.ID&1 == 1}
 	}
 	marks := d.current(c)
-	err := c.within(func(ctx context.Context) error {
+	err = c.within(func(ctx context.Context) error {
 		dst = num.AppendUint(append(dst, `{"account_index":`...), indexOf(q.account))
 		dst = append(dst, `,"fills":[`...)
 		skip, sent := q.page.Offset, 0

@@ -74,7 +74,11 @@ func (c *call) exchangeStats(m *model.Market) ([]exchange.MarketStats, error) {
 	if m == nil {
 		markets = c.server.engine.Markets()
 	}
-	return c.past.ExchangeStats(ctx, markets)
+	rows, err := c.past.ExchangeStats(ctx, markets)
+	if err == nil && m != nil && len(rows) == 0 {
+		err = errNoMarket
+	}
+	return rows, err
 }
 
 func appendMarketStats(dst []byte, r *exchange.MarketStats) []byte {

@@ -79,7 +79,10 @@ func (q *liquidationsQuery) match(t history.MarketTrade) bool {
 }
 
 func answerLiquidations(c *call, dst []byte, q liquidationsQuery) ([]byte, meta, error) {
-	markets, ids := c.marketsOf(q.market)
+	markets, ids, err := c.marketsOf(q.market)
+	if err != nil {
+		return dst, meta{}, err
+	}
 	if q.market != nil { // fetching every market would take the venue's budget for a few rows
 		c.fill(model.KindTrades, ids, q.span)
 	}
@@ -135,18 +138,21 @@ func answerLiquidations(c *call, dst []byte, q liquidationsQuery) ([]byte, meta,
 	return append(dst, '}'), m, nil
 }
 
-// marketsOf returns one market, or all of them where m is nil, and their ids.
-func (c *call) marketsOf(m *model.Market) (map[model.MarketID]*model.Market, []model.MarketID) {
+// marketsOf returns one market, or all of them where m is nil, and their ids. It must be called before enterHistory.
+func (c *call) marketsOf(m *model.Market) (map[model.MarketID]*model.Market, []model.MarketID, error) {
 	all := []*model.Market{m}
 	if m == nil {
-		all = c.server.engine.Markets()
+		var err error
+		if all, err = c.markets(); err != nil {
+			return nil, nil, err
+		}
 	}
 	markets, ids := make(map[model.MarketID]*model.Market, len(all)), make([]model.MarketID, 0, len(all))
 	for _, m := range all {
 		markets[m.ID] = m
 		ids = append(ids, m.ID)
 	}
-	return markets, ids
+	return markets, ids, nil
 }
 
 // countLiquidations returns how many forced trades of the whole range match, or unknownTotal where that would take
@@ -185,15 +191,18 @@ const clockAhead = model.Millis(2_000)
 
 // answerRecentLiquidations lists the newest forced trades, however old they are, and sums those of a day.
 func answerRecentLiquidations(c *call, dst []byte, q liquidationsQuery) ([]byte, meta, error) {
+	markets, _, err := c.marketsOf(q.market)
+	if err != nil {
+		return dst, meta{}, err
+	}
 	ctx, leave, err := c.enterHistory()
 	if err != nil {
 		return dst, meta{}, err
 	}
 	defer leave()
-	markets, _ := c.marketsOf(q.market)
 	dst = append(dst, `{"liquidations":[`...)
 	sent, rows := 0, 0
-	reach := c.reachOf(q.span.To)
+	reach := c.reachOf(c.nowMillis())
 	for t, err := range c.history().Liquidations(ctx, history.Span{From: reach, To: q.span.To}, true) {
 		if err != nil {
 			return dst, meta{}, err
@@ -241,7 +250,7 @@ func (c *call) forcedOfDay(ctx context.Context, q *liquidationsQuery, markets ma
 		}
 		return c.server.day.Forced(c.clock(), f), nil
 	}
-	for t, err := range c.history().Liquidations(ctx, history.Span{From: max(0, c.clock()-day), To: q.span.To}, false) {
+	for t, err := range c.history().Liquidations(ctx, history.Span{From: max(0, exchange.WindowStart(c.clock())), To: q.span.To}, false) {
 		if err != nil {
 			return sum, err
 		}

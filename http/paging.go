@@ -20,6 +20,8 @@ type span struct {
 	From, To model.Millis
 	// GivenFrom and GivenTo tell whether the caller said so, or the default was taken.
 	GivenFrom, GivenTo bool
+	// asked is the end that the caller gave: To may have been cut at the clock of a replay, which moves on.
+	asked model.Millis
 }
 
 // history reads a range of the record, which the caller's plan bounds in length and depth (contract 9.1).
@@ -69,6 +71,7 @@ func (p *params) span(now model.Millis) span {
 
 // completed puts the defaults in the place of what was not given.
 func (p *params) completed(s span, now model.Millis) span {
+	s.asked = s.To
 	if !s.GivenTo {
 		s.To = now
 	} else if p.c.past != nil {
@@ -77,7 +80,11 @@ func (p *params) completed(s span, now model.Millis) span {
 	if !s.GivenFrom {
 		s.From = max(0, s.To-day)
 	}
-	if p.err == nil && s.From >= s.To {
+	switch {
+	case p.err != nil || s.From < s.To:
+	case s.GivenTo && s.From < s.asked:
+		p.fault("start", "start must be before the clock of the replay")
+	default:
 		p.fault("start", "start must be before end")
 	}
 	return s
@@ -90,7 +97,7 @@ func (f *filterHasher) span(s span) *filterHasher {
 		from = int64(s.From)
 	}
 	if s.GivenTo {
-		to = int64(s.To)
+		to = int64(s.asked)
 	}
 	return f.addInt(from).addInt(to)
 }

@@ -19,13 +19,15 @@ import (
 // Past is the record at a moment; *past.View is one. Nothing that it gives was received later.
 type Past interface {
 	History
+	// Markets returns the markets that were known, with the decimals that they had.
+	Markets(ctx context.Context) ([]*model.Market, error)
 	// Book returns the book at the moment; history.ErrNoData where none is held.
 	Book(ctx context.Context, m *model.Market) (*book.View, error)
 	// FundingRates returns the rates that the venue had told.
 	FundingRates(ctx context.Context) (*model.FundingRates, error)
 	// Heatmap returns the last whole heatmap that had been computed; history.ErrNoData where none is held.
 	Heatmap(ctx context.Context, m model.MarketID) (*model.Heatmap, error)
-	// ExchangeStats returns the statistics of markets, their 24 hours those before the moment.
+	// ExchangeStats returns the statistics of those markets that were known, their 24 hours those before the moment.
 	ExchangeStats(ctx context.Context, markets []*model.Market) ([]exchange.MarketStats, error)
 	// ExchangeMetrics returns a series by ascending time; history.ErrNoData where none is held of that kind and period.
 	ExchangeMetrics(ctx context.Context, q exchange.MetricsQuery) ([]exchange.Metric, error)
@@ -163,6 +165,19 @@ func (c *call) history() History {
 		return c.past
 	}
 	return c.server.history
+}
+
+// markets are those that a handler takes for all.
+func (c *call) markets() ([]*model.Market, error) {
+	if c.past == nil {
+		return c.server.engine.Markets(), nil
+	}
+	ctx, leave, err := c.enterHistory()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return c.past.Markets(ctx)
 }
 
 // book is the book that a handler takes for the current one.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"hyperlight/config"
 	"hyperlight/engine/book"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
@@ -23,6 +24,8 @@ type fakePast struct {
 func (p fakePast) Book(ctx context.Context, m *model.Market) (*book.View, error) {
 	return p.BookAt(ctx, m.ID, p.at)
 }
+
+func (p fakePast) Markets(context.Context) ([]*model.Market, error) { return testMarkets(), nil }
 
 func (p fakePast) FundingRates(ctx context.Context) (*model.FundingRates, error) {
 	return testFunding(ctx)
@@ -118,6 +121,55 @@ func TestPastEndsAtTheClock(t *testing.T) {
 	r = f.do(t, "GET", "/replay/api/v1/data-quality/coverage?market_id=0&start=1706745596000&at=1706745595000")
 	if r.Status != 400 {
 		t.Errorf("a start after the clock: %d %.300s", r.Status, r.Body)
+	}
+}
+
+// A walk goes on while the clock of its session does: what the range ends with is what was asked, not where the clock was.
+func TestPastWalkWithAMovingClock(t *testing.T) {
+	clock := (testNow - 100_000 + 1).Micros()
+	f := newFixture(t, testOptions{edit: func(o *Options) {
+		o.ReplayClock = func(string, string) (model.Micros, int) { return clock, 1 }
+	}})
+	for _, target := range []string{"/replay/api/v1/trades/by-time?market_id=0&limit=1&start=2024-01-31&end=2024-02-01", "/replay/api/v1/candles?market_id=0&resolution=1m&limit=1&end=2024-02-01"} {
+		rows, cursor := 0, ""
+		for more := true; more; rows++ {
+			status, e := f.get(t, target+cursor)
+			if status != 200 {
+				t.Fatalf("%s%s: %d %v", target, cursor, status, e.Data)
+			}
+			next := e.Meta.NextCursor
+			more, cursor = next != "", "&cursor="+next
+			clock += 1_000_000
+		}
+		if rows < 3 {
+			t.Errorf("%s: %d pages", target, rows)
+		}
+	}
+	if _, e := f.get(t, "/replay/api/v1/trades/by-time?start=2024-01-31T23:59:59Z&end=2024-02-01"); !strings.Contains(fmt.Sprint(e.Data), "before the clock") {
+		t.Errorf("a start behind the clock: %v", e.Data)
+	}
+}
+
+// The newest liquidations of the past reach back as far as the plan does from now on, and their day is that of a live answer:
+// the minute under way and the 1,439 before it.
+func TestPastRecentLiquidations(t *testing.T) {
+	plan := config.DefaultPlans()[4]
+	plan.Slug, plan.HistoryDepthDays = "short", 1
+	f := newAccounts(t, accountsOptions{plans: []config.Plan{plan}, testOptions: testOptions{plan: "none"}})
+	_, key := f.user(t, "a@example.com", "short")
+	const clock = testNow - day/2 + 30_000
+	f.history.forced = nil
+	for i, at := range []model.Millis{testNow - day - 1, clock - day + 29_999, clock - day + 30_000, testNow - day, clock - 1} {
+		tr := trade(uint64(i+1), at, "3000.00", "1", false)
+		tr.Kind = model.KindLiquidation
+		f.history.forced = append(f.history.forced, history.MarketTrade{Trade: &tr})
+	}
+	status, e := f.get(t, fmt.Sprintf("/replay/api/v1/liquidations/recent?at=%d", clock), "X-Api-Key", key)
+	if ids := strings.Join(e.column("liquidations", "liquidation_id"), " "); status != 200 || ids != "0-5 0-4" {
+		t.Errorf("%d %q", status, ids)
+	}
+	if sum := e.Data["summary_24h"].(map[string]any); fmt.Sprint(sum["count"]) != "4" {
+		t.Errorf("summary %v", sum)
 	}
 }
 

@@ -44,7 +44,10 @@ func parseTrades(c *call) (tradesQuery, error) {
 		q.ids = []model.MarketID{m.ID}
 		f.addInt(int64(m.ID))
 	} else if p.err == nil {
-		all := c.server.engine.Markets()
+		all, err := c.markets()
+		if err != nil {
+			return q, err
+		}
 		q.markets = make(map[model.MarketID]*model.Market, len(all))
 		for _, m := range all {
 			q.markets[m.ID] = m

@@ -32,7 +32,7 @@ func RowAt(ctx context.Context, r PastRecord, m *model.Market, now model.Millis)
 	if stats != nil && now-stats.Time <= statsAge {
 		told.Stats, told.At = &stats.Stats, stats.Time
 	}
-	d := &Day{From: windowStart(now)}
+	d := &Day{From: WindowStart(now)}
 	window := history.Span{From: d.From, To: now}
 	_, end, whole, held, err := r.Covered(ctx, model.KindTrades, m.ID, window)
 	if err != nil {

@@ -33,7 +33,7 @@ const changeScale = 8
 // day returns the sum of the window at now. It goes through at most 26 blocks and 60 minutes, and through none where
 // neither a trade nor a minute has passed since the last call.
 func (r *rolling) day(m *model.Market, now model.Millis) (*Day, error) {
-	from := windowStart(now)
+	from := WindowStart(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.last != nil && r.lastOf == r.version && r.last.From == from {

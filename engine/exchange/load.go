@@ -197,7 +197,7 @@ func (s *Statistics) refresh(ctx context.Context) error {
 func (s *Statistics) Day(m *model.Market, now model.Millis) (d *Day, whole bool, err error) {
 	r := s.of(m.ID)
 	if r == nil {
-		return &Day{From: windowStart(now)}, false, nil
+		return &Day{From: WindowStart(now)}, false, nil
 	}
 	if d, err = r.day(m, now); err != nil {
 		return nil, false, err

@@ -17,8 +17,8 @@ const (
 	ringHours = 26
 )
 
-// windowStart is the first moment of the 24 hours before now: those of the minute under way and the 1,439 before it.
-func windowStart(now model.Millis) model.Millis {
+// WindowStart is the first moment of the 24 hours before now: those of the minute under way and the 1,439 before it.
+func WindowStart(now model.Millis) model.Millis {
 	return now - now%minuteMillis - (dayMinutes-1)*minuteMillis
 }
 
@@ -160,7 +160,7 @@ func (b *hourBlock) addForced(t *model.Trade) {
 
 // forced adds what a filter takes of the window to sum.
 func (r *rolling) forced(now model.Millis, f *ForcedFilter, sum *Forced) {
-	from := windowStart(now)
+	from := WindowStart(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, b := range r.hours {

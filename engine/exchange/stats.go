@@ -102,7 +102,7 @@ func (r *MarketStats) venue(t Told) (err error) {
 	r.DailyBase, r.DailyQuote = known(s.DailyBase, s.Has&model.HasDailyBase != 0), known(s.DailyQuote, s.Has&model.HasDailyQuote != 0)
 	r.DailyLow, r.DailyHigh = known(s.DailyLow, s.Has&model.HasDailyLow != 0), known(s.DailyHigh, s.Has&model.HasDailyHigh != 0)
 	r.DailyChange = known(s.DailyChange, s.Has&model.HasDailyChange != 0)
-	r.DailyQuote.Decimal, err = money(r.DailyQuote.Decimal)
+	r.DailyQuote.Decimal, err = Money(r.DailyQuote.Decimal)
 	return err
 }
 
@@ -112,7 +112,7 @@ func (r *MarketStats) openInterest(s *model.Stats) (err error) {
 	if s.Has&model.HasOpenInterest == 0 {
 		return nil
 	}
-	usd, err := money(s.OpenInterest)
+	usd, err := Money(s.OpenInterest)
 	if err != nil {
 		return err
 	}
@@ -130,8 +130,8 @@ func (r *MarketStats) openInterest(s *model.Stats) (err error) {
 	return err
 }
 
-// money rounds what the venue computes in binary to the decimals of money, half-even; shorter numbers keep their digits.
-func money(d num.Decimal) (num.Decimal, error) {
+// Money rounds what the venue computes in binary to the decimals of money, half-even; shorter numbers keep their digits.
+func Money(d num.Decimal) (num.Decimal, error) {
 	if d.Scale <= num.USDScale {
 		return d, nil
 	}

@@ -203,7 +203,7 @@ func (s *Sums) market(ctx context.Context, m *model.Market, at model.Millis) (re
 		if row.Stats.Has&model.HasOpenInterest == 0 {
 			continue
 		}
-		usd, err := money(row.Stats.OpenInterest)
+		usd, err := Money(row.Stats.OpenInterest)
 		if err != nil {
 			continue
 		}

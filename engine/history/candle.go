@@ -16,6 +16,9 @@ func MergeCandle(c, o *record.Candle, m *model.Market) error {
 	return mergeCandle(c, o, m.ID, only(m))
 }
 
+// Given tells whether a candle of a stored length was given by the venue or by an archive, not built from trades.
+func Given(c *record.Candle) bool { return isGiven(c) }
+
 func only(m *model.Market) marketsFunc {
 	return func(id model.MarketID) (*model.Market, bool) { return m, id == m.ID }
 }

@@ -101,7 +101,9 @@ func (v *View) Candles(ctx context.Context, m model.MarketID, resolution time.Du
 	}
 }
 
-// unsettled makes the candles from edge on, of the record's shorter ones up to the settled moment and of trades after it.
+// unsettled makes the candles from edge on: of the record's shorter ones up to the settled moment, of trades after it. What
+// the venue or an archive gave of times without trades of our own is as old as the bucket that it is of, as fetched trades
+// are: it is seen from its end on.
 func (v *View) unsettled(ctx context.Context, m *model.Market, resolution time.Duration, edge, settled model.Millis, sp history.Span) ([]record.Candle, error) {
 	var out []record.Candle
 	bucket := func(t model.Millis) *record.Candle {
@@ -111,30 +113,100 @@ func (v *View) unsettled(ctx context.Context, m *model.Market, resolution time.D
 		}
 		return &out[len(out)-1]
 	}
-	hours := max(edge, history.CandleStart(settled, time.Hour))
-	for _, part := range []struct {
-		length time.Duration
-		span   history.Span
-	}{{time.Hour, history.Span{From: edge, To: hours}}, {time.Minute, history.Span{From: hours, To: settled}}} {
-		if part.span.From >= part.span.To {
+	length := storedLength(resolution)
+	from := max(edge, history.CandleStart(max(sp.From, 0), resolution))
+	to := min(v.now()+clockSkew, history.CandleStart(sp.To-1, resolution)+model.Millis(resolution.Milliseconds()))
+	given, err := v.given(ctx, m.ID, length, history.Span{From: max(from, history.CandleStart(settled, length)), To: to})
+	if err != nil {
+		return nil, err
+	}
+	// give adds the given candles that open up to t, and tells whether the last one of them has t in it.
+	var last givenCandle
+	give := func(t model.Millis) (within bool, err error) {
+		for len(given) > 0 && given[0].Time <= t && err == nil {
+			last, given = given[0], given[1:]
+			err = history.MergeCandle(bucket(last.Time), &last.Candle, m)
+		}
+		return t < last.end, err
+	}
+	at := from
+	for _, part := range parts(length) {
+		end := history.CandleStart(settled, part)
+		if at >= end {
 			continue
 		}
-		for c, err := range v.h.Candles(ctx, m.ID, part.length, part.span, false) {
+		for c, err := range v.h.Candles(ctx, m.ID, part, history.Span{From: at, To: end}, false) {
 			if err != nil {
 				return nil, err
 			}
-			if err := history.MergeCandle(bucket(c.Time), &c, m); err != nil {
+			within, err := give(c.Time)
+			if err == nil && !within {
+				err = history.MergeCandle(bucket(c.Time), &c, m)
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
+		at = end
 	}
-	for t, err := range v.Trades(ctx, m.ID, history.Span{From: settled, To: v.now() + clockSkew}, history.TradeQuery{Columns: record.Core}) {
+	for t, err := range v.Trades(ctx, m.ID, history.Span{From: max(from, settled), To: to}, history.TradeQuery{Columns: record.Core}) {
 		if err != nil {
 			return nil, err
 		}
-		if err := history.AddTrade(bucket(t.Time), t, m); err != nil {
+		within, err := give(t.Time)
+		if err == nil && !within {
+			err = history.AddTrade(bucket(t.Time), t, m)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
+	if _, err := give(to); err != nil {
+		return nil, err
+	}
 	return slices.DeleteFunc(out, func(c record.Candle) bool { return c.Time < sp.From || c.Time >= sp.To }), nil
+}
+
+// givenCandle is a candle that was given, and when it ended.
+type givenCandle struct {
+	record.Candle
+	end model.Millis
+}
+
+// given returns the candles that were given and had ended, ascending: those of a stored length, and shorter ones of its
+// running bucket.
+func (v *View) given(ctx context.Context, m model.MarketID, length time.Duration, sp history.Span) (out []givenCandle, err error) {
+	for _, part := range parts(length) {
+		end := min(sp.To, history.CandleStart(v.now(), part))
+		if sp.From >= end {
+			continue
+		}
+		for c, err := range v.h.Candles(ctx, m, part, history.Span{From: sp.From, To: end}, false) {
+			if err != nil {
+				return nil, err
+			}
+			if history.Given(&c) {
+				out = append(out, givenCandle{c, c.Time + model.Millis(part.Milliseconds())})
+			}
+		}
+		sp.From = end
+	}
+	return out, nil
+}
+
+// parts are a stored length and the shorter ones.
+func parts(length time.Duration) []time.Duration {
+	all := []time.Duration{24 * time.Hour, time.Hour, time.Minute}
+	return all[slices.Index(all, length):]
+}
+
+// storedLength is the length of the stored candles that those of a resolution are made of.
+func storedLength(resolution time.Duration) time.Duration {
+	switch history.CandleKind(resolution) {
+	case model.KindHourCandles:
+		return time.Hour
+	case model.KindDayCandles:
+		return 24 * time.Hour
+	}
+	return time.Minute
 }

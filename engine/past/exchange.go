@@ -8,10 +8,18 @@ import (
 	"hyperlight/engine/model"
 )
 
-// ExchangeStats returns the statistics of markets as they were known at the clock, over the 24 hours before it.
+// ExchangeStats returns the statistics of markets as they were known at the clock, over the 24 hours before it. A market
+// that was not known has none.
 func (v *View) ExchangeStats(ctx context.Context, markets []*model.Market) ([]exchange.MarketStats, error) {
 	rows := make([]exchange.MarketStats, 0, len(markets))
 	for _, m := range markets {
+		m, known, err := v.knows(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		if !known {
+			continue
+		}
 		row, err := exchange.RowAt(ctx, v, m, v.now())
 		if err != nil {
 			return nil, err

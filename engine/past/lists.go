@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"hyperlight/engine/exchange"
 	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
@@ -17,7 +18,7 @@ const (
 )
 
 // listed returns the markets that a list asks for, by their ids.
-func (v *View) listed(q Query) ([]*model.Market, error) {
+func (v *View) listed(ctx context.Context, q Query) ([]*model.Market, error) {
 	id, filter := int64(allMarkets), "all"
 	if _, given := q("market_id"); given {
 		var err error
@@ -31,8 +32,12 @@ func (v *View) listed(q Query) ([]*model.Market, error) {
 	if filter != "all" && filter != typePerp && filter != typeSpot {
 		return nil, invalid("filter")
 	}
+	markets, err := v.Markets(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []*model.Market
-	for _, m := range v.markets.All() {
+	for _, m := range markets {
 		if (id == allMarkets || m.Native == id) && (filter == "all" || filter == kindOf(m)) {
 			out = append(out, m)
 		}
@@ -75,8 +80,8 @@ func appendMarket(b []byte, m *model.Market) []byte {
 	return strconv.AppendInt(append(b, `,"supported_quote_decimals":`...), num.USDScale, 10)
 }
 
-func (v *View) orderBooks(_ context.Context, q Query) ([]byte, error) {
-	markets, err := v.listed(q)
+func (v *View) orderBooks(ctx context.Context, q Query) ([]byte, error) {
+	markets, err := v.listed(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +96,7 @@ func (v *View) orderBooks(_ context.Context, q Query) ([]byte, error) {
 }
 
 func (v *View) orderBookDetails(ctx context.Context, q Query) ([]byte, error) {
-	markets, err := v.listed(q)
+	markets, err := v.listed(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -187,11 +192,15 @@ func (f *figures) append(b []byte) []byte {
 }
 
 func (v *View) exchangeStats(ctx context.Context, _ Query) ([]byte, error) {
+	markets, err := v.Markets(ctx)
+	if err != nil {
+		return nil, err
+	}
 	b := []byte(`{"code":200,"total":`)
 	var rows []byte
 	var n, trades int64
 	var volume num.Decimal
-	for _, m := range v.markets.All() {
+	for _, m := range markets {
 		f, err := v.figures(ctx, m)
 		if err != nil {
 			return nil, err
@@ -202,8 +211,12 @@ func (v *View) exchangeStats(ctx context.Context, _ Query) ([]byte, error) {
 		rows = model.AppendString(append(rows, `{"symbol":`...), m.Symbol)
 		rows = append(f.append(rows), '}')
 		trades += int64(f.trades)
-		if sum, err := num.Rescale(f.stats.DailyQuote.Mant, f.stats.DailyQuote.Scale, num.USDScale); err == nil {
-			volume = num.Decimal{Mant: volume.Mant + sum, Scale: num.USDScale}
+		quote, err := exchange.Money(f.stats.DailyQuote)
+		if err == nil {
+			quote.Mant, err = num.Rescale(quote.Mant, quote.Scale, num.USDScale)
+		}
+		if err == nil {
+			volume = num.Decimal{Mant: volume.Mant + quote.Mant, Scale: num.USDScale}
 		}
 	}
 	b = append(append(strconv.AppendInt(b, n, 10), `,"order_book_stats":[`...), rows...)
@@ -239,8 +252,12 @@ const eightHours = 8
 
 // FundingRates returns the rates of the running hour that the venue had told, and the same in its own form.
 func (v *View) FundingRates(ctx context.Context) (*model.FundingRates, error) {
+	markets, err := v.Markets(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := &model.FundingRates{Venue: []byte{'['}}
-	for _, m := range v.markets.All() {
+	for _, m := range markets {
 		if kindOf(m) != typePerp {
 			continue
 		}

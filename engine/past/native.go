@@ -78,16 +78,19 @@ func integer(q Query, name string) (int64, error) {
 	return n, nil
 }
 
-func (v *View) market(q Query) (*model.Market, error) {
+func (v *View) market(ctx context.Context, q Query) (*model.Market, error) {
 	id, err := integer(q, "market_id")
 	if err != nil {
 		return nil, err
 	}
 	m, ok := v.markets.ByNative(venueLighter, id)
-	if !ok {
-		return nil, invalid("market_id")
+	if ok {
+		m, ok, err = v.knows(ctx, m)
 	}
-	return m, nil
+	if !ok && err == nil {
+		err = invalid("market_id")
+	}
+	return m, err
 }
 
 // moment reads a time in seconds or milliseconds.
@@ -103,7 +106,7 @@ func moment(q Query, name string) (model.Millis, error) {
 }
 
 func (v *View) recentTrades(ctx context.Context, q Query) ([]byte, error) {
-	m, err := v.market(q)
+	m, err := v.market(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +169,7 @@ var lengths = map[string]time.Duration{
 
 // nativeCandles answers with the newest bars of the range, the running one as it was.
 func (v *View) nativeCandles(ctx context.Context, q Query) ([]byte, error) {
-	m, err := v.market(q)
+	m, err := v.market(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +199,7 @@ func (v *View) nativeCandles(ctx context.Context, q Query) ([]byte, error) {
 }
 
 func (v *View) nativeFundings(ctx context.Context, q Query) ([]byte, error) {
-	m, err := v.market(q)
+	m, err := v.market(ctx, q)
 	if err != nil {
 		return nil, err
 	}
