@@ -117,6 +117,9 @@ func (h *Hub) OnTick(_ model.Micros, held []market.Held) {
 	}
 }
 
+// OnRepeat is OnTick while the clock is set back: a market is held whatever second it is.
+func (h *Hub) OnRepeat(second model.Micros, held []market.Held) { h.OnTick(second, held) }
+
 // feed returns the channels of a market and makes them at the first call.
 func (h *Hub) feed(m *model.Market) *feed {
 	if f, ok := (*h.feeds.Load())[m.ID]; ok {
