@@ -61,8 +61,6 @@ var causes = []struct {
 	{kv.ErrReadOnly, exitFailure, "free disk space, or lower storage.min_free"},
 	{record.ErrVersion, exitConfig, "run a later version"},
 	{record.ErrCorrupt, exitDamage, "run hyperlight check --deep to see what is damaged"},
-	{syscall.EADDRINUSE, exitFailure, "stop what listens there, or choose another address with --listen"},
-	{syscall.EADDRNOTAVAIL, exitFailure, "choose an address of this machine with --listen"},
 	{syscall.ENOSPC, exitFailure, "free disk space"},
 	{syscall.ENOTDIR, exitFailure, "check the path"},
 	{syscall.EMFILE, exitFailure, "raise the limit of open files (ulimit -n)"},

@@ -21,12 +21,16 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, inUse := net.Listen("tcp", l.Addr().String())
+	_, inUse := listen(l.Addr().String(), "--listen")
+	_, socketsInUse := listen(l.Addr().String(), "server.sockets_listen")
+	_, foreign := listen("192.0.2.1:0", "--listen")
 	tests := []struct {
 		err  error
 		code int
 		text string
 	}{
+		{socketsInUse, exitFailure, "listen on " + l.Addr().String() + ": bind: address already in use; stop what listens there, or choose another address with server.sockets_listen\n"},
+		{foreign, exitFailure, "choose an address of this machine with --listen\n"},
 		{fmt.Errorf("listen: %w", inUse), exitFailure, "address already in use; stop what listens there, or choose another address with --listen\n"},
 		{fmt.Errorf("open store: %w: /data", kv.ErrLocked), exitRefused, "hyperlight serve: open store: store is in use: /data; stop the process that uses it, or choose another directory with --storage-dir\n"},
 		{fmt.Errorf("open store: %w", kv.ErrNewerFormat), exitConfig, "open store: store has a newer format; run that version or a later one"},

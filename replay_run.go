@@ -116,7 +116,7 @@ func (a *app) serveReplay(ctx context.Context, cfg *config.Config, address strin
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log := a.commandLog()
-	ln, err := listen(address)
+	ln, err := listen(address, "--listen")
 	if err != nil {
 		return err
 	}
