@@ -101,6 +101,7 @@ func TestExitCodes(t *testing.T) {
 		{"serve --set storage.dirr=x", exitConfig, "unknown key storage.dirr, did you mean storage.dir? (from --set)"},
 		{"health http://127.0.0.1:1", exitUnreachable, "start it with hyperlight serve, or give its address"},
 		{"config init file", exitRefused, "file exists already; give another name, or --force to replace it"},
+		{"config init --force .", exitFailure, `hyperlight config init: "." is a directory; name a file`},
 		{"config init none/file", exitFailure, "no such file or directory; check the path"},
 		{"import none.ndjson", exitFailure, "hyperlight import: open none.ndjson: no such file or directory; check the path"},
 		{"import .", exitFailure, ". is a directory; name the recordings in it"},
