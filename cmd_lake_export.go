@@ -161,7 +161,7 @@ func (a *app) exportRange(ctx context.Context, cfg *config.Config, o *lakeExport
 	})
 	switch {
 	case ctx.Err() != nil:
-		return failf(exitFailure, "run it again", "it was interrupted")
+		return errInterrupted
 	case o.out == "-" && errors.Is(err, syscall.EPIPE):
 		return nil
 	case err != nil:

@@ -45,6 +45,9 @@ func failf(code int, hint, format string, args ...any) error {
 	return &failure{code: code, err: fmt.Errorf(format, args...), hint: hint}
 }
 
+// errInterrupted is the end of a command that a signal stopped.
+var errInterrupted = failf(exitFailure, "run it again", "it was interrupted")
+
 // causes maps what lower layers report to an exit code and a hint. The first match counts.
 var causes = []struct {
 	is   error

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"testing"
 
 	"hyperlight/config"
+	"hyperlight/engine/check"
 	"hyperlight/engine/record"
 	"hyperlight/kv"
 )
@@ -47,5 +50,17 @@ func TestReport(t *testing.T) {
 		if code := report(&b, "hyperlight serve", tt.err); code != tt.code || !strings.Contains(b.String(), tt.text) {
 			t.Errorf("%v: exit %d with %q, want %d with %q", tt.err, code, b.String(), tt.code, tt.text)
 		}
+	}
+}
+
+// A signal that stops a long look at a store is told as that, not as what the library made of it.
+func TestInterruptedLook(t *testing.T) {
+	a := &app{stderr: io.Discard}
+	_, err := a.look(false, func(check.Options) (*check.Report, error) {
+		return nil, fmt.Errorf("check tables: %w", context.Canceled)
+	})
+	var b bytes.Buffer
+	if code := report(&b, "hyperlight check", err); code != exitFailure || b.String() != "hyperlight check: it was interrupted; run it again\n" {
+		t.Errorf("exit %d with %q", code, b.String())
 	}
 }

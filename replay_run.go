@@ -81,6 +81,8 @@ func (a *app) writeReplay(ctx context.Context, cfg *config.Config, o replayOptio
 	switch e, known := errors.AsType[*model.Error](err); {
 	case errors.Is(err, syscall.EPIPE):
 		return nil
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
 	case known && e.Code == model.CodeBadRequest:
 		return usagef("%s", e.Message)
 	case known:
