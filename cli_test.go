@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"io"
-	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -210,7 +208,7 @@ func TestHealthOfAnEncryptedListener(t *testing.T) {
 		_, _ = w.Write([]byte(`{"status":"ok"}`))
 	}))
 	s.TLS = openTestTLS(t, cfg, slog.New(slog.DiscardHandler)).config
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of the client below that does not trust it
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of the client below that does not trust it
 	s.StartTLS()
 	defer s.Close()
 	code, stdout, stderr := runHere(t, t.Context(), "health", "--set", "server.listen="+s.Listener.Addr().String(), "--set", "tls.mode=files",
