@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"hyperlight/config"
 	"hyperlight/engine/check"
@@ -55,6 +57,16 @@ func openChecked(ctx context.Context, cfg *config.Config, log *slog.Logger) (s *
 		return nil, nil, errors.Join(err, remove())
 	}
 	return s, func() error { return errors.Join(s.Close(), remove()) }, nil
+}
+
+// untilInterrupted ends at what asks a command to stop. The hangup of a terminal is part of it, unless nohup has us outlive that: the
+// server's copy of the store, which holds on to disk space, is removed then too.
+func untilInterrupted(ctx context.Context) (context.Context, context.CancelFunc) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signal.NotifyContext(ctx, signals...)
 }
 
 // runCheck looks through the store.

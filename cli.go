@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,6 +63,7 @@ func (a *app) newRootCommand() *cobra.Command {
 		Args:          cobra.ArbitraryArgs, // so that subcommand, not cobra, refuses an unknown name
 		RunE:          subcommand,
 	}
+	root.SetFlagErrorFunc(flagFault)
 	root.SetOut(a.stdout) // before the completion commands are made, which keep it
 	root.SetErr(a.stderr)
 	f := root.PersistentFlags()
@@ -94,12 +96,33 @@ func (a *app) newRootCommand() *cobra.Command {
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
 			c.Example = "  hyperlight completion bash"
+			c.Args, c.RunE = cobra.ArbitraryArgs, subcommand
 			for _, shell := range c.Commands() {
 				shell.Example = "  hyperlight completion " + shell.Name()
 			}
 		}
 	}
 	return root
+}
+
+// flagKinds says in words what the functions that read a flag take.
+var flagKinds = map[string]string{
+	"ParseBool": "true or false", "ParseInt": "a whole number", "Atoi": "a whole number", "ParseFloat": "a number",
+}
+
+// flagFault says what a flag takes instead of which function could not read it.
+func flagFault(_ *cobra.Command, err error) error {
+	flag, cause, _ := strings.Cut(err.Error(), " flag: ")
+	kind := ""
+	if e, ok := errors.AsType[*strconv.NumError](err); ok {
+		kind = flagKinds[e.Func]
+	} else if strings.HasPrefix(cause, "time: ") {
+		kind = "a time as 500ms or 5s"
+	}
+	if kind == "" {
+		return err
+	}
+	return fmt.Errorf("%s flag: must be %s", flag, kind)
 }
 
 func (a *app) checkFlags() error {

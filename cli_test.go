@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,10 +12,13 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"hyperlight/config"
 )
 
 // runHere runs a command line in an empty home and returns its exit code and output.
@@ -63,6 +67,15 @@ func TestExitCodes(t *testing.T) {
 		{"serve extra", exitUsage, `hyperlight serve: unexpected argument "extra"; see hyperlight serve --help`},
 		{"version -o xml", exitUsage, "hyperlight version: --output xml is not known; use table, json or csv"},
 		{"serve --set x", exitUsage, "hyperlight serve: --set x has no value; write --set key=value"},
+		{"sim --rate abc", exitUsage, `hyperlight sim: invalid argument "abc" for "--rate" flag: must be a number; see hyperlight sim --help`},
+		{"sim --markets 1.5", exitUsage, `for "--markets" flag: must be a whole number; see`},
+		{"sim --rate NaN", exitUsage, "hyperlight sim: --rate must be at most 1000000; see hyperlight sim --help"},
+		{"sim --rate 1e18", exitUsage, "--rate must be at most 1000000"},
+		{"sim --volatility -1", exitUsage, "--volatility must be above 0, and at most 1000"},
+		{"sim --answer-delay -1s", exitUsage, "--answer-delay and --wait-subscriptions must not be negative"},
+		{"health --timeout soon", exitUsage, `for "--timeout" flag: must be a time as 500ms or 5s; see`},
+		{"health --timeout 0s http://127.0.0.1:1", exitUnreachable, "server at http://127.0.0.1:1 does not answer: no answer in time, --timeout waits longer; start it"},
+		{"completion fsh", exitUsage, `unknown command "fsh", did you mean bash or fish or zsh?; see hyperlight completion --help`},
 		{"import", exitUsage, "hyperlight import: no file given; see hyperlight import --help"},
 		{"health a b", exitUsage, "hyperlight health: at most one argument is accepted; see hyperlight health --help"},
 		{"health nowhere", exitUsage, `hyperlight health: "nowhere" is no address; write it as http://127.0.0.1:8080`},
@@ -86,6 +99,7 @@ func TestExitCodes(t *testing.T) {
 		{"serve --set storage.dirr=x", exitConfig, "unknown key storage.dirr, did you mean storage.dir? (from --set)"},
 		{"health http://127.0.0.1:1", exitUnreachable, "start it with hyperlight serve, or give its address"},
 		{"config init file", exitRefused, "file exists already; give another name, or --force to replace it"},
+		{"config init --force .", exitFailure, `hyperlight config init: "." is a directory; name a file`},
 		{"config init none/file", exitFailure, "no such file or directory; check the path"},
 		{"import none.ndjson", exitFailure, "hyperlight import: open none.ndjson: no such file or directory; check the path"},
 		{"import .", exitFailure, ". is a directory; name the recordings in it"},
@@ -167,6 +181,46 @@ func TestHealthCommand(t *testing.T) {
 	answer = "<html>"
 	if code, _, stderr := runHere(t, t.Context(), "health", s.URL); code != exitFailure || !strings.Contains(stderr, "without a health report") {
 		t.Errorf("another server: exit %d %s", code, stderr)
+	}
+}
+
+// fullDisk is a standard output that takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// A result that could not be written is no success, in whatever form.
+func TestResultThatCannotBeWritten(t *testing.T) {
+	alone(t)
+	for _, line := range []string{"tier list", "tier list -o csv", "tier list -o json", "tier list -o json --stream", "version", "config env", "config show", "config init"} {
+		var stderr bytes.Buffer
+		if code := run(t.Context(), strings.Fields(line), fullDisk{}, &stderr); code != exitFailure || !strings.Contains(stderr.String(), "no space left on device; free disk space") {
+			t.Errorf("%s: exit %d with %q", line, code, stderr.String())
+		}
+	}
+}
+
+// Without an argument health finds the listener of a server that ends TLS itself, whatever name its certificate has.
+func TestHealthOfAnEncryptedListener(t *testing.T) {
+	cfg := tlsFiles(t)
+	alone(t)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"status":"ok"}`))
+	}))
+	s.TLS = openTestTLS(t, cfg, slog.New(slog.DiscardHandler)).config
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of the client below that does not trust it
+	s.StartTLS()
+	defer s.Close()
+	code, stdout, stderr := runHere(t, t.Context(), "health", "--set", "server.listen="+s.Listener.Addr().String(), "--set", "tls.mode=files",
+		"--set", "tls.cert_file="+cfg.TLS.CertFile, "--set", "tls.key_file="+cfg.TLS.KeyFile)
+	if code != exitOK || !strings.Contains(stdout, "status   ok") {
+		t.Errorf("exit %d with %q%q", code, stdout, stderr)
+	}
+	if code, _, stderr = runHere(t, t.Context(), "health", s.URL); code != exitUnreachable {
+		t.Errorf("a certificate that nobody vouches for, at an address that somebody names: exit %d with %q", code, stderr)
+	}
+	if c := ownListener(&config.TLS{Mode: config.TLSACME, Domains: config.List{"data.example.com"}}); c.ServerName != "data.example.com" {
+		t.Errorf("an authority's certificate is asked for by %q", c.ServerName)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -166,5 +167,8 @@ func (a *app) look(deep bool, run func(check.Options) (*check.Report, error)) (*
 	bar := a.newProgressBar(progress.UnitsBytes)
 	found, err := run(check.Options{Deep: deep, Progress: bar.show})
 	bar.finish(err == nil)
+	if errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
 	return found, err
 }

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -69,7 +66,7 @@ func (a *app) check(ctx context.Context, cfg *config.Config, deep bool) error {
 	if a.verbose {
 		level = slog.LevelDebug
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilInterrupted(ctx)
 	defer stop()
 	found, err := a.look(deep, func(o check.Options) (*check.Report, error) {
 		return runCheck(ctx, cfg, newLogger(a.stderr, "text", level), o)

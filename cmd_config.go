@@ -42,7 +42,10 @@ func (a *app) newConfigInitCommand() *cobra.Command {
 			if _, err := os.Stat(filepath.Dir(args[0])); err != nil { // else the error would name a temporary file
 				return fmt.Errorf("write configuration: %w", err)
 			}
-			_, err := os.Lstat(args[0])
+			info, err := os.Lstat(args[0])
+			if err == nil && info.IsDir() || args[0] == "" {
+				return failf(exitFailure, "name a file", "%q is a directory", filepath.Clean(args[0]))
+			}
 			if err == nil && !force {
 				return failf(exitRefused, "give another name, or --force to replace it", "%s exists already", args[0])
 			}

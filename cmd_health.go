@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"hyperlight/config"
 )
 
 // health is what /health answers.
@@ -35,13 +39,13 @@ func (a *app) newHealthCommand() *cobra.Command {
 		Example: "  hyperlight health http://127.0.0.1:8080",
 		Args:    atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			base, err := a.serverURL(args)
+			base, trust, err := a.serverURL(args)
 			if err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			h, err := askHealth(ctx, base)
+			h, err := askHealth(ctx, base, trust)
 			if err != nil {
 				return err
 			}
@@ -66,44 +70,64 @@ func (a *app) printHealth(h *health) error {
 	return a.print(result{header: []string{"what", "state"}, rows: rows, json: h})
 }
 
-// serverURL returns the address to ask: the argument, else the configured listener as seen from this machine.
-func (a *app) serverURL(args []string) (string, error) {
+// serverURL returns the address to ask: the argument, else the configured listener as seen from this machine, with whom to take for it.
+func (a *app) serverURL(args []string) (string, *tls.Config, error) {
 	if len(args) == 1 {
 		u, err := url.Parse(args[0])
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return "", usagef("%q is no address; write it as http://127.0.0.1:8080", args[0])
+			return "", nil, usagef("%q is no address; write it as http://127.0.0.1:8080", args[0])
 		}
-		return strings.TrimSuffix(args[0], "/"), nil
+		return strings.TrimSuffix(args[0], "/"), nil, nil
 	}
 	loaded, err := a.load()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	host, port, err := net.SplitHostPort(loaded.Config.Server.Listen)
 	if err != nil {
-		return "", fmt.Errorf("read server.listen: %w", err)
+		return "", nil, fmt.Errorf("read server.listen: %w", err)
 	}
 	if port == "0" {
-		return "", usagef("server.listen picks its port at start; give the address it printed as hyperlight health http://127.0.0.1:PORT")
+		return "", nil, usagef("server.listen picks its port at start; give the address it printed as hyperlight health http://127.0.0.1:PORT")
 	}
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port), nil
+	address := net.JoinHostPort(host, port)
+	if loaded.Config.TLS.Mode == config.TLSOff {
+		return "http://" + address, nil, nil
+	}
+	return "https://" + address, ownListener(&loaded.Config.TLS), nil
+}
+
+// ownListener takes any certificate: ours is made out to the names that clients use, and not to the address that we listen on. Nothing
+// secret is sent. An authority's certificate is had by its name only.
+func ownListener(t *config.TLS) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}
+	if t.Mode == config.TLSACME {
+		c.ServerName = t.Domains[0]
+	}
+	return c
 }
 
 // maxHealth bounds what is read from whatever answers at the address.
 const maxHealth = 64 << 10
 
-func askHealth(ctx context.Context, base string) (*health, error) {
+func askHealth(ctx context.Context, base string, trust *tls.Config) (*health, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/health", nil)
 	if err != nil {
 		return nil, usagef("%s is no address: %w", base, err)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trust}}
 	response, err := client.Do(request)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // the rest is the address
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.New("no answer in time, --timeout waits longer")
+	}
 	if err != nil {
-		return nil, failf(exitUnreachable, "start it with hyperlight serve, or give its address", "server does not answer: %w", err)
+		return nil, failf(exitUnreachable, "start it with hyperlight serve, or give its address", "server at %s does not answer: %w", base, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxHealth))

@@ -65,8 +65,12 @@ func (a *app) newLakeExportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			ctx, stop := untilInterrupted(cmd.Context())
 			defer stop()
+			// A reader that has had enough shows as an error of the write, and not as the end of the process: what the server made
+			// for us is to be removed.
+			signal.Ignore(syscall.SIGPIPE)
+			defer signal.Reset(syscall.SIGPIPE)
 			return a.exportRange(ctx, loaded.Config, &o, request)
 		},
 	}
@@ -157,7 +161,9 @@ func (a *app) exportRange(ctx context.Context, cfg *config.Config, o *lakeExport
 	})
 	switch {
 	case ctx.Err() != nil:
-		return failf(exitFailure, "run it again", "it was interrupted")
+		return errInterrupted
+	case o.out == "-" && errors.Is(err, syscall.EPIPE):
+		return nil
 	case err != nil:
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -48,6 +49,9 @@ func (a *app) newServeCommand() *cobra.Command {
 
 // serve runs the server with its log, its memory limit and its signals.
 func (a *app) serve(ctx context.Context, loaded *config.Loaded) error {
+	// Whoever reads the log may go first, as tee does at Ctrl-C: the server ends in order all the same.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
 	cfg := loaded.Config
 	level := new(slog.LevelVar)
 	level.Set(parseLevel(cfg.Logging.Level))
@@ -91,16 +95,21 @@ func (a *app) watchReload(hup <-chan os.Signal, done <-chan struct{}, running co
 		}
 		loaded, err := a.load()
 		if err != nil {
-			log.Error("configuration not reloaded", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
+			// What tells faults apart is preset, so that another one is not folded into the last: who mends a file reads the log next.
+			log.With("error", strings.ReplaceAll(err.Error(), "\n", "; ")).Error("configuration not reloaded")
 			continue
 		}
 		applied, restart := config.Changes(&running, loaded.Config)
-		running.Apply(loaded.Config)
-		level.Set(parseLevel(running.Logging.Level))
-		live.apply(&running, applied, log)
+		next := running
+		next.Apply(loaded.Config)
+		level.Set(parseLevel(next.Logging.Level))
+		// What a part has refused counts as changed again at the next signal.
+		refused := live.apply(&next, applied, log)
+		running.Apply(&next, refused...)
+		applied = slices.DeleteFunc(applied, func(key string) bool { return slices.Contains(refused, key) })
 		log.Info("configuration reloaded", "applied", applied)
 		if len(restart) > 0 {
-			log.Warn("configuration change needs restart", "keys", restart)
+			log.With("keys", restart).Warn("configuration change needs restart")
 		}
 	}
 }

@@ -57,13 +57,36 @@ deterministic from --seed. With --capture a recording is played at its own pace,
 	return c
 }
 
+// check refuses what the exchange cannot work with. The bounds are those of demo.*: what lies far beyond them keeps it in one step for
+// ever, deaf to signals.
+func (f *simFlags) check() error {
+	within := func(n, most float64) bool { return n > 0 && n <= most } // NaN is not
+	switch x := &f.exchange; {
+	case x.Markets < 1 || x.Accounts < 1 || x.Rate <= 0 || f.capture.Speed <= 0:
+		return usagef("--markets, --accounts, --rate and --speed must be positive")
+	case x.Markets > 2_000:
+		return usagef("--markets must be at most 2000")
+	case x.Accounts > 1_000_000:
+		return usagef("--accounts must be at most 1000000")
+	case !within(x.Rate, 1_000_000):
+		return usagef("--rate must be at most 1000000")
+	case !within(f.capture.Speed, 1_000_000):
+		return usagef("--speed must be at most 1000000")
+	case !within(x.Volatility, 1_000):
+		return usagef("--volatility must be above 0, and at most 1000")
+	case f.answerDelay < 0 || f.capture.WaitSubscriptions < 0:
+		return usagef("--answer-delay and --wait-subscriptions must not be negative")
+	}
+	return nil
+}
+
 // runSim opens the source and the listener and serves until a signal or the command's context ends it.
 func runSim(cmd *cobra.Command, f simFlags) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if f.exchange.Markets < 1 || f.exchange.Accounts < 1 || f.exchange.Rate <= 0 || f.capture.Speed <= 0 {
-		return usagef("--markets, --accounts, --rate and --speed must be positive; see %s --help", cmd.CommandPath())
+	if err := f.check(); err != nil {
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	}
 	var src sim.Source
 	if f.capture.File != "" {
@@ -77,7 +100,7 @@ func runSim(cmd *cobra.Command, f simFlags) error {
 		f.exchange.Logger = log
 		src = sim.New(f.exchange)
 	}
-	ln, err := net.Listen("tcp", f.listen)
+	ln, err := listen(f.listen, "--listen")
 	if err != nil {
 		return fmt.Errorf("simulate a venue: %w", err)
 	}

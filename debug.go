@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"time"
@@ -10,9 +9,9 @@ import (
 
 // startDebug serves the profiler on a loopback address of its own.
 func startDebug(address string) (stop func(), err error) {
-	ln, err := net.Listen("tcp", address)
+	ln, err := listen(address, "debug.listen")
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s for the profiler: %w", address, err)
+		return nil, fmt.Errorf("serve the profiler: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

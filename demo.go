@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 
 	"hyperlight/config"
 	"hyperlight/engine/sim"
@@ -12,9 +11,9 @@ import (
 
 // startDemo starts the simulated venue and points the configuration at it.
 func startDemo(ctx context.Context, cfg *config.Config, log *slog.Logger) (stop func(), err error) {
-	ln, err := net.Listen("tcp", cfg.Demo.Listen)
+	ln, err := listen(cfg.Demo.Listen, "demo.listen")
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s for the demo: %w", cfg.Demo.Listen, err)
+		return nil, fmt.Errorf("start the demo venue: %w", err)
 	}
 	cfg.Venues.Lighter.Enabled = true
 	cfg.Venues.Lighter.RESTURL = "http://" + ln.Addr().String()

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"hyperlight/config"
@@ -41,18 +43,18 @@ func openDoors(cfg *config.Config, live *liveParts, log *slog.Logger) (d *doors,
 		return nil, err
 	}
 	live.add("certificate", d.tls.reload)
-	if d.main, err = listen(cfg.Server.Listen); err != nil {
+	if d.main, err = listen(cfg.Server.Listen, "--listen"); err != nil {
 		return nil, err
 	}
 	if cfg.Server.SocketsListen != "" {
-		if d.sockets, err = listen(cfg.Server.SocketsListen); err != nil {
+		if d.sockets, err = listen(cfg.Server.SocketsListen, "server.sockets_listen"); err != nil {
 			return nil, err
 		}
 	}
 	if hosts := d.tls.redirects(); len(hosts) > 0 {
 		host, _, _ := net.SplitHostPort(cfg.Server.Listen)
 		// Without port 80 everything works that has the right address already.
-		if d.plain, err = listen(net.JoinHostPort(host, "80")); err != nil {
+		if d.plain, err = listen(net.JoinHostPort(host, "80"), "server.listen"); err != nil {
 			log.Warn("plain requests are not redirected", "error", err)
 		} else {
 			d.redirect = api.NewRedirect(hosts)
@@ -61,12 +63,25 @@ func openDoors(cfg *config.Config, live *liveParts, log *slog.Logger) (d *doors,
 	return d, nil
 }
 
-func listen(address string) (net.Listener, error) {
+// listen opens a listener; setting is what chooses its address.
+func listen(address, setting string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	if err == nil {
+		return ln, nil
 	}
-	return ln, nil
+	code, hint := exitFailure, "choose another address with "+setting
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = "stop what listens there, or " + hint
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		hint = "choose an address of this machine with " + setting
+	case errors.Is(err, fs.ErrPermission):
+		code, hint = exitRefused, "give the program the right to ports below 1024 (CAP_NET_BIND_SERVICE), or "+hint
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		err = e.Err // the rest repeats the address
+	}
+	return nil, failf(code, hint, "listen on %s: %w", address, err)
 }
 
 // address is where REST and sockets are reached on this machine.

@@ -45,6 +45,9 @@ func failf(code int, hint, format string, args ...any) error {
 	return &failure{code: code, err: fmt.Errorf(format, args...), hint: hint}
 }
 
+// errInterrupted is the end of a command that a signal stopped.
+var errInterrupted = failf(exitFailure, "run it again", "it was interrupted")
+
 // causes maps what lower layers report to an exit code and a hint. The first match counts.
 var causes = []struct {
 	is   error
@@ -61,8 +64,6 @@ var causes = []struct {
 	{kv.ErrReadOnly, exitFailure, "free disk space, or lower storage.min_free"},
 	{record.ErrVersion, exitConfig, "run a later version"},
 	{record.ErrCorrupt, exitDamage, "run hyperlight check --deep to see what is damaged"},
-	{syscall.EADDRINUSE, exitFailure, "stop what listens there, or choose another address with --listen"},
-	{syscall.EADDRNOTAVAIL, exitFailure, "choose an address of this machine with --listen"},
 	{syscall.ENOSPC, exitFailure, "free disk space"},
 	{syscall.ENOTDIR, exitFailure, "check the path"},
 	{syscall.EMFILE, exitFailure, "raise the limit of open files (ulimit -n)"},

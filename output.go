@@ -30,14 +30,15 @@ func (a *app) print(r result) error {
 		return nil
 	}
 	t := table.NewWriter()
-	t.SetOutputMirror(a.stdout)
 	t.SetStyle(plainTable)
 	t.SuppressTrailingSpaces()
 	t.AppendHeader(tableRow(r.header))
 	for _, row := range r.rows {
 		t.AppendRow(tableRow(row))
 	}
-	t.Render()
+	if _, err := io.WriteString(a.stdout, t.Render()+"\n"); err != nil {
+		return fmt.Errorf("write result: %w", err)
+	}
 	return nil
 }
 

@@ -13,6 +13,10 @@ import (
 type liveParts struct {
 	mu    sync.Mutex
 	parts []livePart
+
+	// What was applied last; a part that is opened after it was opened with what was in force before.
+	latest *config.Config
+	log    *slog.Logger
 }
 
 type livePart struct {
@@ -26,19 +30,35 @@ type livePart struct {
 func (l *liveParts) add(name string, apply func(*config.Config) error, keys ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.parts = append(l.parts, livePart{name, keys, apply})
+	p := livePart{name, keys, apply}
+	l.parts = append(l.parts, p)
+	if l.latest != nil {
+		p.take(l.latest, l.log)
+	}
 }
 
-// apply hands the configuration to every part that one of the changed keys concerns.
-func (l *liveParts) apply(cfg *config.Config, changed []string, log *slog.Logger) {
+// take hands the configuration to the part, and tells whether it took it.
+func (p *livePart) take(cfg *config.Config, log *slog.Logger) bool {
+	err := p.apply(cfg)
+	if err != nil {
+		log.With("part", p.name, "error", err.Error()).Error("configuration change failed") // preset: not folded into another fault
+	}
+	return err == nil
+}
+
+// apply hands the configuration, which must not change any more, to every part that one of the changed keys concerns. It returns
+// the keys of the parts that refused it.
+func (l *liveParts) apply(cfg *config.Config, changed []string, log *slog.Logger) (refused []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.latest, l.log = cfg, log
 	for _, p := range l.parts {
 		if len(p.keys) > 0 && !slices.ContainsFunc(p.keys, func(k string) bool { return slices.Contains(changed, k) }) {
 			continue
 		}
-		if err := p.apply(cfg); err != nil {
-			log.Error("configuration change failed", "part", p.name, "error", err)
+		if !p.take(cfg, log) {
+			refused = append(refused, p.keys...)
 		}
 	}
+	return refused
 }

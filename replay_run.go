@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -61,7 +62,7 @@ func (a *app) writeReplay(ctx context.Context, cfg *config.Config, o replayOptio
 
 	out := a.stdout
 	if o.Out != "" {
-		f, err := os.Create(o.Out)
+		f, err := openOutFile(o.Out)
 		if err != nil {
 			return err
 		}
@@ -80,6 +81,8 @@ func (a *app) writeReplay(ctx context.Context, cfg *config.Config, o replayOptio
 	switch e, known := errors.AsType[*model.Error](err); {
 	case errors.Is(err, syscall.EPIPE):
 		return nil
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
 	case known && e.Code == model.CodeBadRequest:
 		return usagef("%s", e.Message)
 	case known:
@@ -91,6 +94,43 @@ func (a *app) writeReplay(ctx context.Context, cfg *config.Config, o replayOptio
 		a.say("%d events in %s", events, time.Since(began).Round(time.Millisecond))
 	}
 	return nil
+}
+
+// outFile is a file that is written over from the first write on: a command that fails before leaves what was there.
+type outFile struct {
+	*os.File
+	made, begun bool
+}
+
+func openOutFile(name string) (*outFile, error) {
+	_, err := os.Lstat(name)
+	f, fault := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
+	if fault != nil {
+		return nil, fault
+	}
+	return &outFile{File: f, made: errors.Is(err, fs.ErrNotExist)}, nil
+}
+
+// Write implements io.Writer.
+func (f *outFile) Write(p []byte) (int, error) {
+	if !f.begun {
+		f.begun = true
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			if err := f.Truncate(0); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return f.File.Write(p)
+}
+
+// Close removes a file that was made for nothing.
+func (f *outFile) Close() error {
+	err := f.File.Close()
+	if f.made && !f.begun {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
 }
 
 // played shows how far a replay is: of its range, not of its bytes.
@@ -116,7 +156,7 @@ func (a *app) serveReplay(ctx context.Context, cfg *config.Config, address strin
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log := a.commandLog()
-	ln, err := listen(address)
+	ln, err := listen(address, "--listen")
 	if err != nil {
 		return err
 	}

@@ -29,14 +29,10 @@ func openSecrets(dir string) (*secrets, error) {
 	name := filepath.Join(dir, "key")
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		root := make([]byte, secretBytes)
-		if _, err := rand.Read(root); err != nil {
-			return nil, fmt.Errorf("make key file: %w", err)
+		if err := makeSecrets(dir, name); err != nil {
+			return nil, fmt.Errorf("make key file %s: %w", name, err)
 		}
-		if err := renameio.WriteFile(name, []byte(hex.EncodeToString(root)+"\n"), 0o600); err != nil {
-			return nil, fmt.Errorf("write key file: %w", err)
-		}
-		return &secrets{root: root}, nil
+		text, err = os.ReadFile(name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
@@ -49,6 +45,33 @@ func openSecrets(dir string) (*secrets, error) {
 		return nil, failf(exitConfig, "restore it, or delete it to make a new one", "key file %s is not %d bytes in hex", name, secretBytes)
 	}
 	return &secrets{root: root}, nil
+}
+
+// makeSecrets writes a key file unless another process was faster: that one's key is in use already, and must stay.
+func makeSecrets(dir, name string) error {
+	root := make([]byte, secretBytes)
+	if _, err := rand.Read(root); err != nil {
+		return err
+	}
+	f, err := renameio.NewPendingFile(name, renameio.WithTempDir(dir), renameio.WithPermissions(0o600))
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err // the name is that of a temporary file
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Cleanup() }() // after success there is nothing left of it
+	if _, err := f.WriteString(hex.EncodeToString(root) + "\n"); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	err = os.Link(f.Name(), name)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return f.CloseAtomicallyReplace() // a file system without links
 }
 
 // derive returns the key of one use; the same name gives the same key as long as the key file lives.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -106,6 +107,15 @@ func (c *Config) set(f Field, text string) error {
 		}
 		return fmt.Errorf("must not be empty: want %s", f.Type())
 	}
+	switch f.value.Interface().(type) {
+	case int, int64: // the library cuts int to 32 bits
+		n, err := strconv.ParseInt(text, 10, f.value.Type().Bits())
+		if err != nil {
+			return fmt.Errorf("must be %s", withArticle(f.Type()))
+		}
+		f.value.SetInt(n)
+		return nil
+	}
 	err := env.ParseWithOptions(c, env.Options{
 		Environment:           map[string]string{f.Env: text},
 		Prefix:                envPrefix,
@@ -115,8 +125,7 @@ func (c *Config) set(f Field, text string) error {
 		return nil
 	}
 	if p, ok := errors.AsType[env.ParseError](err); ok {
-		switch f.value.Interface().(type) {
-		case bool, int, int64:
+		if f.value.Kind() == reflect.Bool {
 			return fmt.Errorf("must be %s", withArticle(f.Type()))
 		}
 		return p.Err

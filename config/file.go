@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,7 +17,7 @@ import (
 // straight into the struct, so that every fault is found in one go and every
 // value knows its line.
 func (l *loader) readFile(name string, data []byte, keys map[string]Field, level Level) {
-	file, err := parser.ParseBytes(data, 0)
+	file, err := parser.ParseBytes(bytes.TrimPrefix(data, []byte("\ufeff")), 0) // without the byte order mark that editors of Windows add
 	if err != nil {
 		l.syntaxFault(name, err)
 		return
@@ -74,7 +75,12 @@ func (r *fileReader) resolve(n ast.Node) ast.Node {
 		r.anchors[v.Name.GetToken().Value] = value
 		return value
 	case *ast.AliasNode:
-		return r.anchors[v.Value.GetToken().Value]
+		name := v.Value.GetToken().Value
+		value, ok := r.anchors[name]
+		if !ok {
+			r.faultAt(v, "alias *"+name+" names no anchor above it")
+		}
+		return value
 	case *ast.TagNode:
 		return r.resolve(v.Value)
 	}

@@ -77,6 +77,7 @@ func Load(s Source) (*Loaded, error) {
 	}
 	l.readSecrets(variables["CREDENTIALS_DIRECTORY"])
 	l.readPlansFile()
+	l.Config.Server.PublicURL = strings.TrimRight(l.Config.Server.PublicURL, "/") // paths are added to it
 	l.validate(s.Check)
 	if len(l.faults) > 0 {
 		return nil, &Error{Faults: l.faults}

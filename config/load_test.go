@@ -148,6 +148,9 @@ func TestFileFaults(t *testing.T) {
 			[]string{"history.retention: unknown dataset book, did you mean books? (from hyperlight.yaml:2:3)"}},
 		{"half a day", "history:\n  retention: {trades: 12h}\n",
 			[]string{"history.retention: trades must be 0 or at least 1d: data is deleted by whole days (from hyperlight.yaml:2:3)"}},
+		{"alias of nothing", "server: *none\nmetrics:\n  token: *secret\n", []string{
+			"alias *none names no anchor above it (from hyperlight.yaml:1:9)", "alias *secret names no anchor above it (from hyperlight.yaml:3:10)",
+		}},
 		{"two documents", "server: {}\n---\nserver: {}\n", []string{"the file holds more than one document; keep one (from hyperlight.yaml:3:7)"}},
 	}
 	for _, tt := range tests {
@@ -169,6 +172,40 @@ func TestAnchorsAndEmptySections(t *testing.T) {
 	l := load(t, Source{File: write(t, "ws: {ping_interval: &p 20s, pong_timeout: *p}\nserver:\nlogging:\n  level:\n")})
 	if l.Config.WS.PingInterval != 20*second || l.Config.WS.PongTimeout != 20*second || l.Config.Logging.Level != "info" {
 		t.Errorf("got %+v", l.Config.WS)
+	}
+}
+
+// Editors of Windows put a byte order mark in front, which is no part of the first key.
+func TestByteOrderMark(t *testing.T) {
+	if l := load(t, Source{File: write(t, "\ufefflogging: {level: debug}\n")}); l.Config.Logging.Level != "debug" {
+		t.Errorf("got %+v", l.Config.Logging)
+	}
+}
+
+// Paths are added to the address, so one that ends with a slash must not double it.
+func TestPublicURLEndsWithoutSlash(t *testing.T) {
+	for given, want := range map[string]string{
+		"https://data.example.com/": "https://data.example.com", "https://example.com/data/": "https://example.com/data", "": "",
+	} {
+		l := load(t, Source{Flags: []Flag{{Path: "server.public_url", Name: "--public-url", Text: given}}})
+		if l.Config.Server.PublicURL != want {
+			t.Errorf("%q gives %q, want %q", given, l.Config.Server.PublicURL, want)
+		}
+	}
+}
+
+// Whole numbers are not cut to 32 bits: the check of a key says how large its value may be.
+func TestLargeNumbers(t *testing.T) {
+	l := load(t, Source{
+		File:    write(t, "whales: {threshold: 5000000000}\n"),
+		Environ: []string{"HYPERLIGHT_DEMO_SEED=9007199254740993"},
+	})
+	if l.Config.Whales.Threshold != 5_000_000_000 || l.Config.Demo.Seed != 9007199254740993 {
+		t.Errorf("got %+v, seed %d", l.Config.Whales, l.Config.Demo.Seed)
+	}
+	got := faultsOf(t, Source{Flags: []Flag{{Path: "whales.threshold", Name: "--set", Text: "10000000000000"}}})
+	if want := "whales.threshold: must be from 1000 to 1000000000000 (from --set)"; len(got) != 1 || got[0] != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

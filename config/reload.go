@@ -27,11 +27,11 @@ func Changes(running, next *Config) (applied, restart []string) {
 	return applied, restart
 }
 
-// Apply copies the keys that can change while running from next.
-func (c *Config) Apply(next *Config) {
+// Apply copies the keys that can change while running from next, but for those of except.
+func (c *Config) Apply(next *Config, except ...string) {
 	to, from := c.Fields(), next.Fields()
 	for i, f := range to {
-		if slices.Contains(live, f.Path) {
+		if slices.Contains(live, f.Path) && !slices.Contains(except, f.Path) {
 			f.value.Set(from[i].value)
 		}
 	}

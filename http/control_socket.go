@@ -34,7 +34,7 @@ func ListenControl(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("open control socket %s: %w", path, err)
 	}
 	if len(path) > maxControlPath {
-		return fail(fmt.Errorf("the path is longer than %d bytes", maxControlPath))
+		return fail(fmt.Errorf("the path is longer than %d bytes, name a shorter one with server.control", maxControlPath))
 	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
