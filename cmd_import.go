@@ -109,8 +109,7 @@ func checkReadable(name string) error {
 	}
 	info, err := os.Stat(name) // opening a pipe would wait for whoever writes into it
 	switch {
-	case err != nil:
-		return err
+	case err != nil: // opening it says so, too
 	case info.IsDir():
 		return failf(exitFailure, "name the recordings in it", "%s is a directory", name)
 	case !info.Mode().IsRegular():
