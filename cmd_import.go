@@ -107,19 +107,19 @@ func checkReadable(name string) error {
 	if name == "" {
 		return nil
 	}
+	info, err := os.Stat(name) // opening a pipe would wait for whoever writes into it
+	switch {
+	case err != nil: // opening it says so, too
+	case info.IsDir():
+		return failf(exitFailure, "name the recordings in it", "%s is a directory", name)
+	case !info.Mode().IsRegular():
+		return failf(exitFailure, "write it into a file first: a file is read more than once", "%s is not a regular file", name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if info.IsDir() {
-		return failf(exitFailure, "name the recordings in it", "%s is a directory", name)
-	}
-	return nil
+	return f.Close()
 }
 
 // importFault turns files that gave nothing, or not all they should, into the command's error.

@@ -248,7 +248,7 @@ func (im *importer) frames(ctx context.Context, name string, file *recordingFile
 			return im.saving
 		}
 	}
-	if im.report.Lines > lines && im.report.Frames-im.report.Ignored == understood {
+	if (im.report.Lines > lines || file.size == 0) && im.report.Frames-im.report.Ignored == understood {
 		im.report.NoFrames = append(im.report.NoFrames, name)
 	}
 	im.done += file.size

@@ -29,6 +29,7 @@ import (
 	"hyperlight/engine/num"
 	"hyperlight/engine/record"
 	"hyperlight/export"
+	"hyperlight/kv"
 )
 
 // everything is the time that the recordings are from; candles and fundings are looked for month by month.
@@ -153,6 +154,7 @@ func TestImportRecordedTrades(t *testing.T) {
 // storeReader is a reader that knows the markets of its store.
 type storeReader struct {
 	*history.Reader
+	store  *kv.Store
 	market func(model.MarketID) (*model.Market, bool)
 }
 
@@ -160,7 +162,7 @@ type storeReader struct {
 func openStore(t testing.TB, dir string) (*storeReader, func()) {
 	t.Helper()
 	reader, store, markets := readStore(t, dir)
-	return &storeReader{reader, markets}, func() {
+	return &storeReader{reader, store, markets}, func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}

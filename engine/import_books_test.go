@@ -287,3 +287,48 @@ func TestImportedBooksWidenScales(t *testing.T) {
 		t.Errorf("the book is %q", got)
 	}
 }
+
+// The files of two days leave no moment between them unheld where the second one begins with the book that the first one ends with.
+// Newer first, a second is left: what was stored begins with a book of its own.
+func TestImportedDaysOfBooksMeet(t *testing.T) {
+	const day = 86_400_000
+	first := slices.Concat(whole(day-5000, 10), []export.BookUpdate{change(day-1700, 11, "bid", 9_900000, 1_500000)})
+	second := slices.Concat(whole(day, 11), []export.BookUpdate{change(day, 11, "bid", 9_900000, 1_500000), change(day+900, 12, "bid", 9_900000, 0)})
+	second[2].Snapshot = true
+	ms := func(at int64) model.Micros { return model.Micros((bookStart + at) * 1000) }
+	start := model.Millis(bookStart)
+	a := bookLake(t, []export.Held{{Market: 7, From: start + day - 5000, To: start + day}}, first...)
+	b := bookLake(t, []export.Held{{Market: 7, From: start + day, To: start + day + 2000}}, second...)
+	other := slices.Clone(second)
+	for i := range other {
+		other[i].Nonce++
+	}
+	c := bookLake(t, []export.Held{{Market: 7, From: start + day, To: start + day + 2000}}, other...)
+	one := []history.Interval{{From: ms(day - 5000), To: ms(day + 1000)}}
+	two := []history.Interval{{From: ms(day - 5000), To: ms(day - 1000)}, {From: ms(day), To: ms(day + 1000)}}
+	for name, x := range map[string]struct {
+		files []string
+		want  []history.Interval
+	}{"in order": {[]string{a, b}, one}, "newer first": {[]string{b, a}, two}, "one again": {[]string{a, b, a, b}, one},
+		"another book": {[]string{a, c}, two}, "another book, newer first": {[]string{c, a}, two}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, f := range x.files {
+				importArchive(t, dir, engine.ImportOptions{Files: []string{f}})
+			}
+			reader, closeStore := openStore(t, dir)
+			defer closeStore()
+			held, err := reader.Coverage(t.Context(), model.KindBook, 7, everything)
+			if err != nil || !slices.Equal(held, x.want) {
+				t.Errorf("held is %v, want %v; %v", held, x.want, err)
+			}
+			books := bookTexts(t, reader, 7, history.Span{From: start, To: start + 2*day})
+			if want := "11: 10x1 9.9x1.5 10.5x2"; books[start+day-1000] != want || len(x.want) == 1 && books[start+day] != want {
+				t.Errorf("books are %v", books)
+			}
+			if findings, err := history.Check(t.Context(), reader.store, true); err != nil || len(findings) > 0 {
+				t.Errorf("check: %v, %v", findings, err)
+			}
+		})
+	}
+}

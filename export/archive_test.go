@@ -78,8 +78,12 @@ func TestBookUpdatesComeBackThroughAnImport(t *testing.T) {
 				t.Fatal(err)
 			}
 			if k := len(wantHeld) - 1; k >= 0 && wantHeld[k].To >= model.Micros(got[len(got)-1].RecvTS) {
-				// No hole ends it: to the last row, or the last full second that is no part of the next file.
-				wantHeld[k].To = max((wantHeld[k].To - 1).Second(), model.Micros(got[len(got)-1].RecvTS))
+				// No hole ends it: to the next file where that begins with the same book, else to the last row, or the last full
+				// second that is no part of the next file.
+				if next := collect(t, s, s.BookUpdates(t.Context(), n.m, history.Span{From: sp.To, To: sp.To + 86_400_000})); len(next) == 0 ||
+					next[0].RecvTS != int64(sp.To.Micros()) || next[0].Nonce != got[len(got)-1].Nonce {
+					wantHeld[k].To = max((wantHeld[k].To - 1).Second(), model.Micros(got[len(got)-1].RecvTS))
+				}
 				wantHeld = slices.DeleteFunc(wantHeld, func(iv history.Interval) bool { return iv.From >= iv.To })
 			}
 			gotHeld, err := to.History.Coverage(t.Context(), model.KindBook, m.ID, sp)

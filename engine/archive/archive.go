@@ -136,6 +136,9 @@ func (e *RowError) Kind() string {
 // ErrColumns reports a file whose columns or members make no dataset, or not a whole one.
 var ErrColumns = errors.New("columns make no dataset")
 
+// errHeader is ErrColumns of columns that are meant as a dataset's: no recording begins so.
+var errHeader = fmt.Errorf("%w", ErrColumns)
+
 // resolutions are the candles that the store takes; the API's longer ones are made from them.
 var resolutions = map[string]time.Duration{
 	"1m": time.Minute, "60": time.Minute, "60s": time.Minute,

@@ -196,7 +196,7 @@ func detect(o Options, has func(field) bool) (Dataset, error) {
 	if best == Unknown {
 		return Unknown, ErrColumns
 	}
-	return Unknown, fmt.Errorf("%w: for %s they lack %s", ErrColumns, best, strings.Join(lacks, ", "))
+	return Unknown, fmt.Errorf("%w: for %s they lack %s", errHeader, best, strings.Join(lacks, ", "))
 }
 
 // resolutionOfName finds a length in a file's name, as in candles-hype-1m.csv.

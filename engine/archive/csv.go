@@ -33,7 +33,7 @@ func newTable(header []byte, o Options) (*table, error) {
 			continue
 		}
 		if given[f] != "" {
-			return nil, fmt.Errorf("%w: %s and %s both name the %s; take one out", ErrColumns, given[f], name, f)
+			return nil, fmt.Errorf("%w: %s and %s both name the %s; take one out", errHeader, given[f], name, f)
 		}
 		given[f] = name
 		t.fields = append(t.fields, int(f))

@@ -1,12 +1,15 @@
 package archive
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+)
 
 // frameMembers are members of recorded frames and of what recorders wrap around them; no row has any of them.
 var frameMembers = map[string]bool{"channel": true, "msg": true, "frame": true, "session_id": true, "captured_at": true}
 
 // Looks tells whether the head of a file, of which the end may be missing, is that of an archive: a CSV header with the
-// columns of a dataset, or JSON with the members of one. It is how an import tells archives from recorded frames.
+// columns of a dataset or nearly so, or JSON with the members of one. It is how an import tells archives from recorded frames.
 func Looks(head []byte, o Options) bool {
 	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 	if len(head) == 0 {
@@ -21,7 +24,7 @@ func Looks(head []byte, o Options) bool {
 	}
 	line, _, _ := bytes.Cut(head, []byte{'\n'})
 	_, err := newTable(line, o)
-	return err == nil
+	return err == nil || errors.Is(err, errHeader)
 }
 
 func looksObject(b []byte, o Options, depth int) (yes bool) {

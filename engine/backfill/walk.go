@@ -21,6 +21,9 @@ const (
 	heaviest     = weightTrades
 )
 
+// errRepeats reports a page that leads to itself: walking on would never end.
+var errRepeats = errors.New("the venue's page of trades leads to itself")
+
 // walk is one way through a hole, from its end backwards.
 type walk struct {
 	m        *model.Market
@@ -97,6 +100,10 @@ func (s *Service) fillTrades(ctx context.Context, w *walk) error {
 		}
 		pages.Inc()
 		resumed = false
+		if next != "" && next == cursor {
+			s.dropMark(at, from) // the next walk begins at the newest trade
+			return errRepeats
+		}
 		if len(page.Rows) == 0 {
 			s.learn(at, min(w.hole.To, orElse(until, w.hole.To)), causeEnd)
 			return nil

@@ -26,10 +26,14 @@ func (w *Writer) applyBook(e *model.Event, u *model.BookUpdate, v *book.View) er
 		rowsRefused.Inc()
 		w.stored.knownUpdates.Add(1)
 		w.endInterval(ms, model.KindBook, h.last)
+		w.resume(ms, u, recv)
 		return nil
 	}
 	if h.open && h.heldBefore(h.last, recv) {
 		w.endInterval(ms, model.KindBook, h.last)
+	}
+	if w.join(ms, u, recv) {
+		return nil
 	}
 	if !h.open {
 		// Strictly after what is there, so that the interval has a first row of its own.
@@ -53,7 +57,7 @@ func (w *Writer) applyBook(e *model.Event, u *model.BookUpdate, v *book.View) er
 	ms.block.Add(u, e.Time, recv)
 	w.stored.updates.Add(1)
 	ms.lastRecv = recv
-	h.last = max(h.last, recv)
+	h.last, h.row = max(h.last, recv), max(h.row, recv)
 	w.markBlock(ms)
 	return w.count(key.Books, key.DayOfMicros(int64(recv)), ms.id, 1, int64(recv), 0)
 }
@@ -127,7 +131,7 @@ func (w *Writer) applyTick(sec model.Micros, held []market.Held) error {
 			w.tickImported(ms, hd, sec)
 		}
 		h := &ms.held[model.KindBook]
-		if !hd.Minute || hd.View == nil || !h.open || sec <= h.start || sec <= ms.lastRecv || h.heldBefore(sec, sec) {
+		if !hd.Minute || hd.View == nil || !h.open || sec <= h.start || sec <= ms.lastRecv || h.row <= h.resumed.To || h.heldBefore(sec, sec) {
 			continue
 		}
 		w.writeKeyframe(ms, hd.View, sec)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"hyperlight/engine/book"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
@@ -20,6 +21,7 @@ type holding struct {
 	open  bool
 	start model.Micros // of the open interval
 	last  model.Micros // the last row in it; with Import also the last tick at which it was held
+	row   model.Micros // Import: the last row in it
 
 	gapOpen bool // we have written a gap row without an end
 	gapFrom model.Micros
@@ -28,9 +30,12 @@ type holding struct {
 	gapCause model.Cause
 	rejoin   model.Micros // start of the interval that the gap ended; 0: none
 
-	written model.Micros // Import: the end that the store knows
-	before  []Interval   // Import: what was held before the import began, ascending
-	ended   []Interval   // Import: what it has held itself, without the open interval
+	lostAt  model.Micros               // Import: where the last hole that was told begins
+	written model.Micros               // Import: the end that the store knows
+	before  []Interval                 // Import: what was held before the import began, ascending
+	ended   []Interval                 // Import: what it has held itself, without the open interval
+	resumed Interval                   // Import: the one of before that the open interval carries on; empty: none
+	endings map[model.Micros]book.Meta // Import: of intervals of before by their start, the book at their end
 }
 
 // heldBefore tells whether any of [from, to] was held before the import began.
@@ -47,7 +52,7 @@ func (h *holding) heldBefore(from, to model.Micros) bool {
 // to the heartbeat. An imported one always has one, because its clock is not ours.
 func (w *Writer) startInterval(ms *marketState, kind model.Kind, at model.Micros) {
 	h := &ms.held[kind]
-	h.open, h.start, h.last, h.written = true, at, at, 0
+	h.open, h.start, h.last, h.row, h.written = true, at, at, at, 0
 	if !w.o.Import {
 		ms.lastTick = max(ms.lastTick, at.Second())
 		w.setInterval(ms, kind, at, 0)
@@ -77,7 +82,7 @@ func (w *Writer) endInterval(ms *marketState, kind model.Kind, at model.Micros) 
 		w.setInterval(ms, kind, h.start, at)
 	case at < h.written:
 		// A commit has taken in ticks that came before it was known that the record had ended.
-		end := at
+		end := max(at, h.resumed.To)
 		for _, b := range h.before {
 			if b.From == h.start {
 				end = max(end, b.To)
@@ -89,6 +94,7 @@ func (w *Writer) endInterval(ms *marketState, kind model.Kind, at model.Micros) 
 	}
 	if w.o.Import {
 		h.ended = append(h.ended, Interval{From: h.start, To: at})
+		h.suspend()
 	}
 	h.open, h.rejoin = false, h.start
 	return at
@@ -120,6 +126,7 @@ func (w *Writer) applyGap(e *model.Event, g *model.Gap) error {
 		return nil
 	}
 	if g.To == 0 {
+		h.lostAt = g.From
 		opened := *g
 		if h.open {
 			opened.From = w.endInterval(ms, g.Kind, g.From)
@@ -133,6 +140,9 @@ func (w *Writer) applyGap(e *model.Event, g *model.Gap) error {
 	}
 	// A gap that is not open here was known already to an import, or has ended with the first row kept after a loss.
 	if !h.gapOpen {
+		if w.o.Import && g.Kind == model.KindTrades && !h.open {
+			w.startInterval(ms, g.Kind, g.To)
+		}
 		return nil
 	}
 	h.gapOpen = false
@@ -188,9 +198,9 @@ func (w *Writer) rejoin(ms *marketState, kind model.Kind) {
 		w.keyBuf = key.Held(w.keyBuf[:0], uint8(kind), ms.id, int64(h.start))
 		w.batch.Delete(w.keyBuf)
 	}
-	last := h.last
+	last, row := h.last, h.row
 	w.startInterval(ms, kind, h.rejoin)
-	h.last = max(h.last, last)
+	h.last, h.row = max(h.last, last), max(h.row, row)
 }
 
 // beat moves the heartbeat to the last second that every market with a held book or held trades has ticked: on a crash,
@@ -234,12 +244,13 @@ func (w *Writer) tickImported(ms *marketState, hd *market.Held, sec model.Micros
 	}
 }
 
-// extendImported writes how far the intervals of an import reach.
+// extendImported writes how far the intervals of an import reach: to their last rows, because a recording may tell later
+// that they had ended before a tick. A killed import must not leave as held what it would have taken back.
 func (w *Writer) extendImported() {
 	for _, ms := range w.markets {
 		for kind := range ms.held {
 			if h := &ms.held[kind]; h.open {
-				w.extend(ms, model.Kind(kind), h.last)
+				w.extend(ms, model.Kind(kind), h.row)
 			}
 		}
 	}

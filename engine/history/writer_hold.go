@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -74,7 +75,7 @@ func (w *Writer) closedIntervals(ms *marketState, kind model.Kind) ([]Interval, 
 // shrink or split. An open gap, which only an import can meet, goes on open behind the interval.
 func (w *Writer) closeGaps(ms *marketState, kind model.Kind, held Interval) error {
 	gaps, err := w.reader.Gaps(context.Background(), []model.Kind{kind}, []model.MarketID{model.MarketID(ms.id)},
-		Span{From: held.From.Millis(), To: held.To.Millis() + 1})
+		Span{From: held.From.Millis(), To: held.To.Millis() + 1}) // and a gap that begins where it ends
 	if err != nil {
 		return err
 	}
@@ -96,32 +97,47 @@ func (w *Writer) closeGaps(ms *marketState, kind model.Kind, held Interval) erro
 			w.keyBuf = key.Gap(w.keyBuf[:0], ms.id, uint8(kind), int64(from))
 			w.batch.Delete(w.keyBuf)
 		}
-		if to > held.To {
-			w.setGap(ms, kind, held.To, record.Gap{To: g.To, Cause: g.Cause})
+		rest := behind(gaps, held.To)
+		if to > rest {
+			w.setGap(ms, kind, rest, record.Gap{To: g.To, Cause: g.Cause})
 		}
 		if g.To == 0 && int(kind) < kindCount {
 			if h := &ms.held[kind]; h.gapOpen && h.gapFrom == from {
-				h.gapFrom = held.To // its end is told of what is left
+				h.gapFrom = rest // its end is told of what is left
 			}
 		}
 	}
 	return nil
 }
 
-// closeImported is called at the end of an import, when all of it is committed. It takes what was held out of the gaps that
-// the store had before, of which nobody tells the import the end.
+// behind returns where nothing is told any more of the gaps that follow one another from a moment on: what is told of them, and
+// why, stays.
+func behind(gaps []GapRow, t model.Micros) model.Micros {
+	for _, g := range gaps { // ascending
+		if g.From == t && g.To > t && !g.Filled {
+			t = g.To
+		}
+	}
+	return t
+}
+
+// closeImported is called at the end of an import, when all of it is committed. It writes how far the open intervals were
+// held, and takes what is held out of the gaps that the store has, of which nobody tells the import the end: also what was
+// held before, because an import that was killed has not come to this.
 func (w *Writer) closeImported() error {
 	some := false
 	for _, ms := range w.markets {
 		for kind := range ms.held {
-			if h := &ms.held[kind]; h.open {
-				h.ended = append(h.ended, Interval{From: h.start, To: h.last})
-			}
-			some = some || len(ms.held[kind].ended) > 0
+			h := &ms.held[kind]
+			w.endInterval(ms, model.Kind(kind), h.last)
+			some = some || len(h.before)+len(h.ended) > 0
 		}
 	}
 	if !some {
 		return nil
+	}
+	if err := w.commit(); err != nil {
+		return err
 	}
 	gaps, err := w.reader.Gaps(context.Background(), nil, nil, Span{To: forever.Millis()})
 	if err != nil {
@@ -129,23 +145,27 @@ func (w *Writer) closeImported() error {
 	}
 	recorded := map[recordOf][]GapRow{}
 	for _, g := range gaps {
-		of := recordOf{uint8(g.Kind), uint32(g.Market)}
-		recorded[of] = append(recorded[of], g)
+		if !g.Filled {
+			of := recordOf{uint8(g.Kind), uint32(g.Market)}
+			recorded[of] = append(recorded[of], g)
+		}
 	}
-	for _, ms := range w.markets {
-		for kind := range ms.held {
-			for _, iv := range ms.held[kind].ended {
-				if !slices.ContainsFunc(recorded[recordOf{uint8(kind), ms.id}], func(g GapRow) bool {
-					return !g.Filled && g.From < iv.To && (g.To == 0 || g.To > iv.From)
-				}) {
-					continue
-				}
-				if err := w.closeGaps(ms, model.Kind(kind), iv); err != nil {
-					return err
-				}
-				if err := w.commit(); err != nil { // the next one reads what is left of them
-					return err
-				}
+	for of, gaps := range recorded {
+		ms := w.markets[model.MarketID(of.market)]
+		if ms == nil || int(of.kind) >= kindCount {
+			continue
+		}
+		held := append(slices.Clone(ms.held[of.kind].before), ms.held[of.kind].ended...)
+		slices.SortFunc(held, func(a, b Interval) int { return cmp.Compare(a.From, b.From) })
+		for _, iv := range union(held) {
+			if !slices.ContainsFunc(gaps, func(g GapRow) bool { return g.From < iv.To && (g.To == 0 || g.To > iv.From) }) {
+				continue
+			}
+			if err := w.closeGaps(ms, model.Kind(of.kind), iv); err != nil {
+				return err
+			}
+			if err := w.commit(); err != nil { // the next one reads what is left of them
+				return err
 			}
 		}
 	}

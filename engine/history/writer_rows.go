@@ -25,7 +25,7 @@ func (w *Writer) applyStats(e *model.Event, s *model.Stats) error {
 	if h.starts() {
 		w.startInterval(ms, model.KindStats, e.Recv)
 	}
-	h.last = max(h.last, e.Recv)
+	h.last, h.row = max(h.last, e.Recv), max(h.row, e.Recv)
 	bucket := at - at%statsEvery
 	if bucket == ms.lastStats || !w.o.Import && bucket < ms.lastStats {
 		return nil

@@ -91,7 +91,7 @@ func (w *Writer) addTrade(ms *marketState, t *model.Trade) error {
 		w.dirtyTrades = append(w.dirtyTrades, block)
 	}
 	h := &ms.held[model.KindTrades]
-	h.last = max(h.last, t.Time.Micros())
+	h.last, h.row = max(h.last, t.Time.Micros()), max(h.row, t.Time.Micros())
 	if err := w.count(key.Trades, day, ms.id, 1, int64(t.Time), t.ID); err != nil {
 		return err
 	}
