@@ -117,7 +117,7 @@ func (c *nativeChannel) ready() bool {
 // eventually waits for what takes an unknown time.
 func (h *harness) eventually(what string, ok func() bool) {
 	h.t.Helper()
-	for until := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
 			h.t.Fatalf("not so within a minute: %s", what)
 		}
@@ -232,7 +232,7 @@ func (c *nativeClient) await(wanted func(*nativeFrame) bool) nativeFrame {
 // ended waits for the end of the socket and returns the close code and reason.
 func (c *nativeClient) ended() (int, string) {
 	c.t.Helper()
-	for until := time.After(20 * time.Second); ; {
+	for until := time.After(time.Minute); ; {
 		c.mu.Lock()
 		err := c.err
 		c.mu.Unlock()
