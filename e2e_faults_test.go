@@ -444,6 +444,20 @@ func (w *venueWitness) untold(stored map[string]bool, gaps []gapRow, began, aske
 	return missing
 }
 
+// shows tells whether a market's best levels are those of a recording so far.
+func (a *appliance) shows(c *sim.Capture, market int64) bool {
+	a.t.Helper()
+	var book struct{ Bids, Asks []bookLevel }
+	a.get(fmt.Sprintf("/api/v1/orderbook/%d", market), &book)
+	bids, asks, _ := c.Book(market)
+	same := func(shown bookLevel, want model.Level) bool {
+		digits := strings.NewReplacer(".", "")
+		return strings.TrimLeft(digits.Replace(shown.Price), "0") == fmt.Sprint(want.Price) && strings.TrimLeft(digits.Replace(shown.Size), "0") == fmt.Sprint(want.Size)
+	}
+	return len(book.Bids) > 0 && len(book.Asks) > 0 && len(bids) >= len(book.Bids) && len(asks) >= len(book.Asks) &&
+		slices.EqualFunc(book.Bids, bids[:len(book.Bids)], same) && slices.EqualFunc(book.Asks, asks[:len(book.Asks)], same)
+}
+
 // A recording that the simulator plays gives, followed live, the book that the recording ends with.
 func TestCaptureFollowedLive(t *testing.T) {
 	capture, err := sim.NewCapture(sim.CaptureOptions{File: feedtest.Recording(t, btcEth), Speed: 6, WaitSubscriptions: 4})
@@ -459,8 +473,9 @@ func TestCaptureFollowedLive(t *testing.T) {
 	case <-time.After(3 * time.Minute):
 		t.Fatal("the recording did not play to its end in three minutes")
 	}
-	time.Sleep(1500 * time.Millisecond) // the last frames' way through, their commit, and a full second
-	at := time.Now()
+	waitFor(t, time.Minute, func() bool { return a.shows(capture, 0) && a.shows(capture, 1) }, func() string { return "the last frames do not come through" })
+	time.Sleep(1100 * time.Millisecond)
+	at := time.Now() // more than a second after them
 	if gaps := a.gaps(); len(gaps) != 0 {
 		t.Errorf("gaps in an unbroken recording: %+v", gaps)
 	}
