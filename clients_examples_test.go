@@ -49,7 +49,7 @@ func runExample(t *testing.T, name string, replace ...string) *example {
 			t.Fatalf("%s does not hold %q", name, replace[i])
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	e := &example{lines: make(chan string, 1024)}
 	if strings.HasSuffix(name, ".py") {
 		if pythonWithSockets() == "" {
@@ -100,7 +100,7 @@ func (e *example) line(t *testing.T) string {
 			t.Fatalf("the program ended: %.2000s", e.errs.String())
 		}
 		return line
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the program prints nothing more")
 	}
 	return ""
@@ -156,7 +156,7 @@ func TestExamplesKeepTheSameBook(t *testing.T) {
 		}
 		programs = append(programs, e)
 	}
-	for until := time.Now().Add(30 * time.Second); met < 20 || len(trades) < 5; {
+	for until := time.Now().Add(time.Minute); met < 20 || len(trades) < 5; {
 		if time.Now().After(until) {
 			t.Fatalf("%d books and %d trades met", met, len(trades))
 		}

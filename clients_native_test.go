@@ -67,7 +67,7 @@ func compareNative(t *testing.T, direct, through string) {
 	token := fmt.Sprintf("%d:1:7:00", now.Add(time.Hour).Unix())
 	full := fmt.Sprintf("account_index=1&api_key_index=7&by=index&value=1&market_id=0&limit=5&index=0&sort_by=timestamp&resolution=1m"+
 		"&start_timestamp=%d&end_timestamp=%d&count_back=0&period=d&kind=volume&unknown=%%C3%%A4%%20%%2B", now.Add(-time.Hour).UnixMilli(), now.UnixMilli())
-	client := &http.Client{Timeout: 15 * time.Second}
+	client := &http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	at := func(name string) string {
 		if strings.HasPrefix(name, "/") {

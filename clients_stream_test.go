@@ -68,7 +68,7 @@ func twoStreams(t *testing.T, one, other string, settings ...string) (a, b strea
 // twoStreamsDuring is twoStreams while something happens, by which so many books of the other stream may begin anew.
 func twoStreamsDuring(t *testing.T, one, other string, again int, during func(), settings ...string) (a, b streamed) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	var clients [2]*client
 	var stops [2]io.Closer

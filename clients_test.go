@@ -98,7 +98,7 @@ func (c *client) told(t testing.TB, err error) seen {
 // runClient runs a script against a base URL.
 func runClient(t testing.TB, script, base string, settings ...string) seen {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c := newClient(ctx, script, base, settings...)
 	return c.told(t, c.Run())

@@ -31,7 +31,7 @@ func startInFrontOf(t *testing.T, v venue, markets int, change func(*config.Conf
 // register makes a user and returns the key that came with it.
 func (a *appliance) register(email string) string {
 	a.t.Helper()
-	client := http.Client{Timeout: 15 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	body := `{"email":"` + email + `","password":"a pass phrase of some length","tos_accepted":true}`
 	resp, err := client.Post(a.base+"/api/v1/auth/register", "application/json", bytes.NewReader([]byte(body)))

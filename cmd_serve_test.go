@@ -84,7 +84,7 @@ func TestServe(t *testing.T) {
 		{[]string{"serve", "--listen", "127.0.0.1:0", "--set", "venues.lighter.enabled=false"}, exitRefused, "choose another directory with --storage-dir"},
 		{[]string{"check"}, exitOK, "is sound"}, // of a copy
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		code, _, stderr := runHere(t, ctx, tt.line...)
 		cancel()
 		last := lastLine(stderr)

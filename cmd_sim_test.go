@@ -49,7 +49,7 @@ func TestSimCommand(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- c.ExecuteContext(ctx) }()
 	const prefix = "listening on "
-	for deadline := time.Now().Add(10 * time.Second); !strings.HasPrefix(out.String(), prefix); {
+	for deadline := time.Now().Add(time.Minute); !strings.HasPrefix(out.String(), prefix); {
 		if time.Now().After(deadline) {
 			t.Fatalf("no address on stderr: %q", out.String())
 		}

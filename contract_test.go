@@ -33,7 +33,7 @@ func TestHandshakeHeaders(t *testing.T) {
 		}
 		conn.Close()
 		check(path, resp, 101)
-		client := http.Client{Timeout: 10 * time.Second}
+		client := http.Client{Timeout: time.Minute}
 		resp, err = client.Get(a.base + path)
 		if err != nil {
 			t.Fatal(err)
@@ -65,12 +65,15 @@ func TestMetricNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(1500 * time.Millisecond) // a full second goes by: there is a snapshot
-	r, err := a.as("").call("GET", "/metrics", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := "\n" + string(r.body)
+	var text string
+	waitFor(t, time.Minute, func() bool { // a full second goes by: there is a snapshot
+		r, err := a.as("").call("GET", "/metrics", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = "\n" + string(r.body)
+		return strings.Contains(text, "\nhyperlight_snapshots_total") && !strings.Contains(text, "\nhyperlight_snapshots_total 0\n")
+	}, func() string { return "there is no snapshot:" + text })
 	for _, want := range []string{
 		`hyperlight_http_requests_total{method="GET",route="/api/v1/orderbook/{market_id}",status="200"}`,
 		`hyperlight_http_requests_total{method="GET",route="/api/v1/orderbook/{market_id}",status="429"}`,
@@ -118,20 +121,20 @@ func TestTokenOpensSockets(t *testing.T) {
 		t.Errorf("a second connection of the free plan: %+v", frames)
 	}
 	conn.Close()
-	waitFor(t, 5*time.Second, func() bool {
+	waitFor(t, time.Minute, func() bool {
 		bearer := token.open(t, "/ws")
 		defer bearer.conn.Close()
 		select {
 		case text := <-bearer.frames:
 			return strings.Contains(string(text), `"authenticated","tier":"free","max_subscriptions":5`)
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			return false
 		}
 	}, func() string { return "a token in the handshake does not open a socket" })
 	for _, bad := range []string{token.token + "x", "eyJ"} {
 		conn := a.dial("/ws")
 		send(t, conn, `{"type":"auth","token":"`+bad+`"}`)
-		f, _, err := readFrame(conn, 5*time.Second)
+		f, _, err := readFrame(conn, time.Minute)
 		if err != nil || f.Code != "unauthorized" {
 			t.Errorf("%.10s: %+v, %v", bad, f, err)
 		}

@@ -108,7 +108,7 @@ func (v *livedVenue) checkBudget(t *testing.T, allowed int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for i, from := 0, 0; i < len(v.spent); i++ {
-		for v.spent[i].Sub(v.spent[from]) >= time.Minute {
+		for v.spent[i].Sub(v.spent[from]) >= rollingMinute {
 			from++
 		}
 		if i-from+1 > allowed {
@@ -276,7 +276,7 @@ func TestBackfillResumes(t *testing.T) {
 	cfg.Backfill.TradesDepth, cfg.Backfill.FundingDepth = config.Duration(time.Hour), config.Duration(30*24*time.Hour)
 	cfg.Venues.Lighter.Markets = config.Markets{0}
 	a := startAppliance(t, cfg)
-	waitFor(t, 20*time.Second, func() bool { return v.calls("trades") >= 3 }, func() string { return "nothing is fetched" })
+	waitFor(t, time.Minute, func() bool { return v.calls("trades") >= 3 }, func() string { return "nothing is fetched" })
 	a.stop()
 	first := v.calls("trades")
 	began := time.Now().UnixMilli()
@@ -301,7 +301,7 @@ func TestBackfillResumes(t *testing.T) {
 		}
 		return false
 	}
-	waitFor(t, 90*time.Second, done, func() string { return fmt.Sprintf("not whole after %d calls", v.calls("trades")) })
+	waitFor(t, 3*time.Minute, done, func() string { return fmt.Sprintf("not whole after %d calls", v.calls("trades")) })
 	a.tradesBetween(v, "0", depth, began-1000)
 	rows := len(v.between("0", depth, time.Now().UnixMilli()))
 	// One page for what the stop took, one at each end, and those that were stored before it are not asked for again.

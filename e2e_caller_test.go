@@ -37,7 +37,7 @@ type reply struct {
 
 // as returns a caller with a key of its own; "" for none.
 func (a *appliance) as(key string) *caller {
-	c := &caller{base: a.base, client: &http.Client{Timeout: 20 * time.Second}, key: key}
+	c := &caller{base: a.base, client: &http.Client{Timeout: time.Minute}, key: key}
 	a.t.Cleanup(c.client.CloseIdleConnections)
 	return c
 }
@@ -221,7 +221,7 @@ func (s *socket) read() {
 // expect waits for a frame with a text in it.
 func (s *socket) expect(t testing.TB, text string) string {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		select {
 		case f, ok := <-s.frames:
@@ -251,6 +251,23 @@ func (s *socket) closed(t testing.TB, code int, limit time.Duration) time.Time {
 	return s.at
 }
 
+// subscribeUntil subscribes until the answer is as wanted: an open socket learns of a change a moment after it.
+func (s *socket) subscribeUntil(t testing.TB, channel, want string) {
+	t.Helper()
+	var got string
+	waitFor(t, time.Minute, func() bool {
+		got = s.subscribe(t, channel)
+		if strings.Contains(got, want) {
+			return true
+		}
+		if strings.Contains(got, `"subscribed"`) {
+			send(t, s.conn, fmt.Sprintf(`{"type":"unsubscribe","channel":%q}`, channel))
+			s.expect(t, `"unsubscribed"`)
+		}
+		return false
+	}, func() string { return fmt.Sprintf("a subscription to %s gets %s, want %s", channel, got, want) })
+}
+
 // stays wants the socket open, and answering.
 func (s *socket) stays(t testing.TB) {
 	t.Helper()
@@ -264,7 +281,7 @@ func (s *socket) stays(t testing.TB) {
 func (s *socket) subscribe(t testing.TB, channel string) string {
 	t.Helper()
 	send(t, s.conn, fmt.Sprintf(`{"type":"subscribe","channel":%q}`, channel))
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		select {
 		case f, ok := <-s.frames:

@@ -56,10 +56,10 @@ func TestServeWithTLS(t *testing.T) {
 	}
 	first := trusting(t, cfg.TLS.CertFile)
 	client := func(trust *tls.Config) *caller {
-		return &caller{base: a.base, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true}}}
+		return &caller{base: a.base, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true}}}
 	}
 	dial := func(trust *tls.Config, address, path string) (*websocket.Conn, error) {
-		d := websocket.Dialer{TLSClientConfig: trust, HandshakeTimeout: 10 * time.Second}
+		d := websocket.Dialer{TLSClientConfig: trust, HandshakeTimeout: time.Minute}
 		conn, resp, err := d.Dial("wss://"+strings.TrimPrefix(address, "https://")+path, nil)
 		if err == nil {
 			resp.Body.Close()
@@ -67,7 +67,7 @@ func TestServeWithTLS(t *testing.T) {
 		}
 		return conn, err
 	}
-	waitFor(t, 20*time.Second, func() bool {
+	waitFor(t, time.Minute, func() bool {
 		r, err := client(first).call("GET", "/api/v1/orderbook/0?depth=1", "")
 		return err == nil && r.status == 200
 	}, func() string { return "no book over TLS" })
@@ -156,7 +156,7 @@ func TestOperatorOfRunningServer(t *testing.T) {
 	a.as("").want(t, 200, "GET", "/api/v1/orderbook/0", "", nil)
 	var revoked api.ControlRevoked
 	a.command("key/revoke", api.ControlID{ID: key.ID}, &revoked)
-	live.closed(t, 4012, 5*time.Second)
+	live.closed(t, 4012, time.Minute)
 	bot.want(t, 401, "GET", "/api/v1/orderbook/0", "", nil)
 
 	// The usage that is still in memory is told as well.
@@ -195,7 +195,7 @@ func TestAllowListBehindProxy(t *testing.T) {
 			s.expect(t, `"authenticated"`)
 			s.stays(t)
 		} else {
-			s.closed(t, 4003, 5*time.Second)
+			s.closed(t, 4003, time.Minute)
 		}
 	}
 	// Each address has a window of its own for calls without a credential.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -51,10 +53,7 @@ const (
 
 func newGate(t testing.TB, to venue) *gate {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := listenBelow(t) // for it to be free when it is opened again
 	target, err := url.Parse(to.rest)
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +67,18 @@ func newGate(t testing.TB, to venue) *gate {
 	g.serve(ln)
 	t.Cleanup(func() { g.shut(); g.links.Wait() })
 	return g
+}
+
+// listenBelow listens on a port below those that systems give away by themselves: when it was closed nobody takes it.
+func listenBelow(t testing.TB) net.Listener {
+	t.Helper()
+	for range 1000 {
+		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))); err == nil {
+			return ln
+		}
+	}
+	t.Fatal("no port is free")
+	return nil
 }
 
 func (g *gate) serve(ln net.Listener) {
@@ -94,7 +105,7 @@ func (g *gate) shut() {
 func (g *gate) reopen() {
 	g.t.Helper()
 	var ln net.Listener
-	waitFor(g.t, 10*time.Second, func() (ok bool) {
+	waitFor(g.t, time.Minute, func() (ok bool) {
 		var err error
 		ln, err = net.Listen("tcp", strings.TrimPrefix(g.rest, "http://"))
 		return err == nil

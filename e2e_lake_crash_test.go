@@ -48,7 +48,7 @@ func TestLakeKill(t *testing.T) {
 	nowhere := venue{rest: "http://127.0.0.1:1", stream: "ws://127.0.0.1:1"}
 	round, done, during := 0, 0, 0
 	importArchive(t, dir, lateTrades(round))
-	for began := time.Now(); done < kills && time.Since(began) < limit; done++ {
+	for began := time.Now(); done < kills && (during == 0 || time.Since(began) < limit); done++ {
 		s := startServer(t, dir, nowhere, off...)
 		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
 		state := s.exports("")
@@ -153,7 +153,7 @@ func TestLakeStopped(t *testing.T) {
 	a := startAppliance(t, applianceConfig(dir, venue{}))
 	began := time.Now()
 	a.stop()
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %v to stop", took)
 	}
 	checkListed(t, "stopped", dir)

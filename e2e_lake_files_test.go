@@ -84,7 +84,7 @@ func fetchPart(method, address, part string) (*http.Response, []byte, error) {
 	if part != "" {
 		req.Header.Set("Range", part)
 	}
-	client := http.Client{Timeout: 15 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {

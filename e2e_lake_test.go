@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,11 +85,8 @@ func importArchive(t testing.TB, dir string, rows map[string]string, files ...st
 // lakeConfig is the configuration of a server whose address is known before it starts, as the tables' has to be.
 func lakeConfig(t testing.TB, dir string) *config.Config {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := applianceConfig(dir, venue{})
+	ln := listenBelow(t)
 	cfg.Server.Listen = ln.Addr().String()
 	_ = ln.Close()
 	cfg.Lake.Location = "http://" + cfg.Server.Listen + "/api/v1/data-lake/files"

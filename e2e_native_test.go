@@ -63,7 +63,7 @@ func TestNativeReplayEqualsRecording(t *testing.T) {
 	next(t, conn, "replay_started")
 	got, whole, traded := map[string][]string{}, map[string]int{}, map[uint64]bool{}
 	for done := false; !done; {
-		f, raw, err := readFrame(conn, 20*time.Second)
+		f, raw, err := readFrame(conn, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

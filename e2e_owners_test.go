@@ -180,12 +180,12 @@ func TestOwnersOfOrders(t *testing.T) {
 	// A book that is asked for is polled too.
 	var asked ownedBook
 	a.get("/api/v1/orderbook/0", &asked)
-	waitFor(t, 20*time.Second, func() bool {
+	waitFor(t, time.Minute, func() bool {
 		a.get("/api/v1/orderbook/0", &asked)
 		return asked.At != nil && asked.whole(t, x.Markets()[0].SizeScale) > 0
 	}, func() string { return "no owners in the order book" })
 	send(t, conn, `{"type":"unsubscribe","channel":"enriched_order_book/`+market+`"}`)
-	waitFor(t, 30*time.Second, func() bool {
+	waitFor(t, time.Minute, func() bool {
 		before := polls.of(market)
 		time.Sleep(3 * time.Second)
 		return polls.of(market) == before

@@ -29,7 +29,7 @@ type pastFrame struct {
 // readPast reads a frame; false at the end of the replay, which has to be told as such.
 func readPast(t testing.TB, conn *websocket.Conn) (f pastFrame, more bool) {
 	t.Helper()
-	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
 	_, raw, err := conn.ReadMessage()
 	if closed, ok := errors.AsType[*websocket.CloseError](err); ok && closed.Code == 1000 && closed.Text == "replay complete" {
 		return f, false

@@ -34,7 +34,7 @@ func TestReplayEqualsREST(t *testing.T) {
 		snapshots := a.snapshotsOf(market, from, to)
 		send(t, conn, fmt.Sprintf(`{"type":"replay","market_id":%d,"start":%d,"end":%d,"speed":"max"}`, market, from, to))
 		for done := false; !done; {
-			f, raw, err := readFrame(conn, 20*time.Second)
+			f, raw, err := readFrame(conn, time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -164,7 +164,7 @@ func TestReplayEqualsRecording(t *testing.T) {
 	var lastTS, count int64
 	snapshots := 0
 	for done := false; !done; {
-		f, raw, err := readFrame(conn, 20*time.Second)
+		f, raw, err := readFrame(conn, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func TestKillKeepsTriggers(t *testing.T) {
 	}
 	for n := range kills {
 		before := len(h.of("/well"))
-		waitFor(t, 20*time.Second, func() bool { return len(h.of("/well")) > before }, func() string { return "nothing triggers" })
+		waitFor(t, time.Minute, func() bool { return len(h.of("/well")) > before }, func() string { return "nothing triggers" })
 		time.Sleep(time.Duration(random.IntN(600)) * time.Millisecond)
 		s.kill()
 		checkDeliveries(t, fmt.Sprintf("kill %d of seed %d", n+1, seed), dir, h, false)

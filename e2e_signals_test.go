@@ -153,7 +153,7 @@ func TestSignalsEndToEnd(t *testing.T) {
 	var last struct {
 		Trades []struct{ Size json.Number } `json:"trades"`
 	}
-	waitFor(t, 20*time.Second, func() bool {
+	waitFor(t, time.Minute, func() bool {
 		a.get(fmt.Sprintf("/api/v1/trades/by-time?limit=%d&market_id=0", few), &last)
 		return len(last.Trades) == few
 	}, func() string { return "no trades are stored" })
@@ -182,7 +182,7 @@ func TestSignalsEndToEnd(t *testing.T) {
 		made[path] = s
 	}
 	other.want(t, 404, "GET", "/api/v1/signals/"+made["/trade"].ID, "", nil)
-	waitFor(t, 30*time.Second, func() bool { return len(h.of("/trade")) >= 6 && len(h.of("/book")) >= 3 && len(h.of("/crossing")) >= 3 },
+	waitFor(t, time.Minute, func() bool { return len(h.of("/trade")) >= 6 && len(h.of("/book")) >= 3 && len(h.of("/crossing")) >= 3 },
 		func() string {
 			return fmt.Sprintf("%d, %d and %d deliveries", len(h.of("/trade")), len(h.of("/book")), len(h.of("/crossing")))
 		})
@@ -203,14 +203,13 @@ func TestSignalsEndToEnd(t *testing.T) {
 	// Enabled again it goes on, until its user is disabled.
 	before := len(h.of("/book"))
 	me.want(t, 200, "PATCH", "/api/v1/signals/"+made["/book"].ID, `{"enabled":true,"cooldown_secs":0}`, nil)
-	waitFor(t, 20*time.Second, func() bool { return len(h.of("/book")) > before }, func() string { return "nothing after it was enabled" })
+	waitFor(t, time.Minute, func() bool { return len(h.of("/book")) > before }, func() string { return "nothing after it was enabled" })
 	a.command("user/disable", &api.ControlEmail{Email: "signals@example.com"}, &api.ControlUser{})
-	time.Sleep(200 * time.Millisecond) // a call may be under way
-	before = len(h.of("/book"))
-	time.Sleep(2500 * time.Millisecond)
-	if n := len(h.of("/book")) - before; n != 0 {
-		t.Errorf("%d deliveries for a user who is disabled", n)
-	}
+	waitFor(t, time.Minute, func() bool { // a call may be under way
+		before = len(h.of("/book"))
+		time.Sleep(2500 * time.Millisecond)
+		return len(h.of("/book")) == before
+	}, func() string { return "deliveries go on for a user who is disabled" })
 }
 
 // checkPlan has a user fall to a plan of three signals and rise again: the newest of four is paused meanwhile.
@@ -264,7 +263,7 @@ func checkSignatures(t *testing.T, h *hook) {
 func checkLog(t *testing.T, me *caller, h *hook, s signalRow, path string) {
 	t.Helper()
 	var now signalRow
-	waitFor(t, 10*time.Second, func() bool {
+	waitFor(t, time.Minute, func() bool {
 		me.want(t, 200, "GET", "/api/v1/signals/"+s.ID, "", &now)
 		return !slices.ContainsFunc(now.Deliveries, func(d deliveryRow) bool { return d.Status == "pending" })
 	}, func() string { return fmt.Sprintf("deliveries are pending: %+v", now.Deliveries) })
@@ -297,7 +296,7 @@ func checkResend(t *testing.T, me *caller, h *hook, s signalRow, path string) {
 			t.Errorf("the answer lacks %s: %s", name, got.body)
 		}
 	}
-	waitFor(t, 10*time.Second, func() bool { return len(h.of(path)) > len(calls) }, func() string { return "it does not come again" })
+	waitFor(t, time.Minute, func() bool { return len(h.of(path)) > len(calls) }, func() string { return "it does not come again" })
 	again := h.of(path)[len(calls)]
 	if again.id() != first.id() || again.body != first.body || again.header.Get("X-Hyperlight-Attempt") != "2" ||
 		again.header.Get("webhook-id") != first.id() {
@@ -343,7 +342,7 @@ func checkBacktest(t *testing.T, me *caller, h *hook, path string, s signalRow, 
 		}
 		return len(a)-len(c) <= 1 && len(a) >= len(c) && slices.Equal(a[:len(c)], c) // one may have come after the end
 	}
-	waitFor(t, 15*time.Second, agree, func() string { // the record is a moment behind
+	waitFor(t, time.Minute, agree, func() string { // the record is a moment behind
 		return fmt.Sprintf("%s: live and backtest differ:\n%s\n---\n%s", path, strings.Join(live, "\n"), strings.Join(tried, "\n"))
 	})
 	if b.Count != len(tried) || b.Truncated || b.Matches < b.Count || b.Evaluated < b.Matches {

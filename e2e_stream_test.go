@@ -52,7 +52,7 @@ func dialNative(t *testing.T, address string, markets int, light bool) *nativeCl
 	resp.Body.Close()
 	c := &nativeClient{conn: conn, light: light, bytes: map[string]uint64{}, books: map[string]*nativeBook{}, trades: map[string]bool{}, frames: map[string]int{},
 		ready: make(chan struct{}), wanted: 2*markets + 2, done: make(chan struct{})}
-	if f, raw, err := readFrame(conn, 10*time.Second); err != nil || f.Type != "connected" {
+	if f, raw, err := readFrame(conn, time.Minute); err != nil || f.Type != "connected" {
 		t.Fatalf("greeting %s, %v", raw, err)
 	}
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
@@ -198,8 +198,8 @@ func (c *nativeClient) waitReady(t *testing.T) {
 	case <-c.ready:
 	case <-c.done:
 		t.Fatalf("a native client ended: %v", c.faults)
-	case <-time.After(20 * time.Second):
-		t.Fatal("the channels of a native client did not begin in 20 s")
+	case <-time.After(time.Minute):
+		t.Fatal("the channels of a native client did not begin in a minute")
 	}
 }
 

@@ -116,9 +116,9 @@ func startAppliance(t testing.TB, cfg *config.Config) *appliance {
 	case err := <-ended:
 		cancel()
 		t.Fatalf("server did not start: %v", err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		cancel()
-		t.Fatal("server did not start in 30 s")
+		t.Fatal("server did not start in two minutes")
 	}
 	t.Cleanup(a.stop)
 	return a
@@ -143,7 +143,7 @@ type answer struct {
 }
 
 func (a *appliance) try(path string) (answer, []byte, error) {
-	client := http.Client{Timeout: 15 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	resp, err := client.Get(a.base + path)
 	if err != nil {
@@ -204,7 +204,7 @@ func (a *appliance) waitBooks(markets int) {
 func (a *appliance) waitStatus(wanted func(*status) bool) {
 	a.t.Helper()
 	var s status
-	waitFor(a.t, 20*time.Second, func() bool {
+	waitFor(a.t, time.Minute, func() bool {
 		s = status{}
 		if a.get("/status", &s); wanted(&s) {
 			return true
@@ -288,7 +288,7 @@ func readFrame(conn *websocket.Conn, limit time.Duration) (frame, []byte, error)
 // next reads one frame of the wanted type; any other one is a failure.
 func next(t testing.TB, conn *websocket.Conn, kind string) frame {
 	t.Helper()
-	f, raw, err := readFrame(conn, 10*time.Second)
+	f, raw, err := readFrame(conn, time.Minute)
 	if err != nil {
 		t.Fatalf("waiting for %s: %v", kind, err)
 	}

@@ -41,7 +41,7 @@ func archiveConnections(t *testing.T, a *appliance, key string, row *archiveRow)
 			next(t, conn, "pong")
 			continue
 		}
-		_, raw, err := readFrame(conn, 5*time.Second)
+		_, raw, err := readFrame(conn, time.Minute)
 		want := fmt.Sprintf(`{"type":"authenticated","tier":%q,"max_subscriptions":%d`, row.plan, row.subscriptions)
 		if path == "/ws/replay" {
 			want += `,"max_replay_window_days":-1,"max_concurrent_replays":-1`
@@ -55,10 +55,10 @@ func archiveConnections(t *testing.T, a *appliance, key string, row *archiveRow)
 	for _, conn := range open {
 		conn.Close()
 	}
-	waitFor(t, 5*time.Second, func() bool { // a slot is free again when the connection is
+	waitFor(t, time.Minute, func() bool { // a slot is free again when the connection is
 		conn := a.dial("/ws?api_key=" + key)
 		defer conn.Close()
-		f, _, err := readFrame(conn, 5*time.Second)
+		f, _, err := readFrame(conn, time.Minute)
 		return err == nil && f.Type == "authenticated"
 	}, func() string { return "no slot was given back" })
 }
@@ -66,9 +66,9 @@ func archiveConnections(t *testing.T, a *appliance, key string, row *archiveRow)
 // openSockets opens live connections, as many as there are slots; those of a test before may still be closing.
 func openSockets(t *testing.T, a *appliance, key string, n int) (open []*websocket.Conn) {
 	t.Helper()
-	waitFor(t, 10*time.Second, func() bool {
+	waitFor(t, time.Minute, func() bool {
 		conn := a.dial("/ws?api_key=" + key)
-		f, _, err := readFrame(conn, 5*time.Second)
+		f, _, err := readFrame(conn, time.Minute)
 		if err != nil || f.Type != "authenticated" {
 			conn.Close()
 			return false
@@ -91,7 +91,7 @@ func archiveSubscriptions(t *testing.T, a *appliance, key string, row *archiveRo
 		for {
 			send(t, open[i], `{"type":"subscribe","channel":"`+channel+`"}`)
 			for {
-				f, raw, err := readFrame(open[i], 10*time.Second)
+				f, raw, err := readFrame(open[i], time.Minute)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -142,13 +142,14 @@ func archiveSubscriptions(t *testing.T, a *appliance, key string, row *archiveRo
 // to live on: forty messages are far above three violations in the sense of the message rate.
 func archiveOperations(t *testing.T, a *appliance, key string) {
 	conn := openSockets(t, a, key, 1)[0]
+	began := time.Now()
 	for i := range 40 {
 		send(t, conn, fmt.Sprintf(`{"type":%q,"channel":"trade/0"}`, []string{"subscribe", "unsubscribe"}[i%2]))
 	}
 	send(t, conn, `{"type":"ping"}`)
 	passed, refused := 0, 0
 	for done := false; !done; {
-		f, raw, err := readFrame(conn, 10*time.Second)
+		f, raw, err := readFrame(conn, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +164,7 @@ func archiveOperations(t *testing.T, a *appliance, key string) {
 			t.Fatalf("got %s", raw)
 		}
 	}
-	if passed < 10 || passed > 15 || passed+refused != 40 { // a slow machine sees some come back
+	if most := 11 + int(10*time.Since(began).Seconds()); passed < 10 || passed > most || passed+refused != 40 {
 		t.Errorf("%d passed, %d were refused", passed, refused)
 	}
 	time.Sleep(1100 * time.Millisecond)
@@ -181,7 +182,7 @@ func archiveMetering(t *testing.T, a *appliance, key string, began int64) {
 			switch f.Type {
 			case "order_book_update", "trade_update":
 				data++
-			case "gap", "subscribed", "pong":
+			case "gap", "subscribed", "unsubscribed", "pong":
 			default:
 				t.Fatalf("unexpected frame %+v", f)
 			}
@@ -200,6 +201,12 @@ func archiveMetering(t *testing.T, a *appliance, key string, began int64) {
 		count(frames)
 		data++
 	}
+	for i := range 5 {
+		send(t, conn, fmt.Sprintf(`{"type":"unsubscribe","channel":"order_book/%d"}`, i))
+	}
+	send(t, conn, `{"type":"ping"}`)
+	_, frames := until(t, conn, "pong") // all that was sent
+	count(frames)
 	conn.Close()
 	conn = replaySocket(t, a, key)
 	live := data
@@ -214,8 +221,7 @@ func archiveMetering(t *testing.T, a *appliance, key string, began int64) {
 	if data == live || done.Sent != int64(len(frames)) {
 		t.Errorf("%d live messages and %d replayed, the replay says %d", live, len(frames), done.Sent)
 	}
-	// The live connection may have been sent a last message that was on its way.
-	if spent := a.used(key) - before; spent < data || spent > data+5 {
+	if spent := a.used(key) - before; spent != data {
 		t.Errorf("%d credits spent for %d messages", spent, data)
 	}
 }
@@ -223,9 +229,9 @@ func archiveMetering(t *testing.T, a *appliance, key string, began int64) {
 // replaySocket opens a replay connection as soon as there is a slot.
 func replaySocket(t *testing.T, a *appliance, key string) (conn *websocket.Conn) {
 	t.Helper()
-	waitFor(t, 10*time.Second, func() bool {
+	waitFor(t, time.Minute, func() bool {
 		conn = a.dial("/ws/replay?api_key=" + key)
-		f, _, err := readFrame(conn, 5*time.Second)
+		f, _, err := readFrame(conn, time.Minute)
 		return err == nil && f.Type == "authenticated"
 	}, func() string { return "no slot for a replay" })
 	t.Cleanup(func() { conn.Close() })
@@ -239,7 +245,7 @@ func archiveReplay(t *testing.T, a *appliance, key string, row *archiveRow, bega
 		t.Helper()
 		send(t, conn, fmt.Sprintf(`{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":%s}`, from, to, speed))
 		for {
-			f, raw, err := readFrame(conn, 10*time.Second)
+			f, raw, err := readFrame(conn, time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -94,7 +94,7 @@ func (q *quickStart) curl(args string) error {
 		return err
 	}
 	req.Header = header
-	client := http.Client{Timeout: 15 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
@@ -162,7 +162,7 @@ func (q *quickStart) send(text string) error {
 
 // receive reads until a frame holds a text; frames of other channels may come between.
 func (q *quickStart) receive(want string) error {
-	if err := q.conn.SetReadDeadline(time.Now().Add(15 * time.Second)); err != nil {
+	if err := q.conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	for {

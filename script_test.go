@@ -166,7 +166,7 @@ func scriptWaitLog(ts *testscript.TestScript, neg bool, args []string) {
 	wantArgs(ts, neg, len(args) == 2, "waitlog NAME RE")
 	re, err := regexp.Compile("(?m)" + args[1])
 	ts.Check(err)
-	for deadline := time.Now().Add(20 * time.Second); !re.MatchString(ts.ReadFile(args[0] + ".log")); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !re.MatchString(ts.ReadFile(args[0] + ".log")); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s.log does not match %s:\n%s", args[0], args[1], ts.ReadFile(args[0]+".log"))
 		}
@@ -215,8 +215,8 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		args = args[2:]
 	}
 	wantArgs(ts, neg, len(args) == 2, "http [-headers] [-header LINE] [-body TEXT] [-until RE] [-pick RE] METHOD URL")
-	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		text, err := fetch(client, args[0], args[1], body, header, shown)
 		ts.Check(err)
 		if until.MatchString(text) {

@@ -72,7 +72,7 @@ func openTestTLS(t *testing.T, cfg *config.Config, log *slog.Logger) *serverTLS 
 // shake connects and returns the serial number of the certificate shown.
 func shake(t *testing.T, address string, version uint16) (int64, error) {
 	t.Helper()
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", address, &tls.Config{
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Minute}, "tcp", address, &tls.Config{
 		ServerName: "data.example.com", MinVersion: version, MaxVersion: version, NextProtos: []string{"h2", "http/1.1"},
 		InsecureSkipVerify: true, // it is self-signed; what it is, the test looks at
 	})

@@ -52,6 +52,7 @@ func openEngine(t *testing.T, rest, stream string) *engine.Engine {
 	cfg := config.Default()
 	cfg.Venues.Lighter.RESTURL, cfg.Venues.Lighter.StreamURL = rest, stream
 	cfg.Venues.Lighter.Enabled = true
+	cfg.Venues.Lighter.Timeout = config.Duration(time.Hour) // whoever waits for an answer is found out
 	e, err := engine.Open(engine.Options{Store: storeOptions(t.TempDir()), Lighter: cfg.Venues.Lighter, History: cfg.History, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +68,7 @@ func TestCloseWhileTheVenueIsStuck(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
 	var m *model.Market
-	for until := time.Now().Add(10 * time.Second); m == nil; time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); m == nil; time.Sleep(5 * time.Millisecond) {
 		if m, _ = e.Market(0); time.Now().After(until) {
 			t.Fatal("the market was not listed")
 		}
@@ -78,17 +79,15 @@ func TestCloseWhileTheVenueIsStuck(t *testing.T) {
 		answered <- err
 	}()
 	<-asked
-	began := time.Now()
 	cancel()
+	stuck := time.AfterFunc(time.Minute, func() { panic("the engine waits for a venue that does not answer") })
 	if err := <-ended; err != nil {
 		t.Errorf("run: %v", err)
 	}
 	if err := e.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
-	if d := time.Since(began); d > 3*time.Second {
-		t.Errorf("stopping took %v", d)
-	}
+	stuck.Stop()
 	if err := <-answered; err == nil {
 		t.Error("a book came from nowhere")
 	}
@@ -124,7 +123,7 @@ func TestGate(t *testing.T) {
 	if !errors.Is(err, engine.ErrBusy) || !errors.As(err, &refused) || refused.Code != model.CodeServiceUnavailable {
 		t.Errorf("a full gate gives %v", err)
 	}
-	if d := time.Since(began); d < 1900*time.Millisecond || d > 4*time.Second {
+	if d := time.Since(began); d < 1900*time.Millisecond || d > 30*time.Second {
 		t.Errorf("the refusal took %v", d)
 	}
 	waiting := make(chan error, 1)

@@ -11,7 +11,7 @@ import (
 // what only the venue knows comes through its relay.
 func TestExchangeOfTheVenue(t *testing.T) {
 	g := startNative(t, 3, 20, time.Hour)
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		rows, err := g.engine.ExchangeStats(nil)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,8 +101,10 @@ type nativeRig struct {
 	engine   *engine.Engine
 	local    relay.Local
 	rest     string
-	now      func() time.Time
+	ahead    atomic.Int64 // how much the clocks are
 }
+
+func (r *nativeRig) now() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 
 func startNative(t testing.TB, markets int, rate float64, before time.Duration) *nativeRig {
 	t.Helper()
@@ -109,11 +112,9 @@ func startNative(t testing.TB, markets int, rate float64, before time.Duration) 
 	// Sockets have deadlines by this clock: it must not stand behind the real one.
 	start := time.Now().UTC().Truncate(24 * time.Hour).Add(48*time.Hour - before)
 	r := &nativeRig{t: t}
-	var ahead time.Duration
-	r.now = func() time.Time { return time.Now().Add(ahead) }
 	r.exchange = sim.New(sim.Options{Seed: 11, Markets: markets, Accounts: 60, Rate: rate, Volatility: 3, Now: r.now, Start: start.Add(-past)})
 	r.exchange.AdvanceBy(past)
-	ahead = time.Until(start)
+	r.ahead.Store(int64(time.Until(start)))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -150,9 +151,9 @@ func startNative(t testing.TB, markets int, rate float64, before time.Duration) 
 
 func (r *nativeRig) until(what string, done func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(15 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			r.t.Fatalf("not within 15 s: %s", what)
+			r.t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
@@ -181,7 +182,7 @@ func (r *nativeRig) same(call, query string) {
 	r.t.Helper()
 	want := r.venue(call, query)
 	err := errors.New("not answered")
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
 		got, ok := r.answer(call, query)
 		if !ok {
 			continue
@@ -198,11 +199,15 @@ func TestNativeAnswersEqualTheVenues(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a venue across a midnight")
 	}
-	r := startNative(t, 3, 300, 4*time.Second)
+	r := startNative(t, 3, 300, 30*time.Second)
 	for _, call := range []string{"orderBooks", "exchangeStats", "funding-rates"} {
 		r.answer(call, "") // wanted from now on
 	}
 	midnight := r.now().Add(12 * time.Hour).Truncate(24 * time.Hour)
+	for midnight.Sub(r.now()) > 4*time.Second { // what a busy machine did not need to begin goes by quickly
+		r.ahead.Add(int64(200 * time.Millisecond))
+		time.Sleep(20 * time.Millisecond)
+	}
 	r.until("trades of the new day", func() bool { return r.now().After(midnight.Add(3 * time.Second)) })
 	r.exchange.Pause()
 	r.deliverFundings(midnight)

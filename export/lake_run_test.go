@@ -398,7 +398,7 @@ func TestClockSetBack(t *testing.T) {
 	go func() { l.sleepUntil(t.Context(), time.Date(2031, 1, 3, 0, 10, 0, 0, time.UTC)); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("it sleeps for years")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -60,6 +61,21 @@ var storeProgram = sync.OnceValues(func() (string, error) {
 	return program, os.Rename(unfinished, program)
 })
 
+// freeAddress returns an address that nobody listens on. Its port is below those that systems give away by themselves: it
+// stays free until a server of the test takes it.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		if err == nil {
+			_ = ln.Close()
+			return ln.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
 // startStore starts an S3 server over an empty directory with one bucket, and returns its address and directory.
 func startStore(t *testing.T) (endpoint, dir string) {
 	t.Helper()
@@ -71,12 +87,7 @@ func startStore(t *testing.T) (endpoint, dir string) {
 	if err := os.MkdirAll(filepath.Join(dir, storeBucket), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	_ = ln.Close()
+	address := freeAddress(t)
 	var out bytes.Buffer
 	server := exec.Command(program, dir, address, storeKey, storeSecret, storeRegion)
 	server.Stdout, server.Stderr = &out, &out

@@ -161,7 +161,7 @@ func newFixture(t testing.TB, o testOptions) *fixture {
 	f.client = &fasthttp.HostClient{Addr: "localhost", Dial: func(string) (net.Conn, error) { return f.ln.Dial() }, DisablePathNormalizing: true}
 	t.Cleanup(func() {
 		f.client.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := f.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -233,7 +233,7 @@ func (f *fixture) do(t tester, method, path string, headers ...string) reply {
 		req.UseHostHeader = req.UseHostHeader || headers[i] == "Host"
 	}
 	resp.SkipBody = method == "HEAD"
-	if err := f.client.DoTimeout(req, resp, 10*time.Second); err != nil {
+	if err := f.client.DoTimeout(req, resp, time.Minute); err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
 	return newReply(resp)
@@ -301,7 +301,7 @@ func (f *fixture) raw(t testing.TB, request string) (status int, rest string) {
 	}
 	defer conn.Close()
 	go func() { _, _ = conn.Write([]byte(request)) }()
-	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	var resp fasthttp.Response
@@ -325,7 +325,7 @@ func (f *fixture) rawHead(t testing.TB, request string) string {
 	}
 	defer conn.Close()
 	go func() { _, _ = conn.Write([]byte(request)) }()
-	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	var head bytes.Buffer

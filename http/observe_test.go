@@ -119,7 +119,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 	for _, c := range open {
 		c.Close()
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		conn, status := ask()
 		conn.Close()
@@ -274,7 +274,7 @@ func TestAccessLog(t *testing.T) {
 		f.do(t, "GET", "/api/v1/orderbook/0?depth=3")
 		f.do(t, "GET", "/api/v1/orderbook/0?api_key=hlt_secret", "X-Api-Key", "hlt_secret2", "Authorization", "Bearer hlt_secret3")
 		f.do(t, "GET", "/nothing/hlt_secret4")
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		text := ""
 		for strings.Count(text, `"msg":"request"`) < 3 {
 			if text = out.String(); !direct {

@@ -289,7 +289,7 @@ func TestNativeWithoutVenue(t *testing.T) {
 	v := newVenueServer(t)
 	at := time.Unix(1_700_000_000, 0)
 	budget := feed.NewBudget(2, func() time.Time { return at })
-	f := newFixture(t, testOptions{edit: withVenue(t, v, relay.Options{Now: func() time.Time { return at }, Timeout: 500 * time.Millisecond, Budget: budget})})
+	f := newFixture(t, testOptions{edit: withVenue(t, v, relay.Options{Now: func() time.Time { return at }, Timeout: 3 * time.Second, Budget: budget})})
 	f.do(t, "GET", "/api/v1/orderBooks")
 	release := make(chan struct{})
 	defer close(release)

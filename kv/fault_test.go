@@ -184,7 +184,7 @@ func TestFlushFails(t *testing.T) {
 	var acknowledged int
 	var err error
 	value := bytes.Repeat([]byte("v"), 8<<10)
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for err == nil && time.Now().Before(deadline) {
 		b := s.NewBatch()
 		b.Set(fmt.Appendf(nil, "T%06d", acknowledged), value)
@@ -209,7 +209,7 @@ func TestFlushFails(t *testing.T) {
 		t.Errorf("%d log lines about one fault", lines)
 	}
 	disk.Fail(kvtest.Tables, nil)
-	for deadline = time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline = time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if err = s.Probe(); err == nil {
 			break
 		}

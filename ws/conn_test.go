@@ -19,14 +19,13 @@ import (
 )
 
 func TestAuthStates(t *testing.T) {
-	h := serve(t, Options{Access: testAccess{}, Limits: Limits{AuthTimeout: 100 * time.Millisecond}})
+	h := serve(t, Options{Access: testAccess{}})
 
 	c := h.dial("/ws", nil)
 	c.say(`{"type":"auth","api_key":"hlt_starter","format":"typed"}`)
 	if f := c.expect("authenticated"); f.Tier != "starter" || f.MaxSubs != 1000 || f.MaxDays != nil {
 		t.Errorf("got %s", f.raw)
 	}
-	time.Sleep(150 * time.Millisecond) // the time limit is over for the first message only
 	c.say(`{"type":"ping"}`)
 	c.expect("pong")
 
@@ -42,7 +41,8 @@ func TestAuthStates(t *testing.T) {
 	c.expectError(codeForbidden)
 	c.expectClose(closeRefused)
 
-	c = h.dial("/ws", nil)
+	hasty := serve(t, Options{Access: testAccess{}, Limits: Limits{AuthTimeout: 100 * time.Millisecond}})
+	c = hasty.dial("/ws", nil)
 	c.expectError(codeAuthTimeout)
 	c.expectClose(closeNoAuth)
 }
@@ -84,13 +84,11 @@ func TestConnectionLimitIsFreedOnDisconnect(t *testing.T) {
 
 func eventually(t *testing.T, ok func() bool) {
 	t.Helper()
-	for range 500 {
-		if ok() {
-			return
+	for until := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("did not happen within a minute")
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatal("did not happen within 5 s")
 }
 
 func TestBadMessagesKeepTheConnection(t *testing.T) {
@@ -154,12 +152,14 @@ func TestMessageRate(t *testing.T) {
 }
 
 func TestPingAndPong(t *testing.T) {
-	h := serve(t, Options{Limits: Limits{PingInterval: 60 * time.Millisecond, PongTimeout: 30 * time.Millisecond}})
+	h := serve(t, Options{Limits: Limits{PingInterval: 20 * time.Millisecond, PongTimeout: time.Minute}})
 	c := h.local("/ws")
 	pings := 0
 	answer := c.conn.PingHandler()
-	c.conn.SetPingHandler(func(s string) error { pings++; return answer(s) })
-	time.AfterFunc(300*time.Millisecond, func() { c.conn.WriteControl(websocket.PingMessage, []byte("hello"), time.Now().Add(time.Second)) })
+	c.conn.SetPingHandler(func(s string) error {
+		pings++
+		return errors.Join(answer(s), c.conn.WriteControl(websocket.PingMessage, []byte("hello"), time.Now().Add(time.Minute)))
+	})
 	ponged := errors.New("ponged")
 	c.conn.SetPongHandler(func(s string) error {
 		if s != "hello" {
@@ -170,9 +170,10 @@ func TestPingAndPong(t *testing.T) {
 	if _, err := c.next(); !errors.Is(err, ponged) {
 		t.Fatalf("ended with %v", err)
 	}
-	if pings < 3 || pings > 5 {
-		t.Errorf("%d pings in 300 ms", pings)
+	if pings != 1 {
+		t.Errorf("%d pings", pings)
 	}
+	h = serve(t, Options{Limits: Limits{PingInterval: 60 * time.Millisecond, PongTimeout: 30 * time.Millisecond}})
 	c = h.local("/ws")
 	c.conn.SetPingHandler(func(string) error { return nil })
 	c.expectClose(closeNoPong)
@@ -199,7 +200,7 @@ func TestShutdownDrainsAndCloses(t *testing.T) {
 	k.trades(500, model.TradeBatch{})
 	done := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		done <- h.s.Close(ctx)
 	}()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/fasthttp/websocket"
 	"github.com/klauspost/compress/flate"
@@ -168,7 +169,8 @@ func TestDeflateInflates(t *testing.T) {
 
 // The limit of a client's message counts what it inflates to.
 func TestInflatedBytesAreLimited(t *testing.T) {
-	h := serve(t, Options{Compression: true})
+	// To deflate fifty megabytes takes a busy machine seconds: the server must not hang up on who is not done with it.
+	h := serve(t, Options{Compression: true, Limits: Limits{CloseTimeout: time.Minute}})
 	c, _ := h.packed(t)
 	pad := 64<<10 - len(`{"type":"ping","pad":""}`)
 	c.say(`{"type":"ping","pad":"%s"}`, strings.Repeat("x", pad))

@@ -272,9 +272,11 @@ func TestOptionsReplaceEachOther(t *testing.T) {
 	}
 	c.say(`{"type":"unsubscribe","channel":"enriched_trade/0"}`)
 	c.expect("unsubscribed")
-	if h.s.quota.used["free"][slotSubscription] != 0 {
-		t.Error("a subscription is still counted")
-	}
+	h.eventually("no subscription is counted any more", func() bool {
+		h.s.quota.mu.Lock()
+		defer h.s.quota.mu.Unlock()
+		return h.s.quota.used["free"][slotSubscription] == 0
+	})
 }
 
 // Option sets are bounded per family and market; the defaults, and those in use, stay open to everybody.

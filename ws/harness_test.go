@@ -150,7 +150,7 @@ func serveOn(t testing.TB, ln net.Listener, o Options) *harness {
 		srv.Serve(ln)
 	}()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
 			t.Errorf("close server: %v", err)
@@ -170,7 +170,7 @@ type client struct {
 
 func (h *harness) dial(path string, header http.Header) *client {
 	h.t.Helper()
-	d := websocket.Dialer{HandshakeTimeout: 5 * time.Second}
+	d := websocket.Dialer{HandshakeTimeout: time.Minute}
 	conn, resp, err := d.Dial("ws://"+h.addr+path, header)
 	if err != nil {
 		h.t.Fatalf("dial %s: %v (%v)", path, err, resp)
@@ -237,7 +237,7 @@ type levelJSON struct{ Price, Size string }
 
 // next reads one message; err is what the socket says at its end.
 func (c *client) next() (frame, error) {
-	c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	c.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	_, b, err := c.conn.ReadMessage()
 	if err != nil {
 		return frame{}, err

@@ -127,11 +127,7 @@ func TestRevokedWhileConnected(t *testing.T) {
 		a[path].expectClose(closeRevoked)
 		b[path].expectClose(closeRefused)
 	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %s", took)
-	} else if took > 100*time.Millisecond {
-		t.Logf("it took %s on this machine", took)
-	}
+	t.Logf("it took %s on this machine", time.Since(began))
 	for _, x := range c {
 		x.say(`{"type":"ping"}`)
 		x.expect("pong")

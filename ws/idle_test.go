@@ -1,9 +1,12 @@
 package ws
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fasthttp/websocket"
 
 	"hyperlight/config"
 	"hyperlight/engine/access"
@@ -90,23 +93,30 @@ func TestIdleTimeouts(t *testing.T) {
 // Over a socket: a client of /stream that says nothing, not even its first word, goes with 1000 as at the venue; one that
 // only sends pings of the protocol below stays.
 func TestNativeSilence(t *testing.T) {
-	h := serve(t, Options{Native: lighterNative(), AllowAnonymous: true, Limits: Limits{NativeIdle: 3 * time.Second, AuthTimeout: time.Millisecond}})
+	const idle = 200 * time.Millisecond
+	var ahead atomic.Int64
+	begin := time.Now().Add(time.Hour) // a clock that stands: deadlines of sockets are far away
+	h := serve(t, Options{Native: lighterNative(), AllowAnonymous: true, Limits: Limits{NativeIdle: idle, AuthTimeout: time.Millisecond},
+		Now: func() time.Time { return begin.Add(time.Duration(ahead.Load())) }})
 	silent, alive := dialNative(t, h.addr+"/stream"), dialNative(t, h.addr+"/stream")
-	stop := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(50 * time.Millisecond):
-				_ = alive.conn.WriteControl(9, nil, time.Now().Add(time.Second))
+	ahead.Store(int64(idle * 3 / 4))
+	if err := alive.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("the ping is heard", func() bool {
+		h.s.mu.Lock()
+		defer h.s.mu.Unlock()
+		for c := range h.s.conns {
+			if c.idle.heard.Load() > begin.UnixNano() {
+				return true
 			}
 		}
-	}()
-	defer close(stop)
+		return false
+	})
+	ahead.Store(int64(idle * 5 / 4))
 	if code, reason := silent.ended(); code != 1000 || reason != "i/o timeout" {
 		t.Errorf("closed with %d %q", code, reason)
 	}
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(2 * idle) // its timer has looked at the clock, too
 	alive.answers([]string{`{"type":"ping"}`})
 }

@@ -6,13 +6,11 @@ import (
 	"hyperlight/engine/model"
 )
 
-// nativeWait is how long a subscription waits for a channel of ours that has nothing to begin with just now: after a
-// start, or while the venue's socket is opened anew. All bots come back at such a moment, and what each of them then
-// took over a socket of its own it would keep there. A venue that is slower than that is asked by the client itself.
-const nativeWait = 5 * time.Second
-
-// await waits until a channel that is followed can be subscribed to. It holds up this client's messages only, and where
-// it waited in vain the connection does not wait again: what does not come once may never come.
+// await waits, at most for Limits.NativeWait, until a channel that is followed can be subscribed to: after a start, or
+// while the venue's socket is opened anew, ours has nothing to begin with. All bots come back at such a moment, and what
+// each of them then took over a socket of its own it would keep there. A venue that is slower than that is asked by the
+// client itself. It holds up this client's messages only, and where it waited in vain the connection does not wait again:
+// what does not come once may never come.
 func (n *nativeSession) await(c *nativeChannel) {
 	follows := n.c.server.o.Follows
 	if n.hurried || follows == nil {
@@ -38,7 +36,7 @@ func (n *nativeSession) await(c *nativeChannel) {
 		arrival := c.arrival
 		c.mu.Unlock()
 		if limit == nil {
-			t := time.NewTimer(nativeWait)
+			t := time.NewTimer(n.c.server.limits.NativeWait)
 			defer t.Stop()
 			limit = t.C
 		}

@@ -60,7 +60,7 @@ func followVenue(t testing.TB, edit func(*Options)) *venueRig {
 		}
 	})
 	r.registry = market.NewRegistry(market.Options{Shards: 2, Now: time.Now})
-	rest := lighter.NewREST(lighter.RESTOptions{BaseURL: "http://" + r.venue, Budget: venuefeed.NewBudget(1000, time.Now), Now: time.Now, Timeout: 10 * time.Second})
+	rest := lighter.NewREST(lighter.RESTOptions{BaseURL: "http://" + r.venue, Budget: venuefeed.NewBudget(1000, time.Now), Now: time.Now, Timeout: time.Minute})
 	t.Cleanup(rest.Close)
 	list, err := rest.Markets(ctx)
 	if err != nil {
@@ -117,9 +117,9 @@ func (c *nativeChannel) ready() bool {
 // eventually waits for what takes an unknown time.
 func (h *harness) eventually(what string, ok func() bool) {
 	h.t.Helper()
-	for until := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
-			h.t.Fatalf("not so within 20 s: %s", what)
+			h.t.Fatalf("not so within a minute: %s", what)
 		}
 	}
 }
@@ -158,7 +158,7 @@ func dialNative(t testing.TB, address string) *nativeClient { return dialHeader(
 
 func dialHeader(t testing.TB, address string, header http.Header) *nativeClient {
 	t.Helper()
-	d := websocket.Dialer{HandshakeTimeout: 10 * time.Second}
+	d := websocket.Dialer{HandshakeTimeout: time.Minute}
 	conn, resp, err := d.Dial("ws://"+address, header)
 	if err != nil {
 		t.Fatalf("dial %s: %v (%v)", address, err, resp)
@@ -207,7 +207,7 @@ func (c *nativeClient) say(format string, args ...any) {
 // await waits for the first frame kept so far or coming that is wanted.
 func (c *nativeClient) await(wanted func(*nativeFrame) bool) nativeFrame {
 	c.t.Helper()
-	for i, until := 0, time.After(20*time.Second); ; {
+	for i, until := 0, time.After(time.Minute); ; {
 		c.mu.Lock()
 		for ; i < len(c.frames); i++ {
 			if wanted(&c.frames[i]) {
@@ -224,7 +224,7 @@ func (c *nativeClient) await(wanted func(*nativeFrame) bool) nativeFrame {
 		select {
 		case <-c.more:
 		case <-until:
-			c.t.Fatal("the frame did not come within 20 s")
+			c.t.Fatal("the frame did not come within a minute")
 		}
 	}
 }
@@ -232,7 +232,7 @@ func (c *nativeClient) await(wanted func(*nativeFrame) bool) nativeFrame {
 // ended waits for the end of the socket and returns the close code and reason.
 func (c *nativeClient) ended() (int, string) {
 	c.t.Helper()
-	for until := time.After(20 * time.Second); ; {
+	for until := time.After(time.Minute); ; {
 		c.mu.Lock()
 		err := c.err
 		c.mu.Unlock()
@@ -245,7 +245,7 @@ func (c *nativeClient) ended() (int, string) {
 		select {
 		case <-c.more:
 		case <-until:
-			c.t.Fatal("the socket did not end within 20 s")
+			c.t.Fatal("the socket did not end within a minute")
 		}
 	}
 }

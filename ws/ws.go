@@ -104,6 +104,7 @@ type Limits struct {
 	HeartbeatTime time.Duration // silence on a channel before a heartbeat, 5 s
 
 	NativeIdle     time.Duration // silence of a client of /stream, 2 min as at the venue
+	NativeWait     time.Duration // of a subscription of /stream for what is followed and not there yet, 5 s
 	NativeMessages int           // messages of a client of /stream in any minute, 200 as at the venue
 }
 
@@ -126,6 +127,7 @@ func (l Limits) withDefaults() Limits {
 	orDuration(&l.RingAge, time.Minute)
 	orDuration(&l.HeartbeatTime, 5*time.Second)
 	orDuration(&l.NativeIdle, 2*time.Minute)
+	orDuration(&l.NativeWait, 5*time.Second)
 	orInt(&l.NativeMessages, 200)
 	if l.MessageBytes == 0 {
 		l.MessageBytes = 64 << 10

@@ -197,6 +197,9 @@ func newTestRelay(t testing.TB, o Options) *Relay {
 	if o.UserAgent == "" {
 		o.UserAgent = "hyperlight/test"
 	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute // a busy machine is not the subject
+	}
 	r, err := New(o)
 	if err != nil {
 		t.Fatal(err)

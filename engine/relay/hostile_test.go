@@ -88,7 +88,7 @@ func TestOddStatuses(t *testing.T) {
 	v := newFakeVenue(t, func(int, heard) string {
 		return fmt.Sprintf("HTTP/1.1 %d Odd\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}", status)
 	})
-	r := newTestRelay(t, Options{BaseURL: v.url(), Timeout: 200 * time.Millisecond})
+	r := newTestRelay(t, Options{BaseURL: v.url(), Timeout: 200 * time.Millisecond}) // after 100 and the like more is waited for
 	for _, status = range []int{101, 102, 199, 0, 1, 99, 600, 999, 1000} {
 		got, err := r.Do(t.Context(), get("/api/v1/nextNonce"))
 		if err == nil {
@@ -97,6 +97,7 @@ func TestOddStatuses(t *testing.T) {
 		}
 		wantCode(t, err, model.CodeUpstream, "")
 	}
+	r = newTestRelay(t, Options{BaseURL: v.url()})
 	for _, status = range []int{200, 204, 301, 304, 404, 418, 599} {
 		if got, err := r.Do(t.Context(), get("/api/v1/nextNonce")); err != nil || got.Status != status {
 			t.Errorf("%d: %v, %v", status, got, err)
@@ -149,7 +150,7 @@ func TestLocalReadsEnd(t *testing.T) {
 			if ok {
 				t.Error("what nobody read was answered")
 			}
-		case <-time.After(4 * localDeadline):
+		case <-time.After(time.Minute):
 			t.Fatal("the record is read without end")
 		}
 	}

@@ -238,15 +238,7 @@ func TestCoalescing(t *testing.T) {
 			}
 		})
 	}
-	for waiting := 0; waiting <= callers; {
-		time.Sleep(time.Millisecond)
-		r.shelf.mu.Lock()
-		waiting = 0
-		for _, f := range r.shelf.flights {
-			waiting = f.waiters
-		}
-		r.shelf.mu.Unlock()
-	}
+	r.joined(t, callers+1)
 	cancel() // whoever asked first may go away
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Error(err)
@@ -269,6 +261,25 @@ func TestCoalescing(t *testing.T) {
 	}
 }
 
+// joined waits until so many callers wait for the one call under way.
+func (r *Relay) joined(t *testing.T, callers int) {
+	t.Helper()
+	for until := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		r.shelf.mu.Lock()
+		waiting := 0
+		for _, f := range r.shelf.flights {
+			waiting = f.waiters
+		}
+		r.shelf.mu.Unlock()
+		if waiting >= callers {
+			return
+		}
+		if time.Now().After(until) {
+			t.Fatalf("%d of %d callers wait", waiting, callers)
+		}
+	}
+}
+
 // TestPromotion: a caller who signed in does not wait in the line of the anonymous call that it joins.
 func TestPromotion(t *testing.T) {
 	v := newFakeVenue(t, numbered)
@@ -283,6 +294,7 @@ func TestPromotion(t *testing.T) {
 	anonymous := get("/api/v1/account")
 	anonymous.Anonymous = true
 	go func() { _, err := r.Do(context.Background(), anonymous); done <- err }()
+	r.joined(t, 1)
 	time.Sleep(20 * time.Millisecond)
 	select {
 	case err := <-done:
@@ -377,7 +389,7 @@ func TestShelfModel(t *testing.T) {
 func TestBudgetSpent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		budget := feed.NewBudget(60, time.Now)
-		r := newTestRelay(t, Options{BaseURL: "http://127.0.0.1:1", Budget: budget, Now: time.Now})
+		r := newTestRelay(t, Options{BaseURL: "http://127.0.0.1:1", Budget: budget, Now: time.Now, Timeout: defaultTimeout})
 		budget.Exhaust()
 		for _, q := range []*Request{get("/api/v1/account"), post("/api/v1/sendTx", "x=1"), get("/api/v1/account?auth=1:2:3:4")} {
 			began := time.Now()
@@ -415,10 +427,11 @@ func TestPanicLandsTheFlight(t *testing.T) {
 	})
 	<-dialling
 	both.Go(func() {
-		time.AfterFunc(10*time.Millisecond, func() { close(panics) })
 		_, err := r.Do(context.Background(), get("/api/v1/orderBooks"))
 		wantCode(t, err, model.CodeUpstream, "failed")
 	})
+	r.joined(t, 2)
+	close(panics)
 	both.Wait()
 	_, err := r.Do(context.Background(), get("/api/v1/orderBooks"))
 	wantCode(t, err, model.CodeUpstream, "reached")

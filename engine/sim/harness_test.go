@@ -75,7 +75,7 @@ func (c *testClient) subscribe(channel string) {
 // read returns the next frame.
 func (c *testClient) read() string {
 	c.t.Helper()
-	_ = c.ws.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.ws.SetReadDeadline(time.Now().Add(time.Minute))
 	_, msg, err := c.ws.ReadMessage()
 	if err != nil {
 		c.t.Fatal(err)

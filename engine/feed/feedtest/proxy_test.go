@@ -20,8 +20,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/VictoriaMetrics/metrics.summariesSwapCron"))
 }
 
-// startVenue serves n numbered book updates to each connection, then waits; its REST answers {}.
-func startVenue(t *testing.T, n int) (streamURL, restURL string) {
+// startVenue serves n numbered book updates to each connection, then hangs up, or repeats what it hears; its REST answers {}.
+func startVenue(t *testing.T, n int, hangUp bool) (streamURL, restURL string) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func startVenue(t *testing.T, n int) (streamURL, restURL string) {
 		for i := range n {
 			_ = c.WriteMessage(websocket.TextMessage, []byte(fmt.Sprintf(`{"n":%d,"type":"update/order_book"}`, i)))
 		}
-		for {
+		for !hangUp {
 			_, msg, err := c.ReadMessage()
 			if err != nil {
 				return
@@ -55,14 +55,14 @@ func startVenue(t *testing.T, n int) (streamURL, restURL string) {
 	return "ws://" + ln.Addr().String() + "/stream", "http://" + ln.Addr().String()
 }
 
-// collect reads frames from the proxy until nothing comes for a while.
-func collect(t *testing.T, p *Proxy, quiet time.Duration) (frames []string, err error) {
+// collect reads frames from the proxy until there are so many, the socket ends, or nothing comes for a while.
+func collect(t *testing.T, p *Proxy, most int, quiet time.Duration) (frames []string, err error) {
 	c, _, err := websocket.DefaultDialer.Dial(p.StreamURL(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for {
+	for len(frames) < most {
 		_ = c.SetReadDeadline(time.Now().Add(quiet))
 		_, msg, err := c.ReadMessage()
 		if err != nil {
@@ -70,10 +70,11 @@ func collect(t *testing.T, p *Proxy, quiet time.Duration) (frames []string, err 
 		}
 		frames = append(frames, string(msg))
 	}
+	return frames, nil
 }
 
-func start(t *testing.T, n int, f Faults, seed uint64) *Proxy {
-	stream, rest := startVenue(t, n)
+func start(t *testing.T, n int, hangUp bool, f Faults, seed uint64) *Proxy {
+	stream, rest := startVenue(t, n, hangUp)
 	p, err := NewProxy(stream, rest, f, seed)
 	if err != nil {
 		t.Fatal(err)
@@ -83,8 +84,8 @@ func start(t *testing.T, n int, f Faults, seed uint64) *Proxy {
 }
 
 func TestProxyPasses(t *testing.T) {
-	p := start(t, 50, Faults{}, 1)
-	frames, _ := collect(t, p, 300*time.Millisecond)
+	p := start(t, 50, true, Faults{}, 1)
+	frames, _ := collect(t, p, 100, time.Minute)
 	if len(frames) != 50 || !slices.IsSorted(frames[:10]) || len(p.Log()) != 0 {
 		t.Errorf("%d frames, log %v", len(frames), p.Log())
 	}
@@ -115,8 +116,8 @@ func TestProxyFaults(t *testing.T) {
 		return whole, cut, repeated, disorder
 	}
 	f := Faults{Drop: 0.05, Duplicate: 0.05, Reorder: 0.05, Corrupt: 0.05}
-	p := start(t, n, f, 7)
-	frames, _ := collect(t, p, 300*time.Millisecond)
+	p := start(t, n, true, f, 7)
+	frames, _ := collect(t, p, 2*n, time.Minute)
 	whole, cut, repeated, disorder := count(p, frames)
 	c := p.Counts()
 	if c[Drop] == 0 || c[Duplicate] == 0 || c[Reorder] == 0 || c[Corrupt] == 0 {
@@ -126,24 +127,24 @@ func TestProxyFaults(t *testing.T) {
 	if missing := n - c[Drop] - c[Corrupt] - whole; missing < 0 || missing > 1 || cut != c[Corrupt] || repeated != c[Duplicate] || disorder == 0 {
 		t.Errorf("whole %d, cut %d, repeated %d, disorder %d, faults %v", whole, cut, repeated, disorder, c)
 	}
-	again, _ := collect(t, start(t, n, f, 7), 300*time.Millisecond)
+	again, _ := collect(t, start(t, n, true, f, 7), 2*n, time.Minute)
 	if !slices.Equal(frames, again) {
 		t.Error("the same seed does something else")
 	}
 }
 
 func TestProxyBreaks(t *testing.T) {
-	p := start(t, 3, Faults{Disconnect: 1}, 3)
-	if frames, err := collect(t, p, time.Second); len(frames) > 0 || strings.Contains(err.Error(), "timeout") {
+	p := start(t, 3, false, Faults{Disconnect: 1}, 3)
+	if frames, err := collect(t, p, 3, time.Minute); len(frames) > 0 || err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("%d frames, %v", len(frames), err)
 	}
 	p.SetFaults(Faults{HalfOpen: 1})
-	if frames, err := collect(t, p, 300*time.Millisecond); len(frames) > 0 || !strings.Contains(err.Error(), "timeout") {
+	if frames, err := collect(t, p, 3, 300*time.Millisecond); len(frames) > 0 || !strings.Contains(err.Error(), "timeout") {
 		t.Errorf("%d frames, %v", len(frames), err)
 	}
 	p.SetFaults(Faults{Stall: 1, StallFor: 200 * time.Millisecond})
 	began := time.Now()
-	if frames, _ := collect(t, p, 300*time.Millisecond); len(frames) < 1 || time.Since(began) < 400*time.Millisecond {
+	if frames, _ := collect(t, p, 3, time.Minute); len(frames) != 3 || time.Since(began) < 400*time.Millisecond {
 		t.Errorf("%d frames in %v", len(frames), time.Since(began))
 	}
 	if c := p.Counts(); c[Disconnect] == 0 || c[HalfOpen] != 1 || c[Stall] == 0 {
@@ -152,7 +153,7 @@ func TestProxyBreaks(t *testing.T) {
 }
 
 func TestProxyREST(t *testing.T) {
-	p := start(t, 0, Faults{}, 1)
+	p := start(t, 0, false, Faults{}, 1)
 	get := func() (int, string) {
 		req, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, p.RESTURL()+"/api/v1/orderBooks", nil)
 		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)

@@ -21,12 +21,16 @@ import (
 
 // serve starts a venue's REST in memory and returns a client of it.
 func serve(t *testing.T, budget *feed.Budget, handler fasthttp.RequestHandler) *REST {
+	return serveWithin(t, budget, time.Minute, handler)
+}
+
+func serveWithin(t *testing.T, budget *feed.Budget, timeout time.Duration, handler fasthttp.RequestHandler) *REST {
 	ln := fasthttputil.NewInmemoryListener()
 	server := &fasthttp.Server{Handler: handler}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(ln) }()
 	r := NewREST(RESTOptions{
-		BaseURL: "http://venue.test/", Budget: budget, UserAgent: "hyperlight/test", Timeout: 2 * time.Second,
+		BaseURL: "http://venue.test/", Budget: budget, UserAgent: "hyperlight/test", Timeout: timeout,
 		Dial: func(string) (net.Conn, error) { return ln.Dial() },
 	})
 	t.Cleanup(func() { r.Close(); _ = ln.Close(); <-done })
@@ -156,21 +160,21 @@ func TestRESTRefusals(t *testing.T) {
 func TestRESTBudgetAndContext(t *testing.T) {
 	budget := feed.NewBudget(2, time.Now)
 	block := make(chan struct{})
-	r := serve(t, budget, func(ctx *fasthttp.RequestCtx) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	r := serveWithin(t, budget, 2*time.Second, func(ctx *fasthttp.RequestCtx) { // a call that has left is waited for
+		cancel()
 		<-block
 		ctx.SetBodyString(`{"status":200,"network_id":1,"timestamp":5}`)
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(20*time.Millisecond, cancel)
-	if _, err := r.Probe(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := r.Probe(cancelled); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled call: %v", err)
 	}
 	close(block)
 	if used := budget.Used(); used != 1 {
 		t.Errorf("used %d, want 1", used)
 	}
-	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
+	ctx, done := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer done()
 	if _, err := r.RecentTrades(ctx, newMarket(0, "ETH", 2, 4), 5); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("call without budget: %v", err)
 	}
