@@ -44,7 +44,7 @@ lint:
 unit: clients
 	@# Built beside the tests of other packages: from an empty cache it takes a minute, for which the tests that need it wait.
 	@(cd testdata/s3 && CGO_ENABLED=0 GOFLAGS=-buildvcs=false nice $(GO) build -ldflags='-s -w' -o /dev/null .) & \
-	CGO_ENABLED=1 $(GO) test -race -parallel 3 -timeout 25m $(PACKAGES)
+	CGO_ENABLED=1 $(GO) test -race -parallel 3 -timeout 45m $(PACKAGES)
 	@# What counts bytes says nothing, or takes too long, under the race detector.
 	$(GO) test -run 'Memory|Allocate' ./engine/access ./engine/feed/lighter
 	$(GO) test -run 'BytesPer' ./bench
@@ -61,7 +61,7 @@ clients:
 
 ## bench-once: every benchmark runs, its figures do not count
 bench-once:
-	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 5m $(PACKAGES) \
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m $(PACKAGES) \
 		| { grep -vE '^(goos|goarch|cpu|pkg|PASS|ok |\?)' || true; }
 
 ## bench: the benchmarks of BENCHMARKS.md against their baselines, as its tables; some minutes

@@ -137,8 +137,21 @@ type streamClient struct {
 	gaps     map[string]string // "market kind from to" to its reason
 	states   []bookState
 	frames   int
-	ending   atomic.Bool // the test closes it
+	ending   atomic.Bool   // the test closes it
+	read     chan struct{} // closed when a ping is answered: all that was sent before it is read
 	done     chan struct{}
+}
+
+// drain waits until a client has read all that was sent to it so far.
+func (c *streamClient) drain(t *testing.T) {
+	t.Helper()
+	send(t, c.conn, `{"type":"ping"}`)
+	select {
+	case <-c.read:
+	case <-c.done:
+	case <-time.After(time.Minute):
+		t.Fatal("a client does not read on")
+	}
 }
 
 type channelState struct {
@@ -157,7 +170,7 @@ type bookState struct {
 func follow(t *testing.T, a *appliance, markets int) *streamClient {
 	t.Helper()
 	c := &streamClient{
-		conn: a.dial("/ws"), markets: markets, channels: map[string]*channelState{}, gaps: map[string]string{}, done: make(chan struct{}),
+		conn: a.dial("/ws"), markets: markets, channels: map[string]*channelState{}, gaps: map[string]string{}, read: make(chan struct{}), done: make(chan struct{}),
 	}
 	next(t, c.conn, "authenticated")
 	if err := c.conn.SetReadDeadline(time.Time{}); err != nil {
@@ -198,6 +211,10 @@ func (c *streamClient) fault(format string, args ...any) {
 }
 
 func (c *streamClient) take(f *frame, raw []byte) {
+	if f.Type == "pong" {
+		close(c.read)
+		return
+	}
 	if f.Type == "subscribed" {
 		c.channels[f.Channel] = &channelState{seq: f.Seq, told: true}
 		return
@@ -331,6 +348,7 @@ func checkFaults(t *testing.T, seed uint64, src sim.Source, markets int, length 
 		trades = storedTrades(a, began) // the record is a moment behind
 	}
 	for _, c := range clients {
+		c.drain(t)
 		c.ending.Store(true)
 		c.conn.Close()
 		<-c.done

@@ -333,6 +333,7 @@ func TestRandomClients(t *testing.T) {
 	time.Sleep(time.Second)
 
 	random := rand.New(rand.NewPCG(seed, 0))
+	began := time.Now()
 	stop, calm := make(chan struct{}), make(chan struct{})
 	var clients, upsets sync.WaitGroup
 	for n := range 12 {
@@ -348,6 +349,7 @@ func TestRandomClients(t *testing.T) {
 	a.stop() // the clients go on meanwhile
 	close(stop)
 	clients.Wait()
+	minutes := 1 + int(time.Since(began)/time.Minute) // windows that a slow machine's run met
 
 	// The store holds what the clients were told, and what they could not hear of at most beside it.
 	again.Plans = randomPlans(100_000)
@@ -363,8 +365,8 @@ func TestRandomClients(t *testing.T) {
 	a.stop()
 	most := 0
 	for bucket, n := range w.windows {
-		if most = max(most, *n); *n > randomRateLater {
-			t.Errorf("%s: %d calls were let in, with a limit of %d", bucket, *n, randomRateLater)
+		if most = max(most, *n); *n > minutes*randomRateLater {
+			t.Errorf("%s: %d calls were let in, with a limit of %d in each of %d minutes", bucket, *n, randomRateLater, minutes)
 		}
 	}
 	for bucket, n := range w.refusals {

@@ -40,13 +40,15 @@ import (
 //	                              prints the status, the headers if asked for, and the body; -until asks again until RE
 //	                              matches, -pick prints only what RE matches
 //	take VAR FILE RE              puts what RE matches first in a file into $VAR
+//	sums RE WANT                  adds up what the groups of RE match in the lines of stdout, as WANT each: what is told
+//	                              by the hour may be told in two
 //	venue NAME sim|html|garbage   a venue: simulated, or one that answers web pages, or one whose frames are broken;
 //	                              $NAME and $NAME_STREAM are its addresses
 //	flip DIR                      changes one bit of the largest table of a store
 //	pack SRC DST [PERCENT]        gzips a file, and keeps only the first PERCENT of the result
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"start": scriptStart, "finish": scriptFinish, "crash": scriptCrash, "http": scriptHTTP, "venue": scriptVenue, "pack": scriptPack,
-	"hangup": scriptHangup, "waitlog": scriptWaitLog, "take": scriptTake, "flip": scriptFlip,
+	"hangup": scriptHangup, "waitlog": scriptWaitLog, "take": scriptTake, "sums": scriptSums, "flip": scriptFlip,
 }
 
 // TestMain lets scripts run the program itself: `exec hyperlight ...` starts this test binary as hyperlight.
@@ -182,6 +184,28 @@ func scriptTake(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("nothing in %s matches %s", args[1], args[2])
 	}
 	ts.Setenv(args[0], found)
+}
+
+func scriptSums(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, len(args) == 2, "sums RE WANT")
+	re, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	text := ts.ReadFile("stdout")
+	sums := make([]int, re.NumSubexp())
+	for _, match := range re.FindAllStringSubmatch(text, -1) {
+		for i, digits := range match[1:] {
+			n, err := strconv.Atoi(digits)
+			ts.Check(err)
+			sums[i] += n
+		}
+	}
+	for _, sum := range sums {
+		if sum != want {
+			ts.Fatalf("what matches %s adds up to %v, want %d each, in\n%s", args[0], sums, want, text)
+		}
+	}
 }
 
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {

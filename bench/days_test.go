@@ -153,7 +153,7 @@ func serveREST(b *testing.B, r api.History, markets []*model.Market, now model.M
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
 	b.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			b.Error(err)

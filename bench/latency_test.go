@@ -144,7 +144,7 @@ func (w *watch) expect(came time.Time) {
 
 // settle waits until everything sent has come.
 func (w *watch) settle() {
-	for until := time.Now().Add(10 * time.Second); w.left.Load() > 0; time.Sleep(100 * time.Microsecond) {
+	for until := time.Now().Add(time.Minute); w.left.Load() > 0; time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(until) {
 			w.b.Fatalf("%d frames did not come", w.left.Load())
 		}
@@ -209,7 +209,7 @@ func follow(b *testing.B, s *ws.Server) (stop func(), c net.Conn) {
 	}
 	return func() {
 		c.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
 			b.Error(err)

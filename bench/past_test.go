@@ -35,7 +35,7 @@ func BenchmarkPastStream(b *testing.B) {
 	srv := &fasthttp.Server{Handler: s.Past}
 	go srv.Serve(ln)
 	b.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = s.Close(ctx)
 		_ = srv.ShutdownWithContext(ctx)

@@ -81,7 +81,7 @@ func (p *pipeline) decode(raw []byte) {
 
 // settle returns when everything decoded is on disk. It fails where a shard dropped an event.
 func (p *pipeline) settle() {
-	for until := time.Now().Add(10 * time.Second); p.passed.n.Load() < p.sent; time.Sleep(50 * time.Microsecond) {
+	for until := time.Now().Add(time.Minute); p.passed.n.Load() < p.sent; time.Sleep(50 * time.Microsecond) {
 		if time.Now().After(until) {
 			p.b.Fatalf("%d of %d events came through", p.passed.n.Load(), p.sent)
 		}

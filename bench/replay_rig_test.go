@@ -127,7 +127,7 @@ func (p *past) serve(b *testing.B) {
 	srv := &fasthttp.Server{Handler: s.Replay}
 	go srv.Serve(ln)
 	b.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = s.Close(ctx)
 		_ = srv.ShutdownWithContext(ctx)

@@ -70,7 +70,7 @@ func livePace(b *testing.B, n, markets int) {
 		}
 	}
 	await := func(done func() bool) {
-		for until := time.Now().Add(10 * time.Second); !done(); time.Sleep(100 * time.Microsecond) {
+		for until := time.Now().Add(time.Minute); !done(); time.Sleep(100 * time.Microsecond) {
 			if time.Now().After(until) {
 				b.Fatal("not everybody got the frame")
 			}
@@ -162,7 +162,7 @@ func newChannelHub(s *Server) *channelHub {
 		p.clients = append(p.clients, send)
 		p.done.Go(func() {
 			for m := range send {
-				_ = c.ws.SetWriteDeadline(time.Now().Add(10 * time.Second))
+				_ = c.ws.SetWriteDeadline(time.Now().Add(time.Minute))
 				if err := c.ws.WriteMessage(websocket.TextMessage, m); err != nil {
 					return
 				}

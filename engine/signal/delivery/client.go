@@ -23,6 +23,7 @@ type client struct {
 	guard *Guard
 	agent string
 	now   func() time.Time
+	total time.Duration // a call's time
 }
 
 func newClient(g *Guard, version string, now func() time.Time) *client {
@@ -39,7 +40,7 @@ func newClient(g *Guard, version string, now func() time.Time) *client {
 		MaxResponseHeaderBytes: maxAnswer,
 	}
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client{http: &http.Client{Transport: t, CheckRedirect: refuse}, guard: g, agent: "Hyperlight-Webhook/" + version, now: now}
+	return &client{http: &http.Client{Transport: t, CheckRedirect: refuse}, guard: g, agent: "Hyperlight-Webhook/" + version, now: now, total: totalTimeout}
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }
@@ -59,7 +60,7 @@ func (c *client) call(ctx context.Context, url string, secrets Secrets, id uuid.
 	if _, _, ok := c.guard.parse(url); !ok { // what was allowed once need not be now
 		return answer{text: ErrURL.Error()}
 	}
-	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.total)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -97,9 +98,15 @@ func TestSlowNamesHoldUpNobody(t *testing.T) {
 	})
 	slow, quick := uuid.New(), uuid.New()
 	a, b := create(t, d, slow, draft(to)), create(t, d, quick, draft(to))
+	var names []ChannelDraft // one after the other they take ten seconds
+	for i := range MaxChannels {
+		names = append(names, ChannelDraft{"webhook", fmt.Sprintf("https://slow%d.example.com/", i), secret})
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		_, err := d.Patch(context.Background(), slow, a.ID, Draft{Channels: &[]ChannelDraft{{"webhook", "https://slow.example.com/", secret}}})
+		_, err := d.Patch(ctx, slow, a.ID, Draft{Channels: &names})
 		done <- err
 	}()
 	<-asked
@@ -111,6 +118,7 @@ func TestSlowNamesHoldUpNobody(t *testing.T) {
 		t.Error("a patch waited for another owner's names")
 	default:
 	}
+	cancel() // a name that cannot be looked up is taken all the same
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
