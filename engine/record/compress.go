@@ -14,25 +14,31 @@ const (
 )
 
 // The coder and the decoder are shared: EncodeAll and DecodeAll are safe for concurrent use and keep no state. Blocks
-// have checksums in the store, so the frames carry none.
+// have checksums in the store, so the frames carry none. Both are made when the program starts, in a third of a millisecond: their
+// channels must not belong to the fake time of whichever test asks first.
 var (
-	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
-			zstd.WithEncoderCRC(false), zstd.WithAllLitEntropyCompression(true), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
-		if err != nil {
-			panic(err) // the options are constants
-		}
-		return e
-	})
-	zstdDecoder = sync.OnceValue(func() *zstd.Decoder {
-		// One decoder for each core: readers must not wait for one another.
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			panic(err) // the options are constants
-		}
-		return d
-	})
+	zstdEncoder = newEncoder()
+	zstdDecoder = newDecoder()
 )
+
+func newEncoder() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(false), zstd.WithAllLitEntropyCompression(true), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	e.EncodeAll(nil, nil) // it makes its channel at the first call
+	return e
+}
+
+// newDecoder returns a decoder with room for as many readers as there are cores: they must not wait for one another.
+func newDecoder() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+}
 
 // packBuffers hold what was compressed until its length is known and written. They stay below maxRaw.
 var packBuffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -45,7 +51,7 @@ func appendSection(dst, raw []byte, compress bool) []byte {
 	if compress && len(raw) > 16 && len(raw) <= maxRaw {
 		scratch := packBuffers.Get().(*[]byte)
 		defer packBuffers.Put(scratch)
-		packed := zstdEncoder().EncodeAll(raw, (*scratch)[:0])
+		packed := zstdEncoder.EncodeAll(raw, (*scratch)[:0])
 		*scratch = packed
 		if len(packed) < len(raw) && len(raw) <= maxRatio*len(packed) {
 			dst = appendUvarint(dst, uint64(len(packed))<<1|1)
@@ -85,7 +91,7 @@ func (s section) unpack(buf []byte, what string) (raw, grown []byte, err error) 
 	if uint64(cap(buf)) < s.raw {
 		buf = make([]byte, 0, s.raw)
 	}
-	out, err := zstdDecoder().DecodeAll(s.stored, buf[:0:s.raw])
+	out, err := zstdDecoder.DecodeAll(s.stored, buf[:0:s.raw])
 	if err != nil || uint64(len(out)) != s.raw {
 		return nil, buf, corrupt(what)
 	}
