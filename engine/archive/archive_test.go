@@ -172,22 +172,25 @@ func TestBadRows(t *testing.T) {
 	}
 }
 
-// What makes no dataset is refused with what is missing.
+// What makes no dataset is refused with what is missing. What is nearly one is taken for an archive, so that this is told.
 func TestColumnsThatMakeNothing(t *testing.T) {
-	for text, want := range map[string]string{
-		"a,b,c\n":                     "columns make no dataset",
-		"timestamp,price,size,side\n": "columns make no dataset: for trades they lack trade_id or trade_id_str",
-		"timestamp,exchange_time,time,price,size,id,side\n": "columns make no dataset: timestamp and time both name the timestamp; take one out",
-		"timestamp,open,high,low,close\n":                   "columns make no dataset: for candles they lack volume",
-		"":                                                  "columns make no dataset: the file is empty",
-		"ts_s,market,rate_percent_per_hour_unsigned\n":        "columns make no dataset",
-		"timestamp,open,high,low,close,volume,funding_rate\n": "columns make no dataset of one kind: several would fit; say which with --dataset",
+	for _, c := range []struct {
+		text, want string
+		looks      bool
+	}{
+		{"a,b,c\n", "columns make no dataset", false},
+		{"timestamp,price,size,side\n", "columns make no dataset: for trades they lack trade_id or trade_id_str", true},
+		{"timestamp,exchange_time,time,price,size,id,side\n", "columns make no dataset: timestamp and time both name the timestamp; take one out", true},
+		{"timestamp,open,high,low,close\n", "columns make no dataset: for candles they lack volume", true},
+		{"", "columns make no dataset: the file is empty", false},
+		{"ts_s,market,rate_percent_per_hour_unsigned\n", "columns make no dataset", false},
+		{"timestamp,open,high,low,close,volume,funding_rate\n", "columns make no dataset of one kind: several would fit; say which with --dataset", false},
 	} {
-		if _, err := NewReader(linesOf(text), Options{}); !errors.Is(err, ErrColumns) || err.Error() != want {
-			t.Errorf("%q: %v, want %q", text, err, want)
+		if _, err := NewReader(linesOf(c.text), Options{}); !errors.Is(err, ErrColumns) || err.Error() != c.want {
+			t.Errorf("%q: %v, want %q", c.text, err, c.want)
 		}
-		if Looks([]byte(text), Options{}) {
-			t.Errorf("%q looks like an archive", text)
+		if Looks([]byte(c.text), Options{}) != c.looks {
+			t.Errorf("%q looks like an archive: %v", c.text, !c.looks)
 		}
 	}
 	if _, err := NewReader(linesOf("timestamp,open,high,low,close,volume,funding_rate\n"), Options{Name: "funding.csv"}); err != nil {
