@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -53,6 +54,10 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 
 // TestMain lets scripts run the program itself: `exec hyperlight ...` starts this test binary as hyperlight.
 func TestMain(m *testing.M) {
+	// The path of a control socket has at most 103 bytes, those of the machine's directory for temporary files included.
+	if short := "/tmp"; len(os.TempDir()) > 30 && writable(short) {
+		_ = os.Setenv("TMPDIR", short)
+	}
 	testscript.Main(m, map[string]func(){"hyperlight": main})
 }
 
@@ -80,6 +85,15 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// writable tells whether a directory takes files of ours.
+func writable(dir string) bool {
+	file, err := os.CreateTemp(dir, "hyperlight-test")
+	if err != nil {
+		return false
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name())) == nil
 }
 
 func stateOf(ts *testscript.TestScript) *scriptState {

@@ -16,7 +16,7 @@ func TestDialControlTrustsNoStranger(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make a stranger's socket")
 	}
-	dir := t.TempDir()
+	dir := socketDir(t)
 	path := filepath.Join(dir, "c.sock")
 	ln, err := net.Listen("unix", path)
 	if err != nil {

@@ -319,7 +319,7 @@ func TestControlTiersAreWholePlans(t *testing.T) {
 // serveControl runs a Control on a socket until the test ends.
 func serveControl(t *testing.T, f *fakeAccess) (path string) {
 	t.Helper()
-	path = filepath.Join(t.TempDir(), "private", "control.sock")
+	path = filepath.Join(socketDir(t), "private", "control.sock")
 	ln, err := ListenControl(path)
 	if err != nil {
 		t.Fatal(err)
@@ -392,7 +392,7 @@ func TestControlSocket(t *testing.T) {
 }
 
 func TestListenControlReplacesOnlyAStaleSocket(t *testing.T) {
-	dir := t.TempDir()
+	dir := socketDir(t)
 	path := filepath.Join(dir, "c.sock")
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
 	if err != nil {
@@ -454,4 +454,18 @@ func FuzzControl(f *testing.F) {
 			t.Fatalf("%s %q is refused and done", name, body)
 		}
 	})
+}
+
+// socketDir returns a directory of the test for sockets, whose paths have at most 103 bytes.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	if dir := t.TempDir(); len(dir) < 80 {
+		return dir
+	}
+	dir, err := os.MkdirTemp("/tmp", "hyperlight")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }

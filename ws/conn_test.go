@@ -323,7 +323,8 @@ func (s *Server) lagging(clients map[string]bool, frames int) bool {
 // A client that is slow for a while gets the newest book when it reads again: a jump in seq under snapshot:true, every
 // trade, and the gap that happened meanwhile.
 func TestConflationKeepsTradesAndGaps(t *testing.T) {
-	h := serve(t, Options{Limits: Limits{ConflateAt: 32, QueueFrames: 5000}})
+	// Who does not read for as long as a busy machine publishes stays all the same.
+	h := serve(t, Options{Limits: Limits{ConflateAt: 32, QueueFrames: 5000, WriteTimeout: time.Hour, PingInterval: time.Hour}})
 	k := newMaker(h.s.Hub(), 0)
 	k.snapshot(level(99_00, 1))
 	c := h.local("/ws")
