@@ -42,7 +42,7 @@ func TestTradeAfterNewerPoll(t *testing.T) {
 	}{
 		{"not contained", -4_0000, buys(1, 100, 1_0000, 20_00, known(-4_0000, 40_000000)), false, -3_0000, 30_000000, 5 - 10_000000, num.Decimal{}, 1},
 		{"contained", -3_0000, buys(1, 100, 1_0000, 20_00, known(-4_0000, 40_000000)), false, -3_0000, 77, 5, liquidation, 1},
-		{"contained with others", -1_0000, buys(1, 100, 1_0000, 20_00, known(-4_0000, 40_000000)), false, -3_0000, 30_000000, 5, num.Decimal{}, 1},
+		{"contained with others", -1_0000, buys(1, 100, 1_0000, 20_00, known(-4_0000, 40_000000)), false, -1_0000, 77, 5, liquidation, 1},
 		{"nothing told", -4_0000, buys(1, 100, 1_0000, 20_00, model.PositionBefore{}), false, -4_0000, 77, 5, liquidation, 0},
 		{"late", -4_0000, buys(1, 100, 1_0000, 20_00, known(-4_0000, 40_000000)), true, -4_0000, 77, 5, liquidation, 0},
 		{"late but newer", -4_0000, buys(1, 201, 1_0000, 20_00, known(-4_0000, 40_000000)), true, -3_0000, 30_000000, 5 - 10_000000, num.Decimal{}, 1},
