@@ -68,33 +68,40 @@ func answerPnL(c *call, dst []byte, q *pnlQuery) ([]byte, meta, error) {
 		m.Total = int64(total)
 		dst = num.AppendUint(append(dst, `{"account_index":`...), uint64(q.account.Index))
 		dst = append(append(append(dst, `,"resolution":"`...), q.resolution...), `","pnl":[`...)
-		if total == 0 {
+		if total == 0 { // a snapshot that is stored from here on belongs to the next answer
 			var rows int
 			dst, rows = c.appendPnLNow(dst, q)
 			m.Total = int64(rows)
-		}
-		skip, sent := q.offset, 0
-		for s, err := range d.History.AccountSnapshots(ctx, q.account.ID, spanOf(q.span), q.length, q.descending) {
-			if err != nil {
-				return err
-			}
-			if skip > 0 {
-				skip--
-				continue
-			}
-			if sent == q.limit {
-				break
-			}
-			if sent > 0 {
-				dst = append(dst, ',')
-			}
-			sent++
-			dst = appendPnLRow(dst, s)
+		} else if dst, err = c.appendPnLRows(ctx, dst, q); err != nil {
+			return err
 		}
 		dst, err = c.appendPnLCoverage(ctx, append(dst, `],"coverage":`...), q, total)
 		return err
 	})
 	return append(dst, '}'), m, err
+}
+
+// appendPnLRows appends the snapshots of the page.
+func (c *call) appendPnLRows(ctx context.Context, dst []byte, q *pnlQuery) ([]byte, error) {
+	skip, sent := q.offset, 0
+	for s, err := range c.server.accounts.History.AccountSnapshots(ctx, q.account.ID, spanOf(q.span), q.length, q.descending) {
+		if err != nil {
+			return dst, err
+		}
+		if skip > 0 {
+			skip--
+			continue
+		}
+		if sent == q.limit {
+			break
+		}
+		if sent > 0 {
+			dst = append(dst, ',')
+		}
+		sent++
+		dst = appendPnLRow(dst, s)
+	}
+	return dst, nil
 }
 
 func appendPnLRow(dst []byte, s *model.AccountSnapshot) []byte {
