@@ -191,18 +191,32 @@ func (f *fill) book(p *model.Position) error {
 		}
 		p.Size -= closed
 		by += closed
-		p.Realized += profit
 		p.Entry = kept
+		if p.Realized, err = plus(p.Realized, profit); err != nil {
+			return err
+		}
 	}
 	if by != 0 {
 		value, err := num.MulUSD(f.trade.Price, ps, magnitude(by), ss)
 		if err != nil {
 			return err
 		}
-		p.Size += by
-		p.Entry += value
+		if p.Size, err = plus(p.Size, by); err != nil {
+			return err
+		}
+		if p.Entry, err = plus(p.Entry, value); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// plus adds two numbers; ErrRange where the sum does not fit.
+func plus[T ~int64](a, b T) (T, error) {
+	if sum := a + b; (sum < a) == (b < 0) {
+		return sum, nil
+	}
+	return 0, num.ErrRange
 }
 
 func magnitude(s num.Size) num.Size { return max(s, -s) }
