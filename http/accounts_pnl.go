@@ -6,6 +6,7 @@ import (
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
+	"hyperlight/engine/risk"
 )
 
 // pnlResolutions are the buckets of /accounts/{id}/pnl; the venue's.
@@ -124,22 +125,28 @@ func (c *call) appendPnLNow(dst []byte, q *pnlQuery) ([]byte, int) {
 	if q.account.Polled == 0 || q.span.From > now || q.span.To < now || q.offset > 0 {
 		return dst, 0
 	}
-	s := snapshotOf(&q.account, c.server.accounts.current(c))
+	s, ok := snapshotOf(&q.account, c.server.accounts.current(c))
+	if !ok {
+		return dst, 0
+	}
 	s.Time = now
 	return appendPnLRow(dst, &s), 1
 }
 
-func snapshotOf(a *model.Account, m *marks) model.AccountSnapshot {
-	var b batch
-	b.assessed.Assess(a, m.lookup)
-	all := &b.assessed.Account
-	s := model.AccountSnapshot{Account: a.ID, Value: all.Value, Collateral: a.Collateral, Unrealized: all.Profit, Notional: all.Notional,
-		Positions: uint32(len(b.assessed.Exposures) + b.assessed.Unknown)}
+// snapshotOf returns what an account is worth; false where a position cannot be valued, as of stored snapshots.
+func snapshotOf(a *model.Account, m *marks) (s model.AccountSnapshot, ok bool) {
+	assessed := risk.Assess(a, m.lookup)
+	if assessed.Unknown > 0 {
+		return s, false
+	}
+	all := &assessed.Account
+	s = model.AccountSnapshot{Account: a.ID, Value: all.Value, Collateral: a.Collateral, Unrealized: all.Profit, Notional: all.Notional,
+		Positions: uint32(len(assessed.Exposures))}
 	for i := range a.Positions {
 		s.Realized += a.Positions[i].Realized
 		s.Funding += a.Positions[i].FundingPaid
 	}
-	return s
+	return s, true
 }
 
 // appendPnLCoverage writes from when to when snapshots are held; complete where every bucket of the range up to now has one.
