@@ -120,7 +120,7 @@ func TestRulesEqualFractions(t *testing.T) {
 			m := e.Market.Info
 			size := scaled(int64(e.Position.Size), m.Scales[e.Position.Epoch].Size)
 			price := pool.liquidation(scaled(e.Market.Mark.Mant, e.Market.Mark.Scale), size, big.NewRat(int64(m.MaintenanceMargin), 1e4))
-			if f, _ := new(big.Rat).Abs(price).Float64(); f > 1e10 {
+			if new(big.Rat).Abs(price).Cmp(big.NewRat(1e10, 1)) > 0 {
 				continue // beyond what 64 bits hold
 			}
 			want := rounded(price, PriceScale)
