@@ -112,9 +112,13 @@ var (
 	errNotReached     = &model.Error{Code: model.CodeUpstream, Message: "account could not be refreshed in time"}
 )
 
+// setBack is how far ahead of a call a moment lies where the clock was set back since. One less far ahead came while the
+// call waited.
+const setBack = model.Millis(60_000)
+
 // isStale tells whether what only the venue can tell of a row is too old, or of a time that our clock was set back from.
 func (d *accountDesk) isStale(polled, now model.Millis) bool {
-	return now-polled > d.stale || polled-now > d.stale
+	return now-polled > d.stale || polled-now >= setBack
 }
 
 // refresh asks the venue, where there is one to ask.

@@ -40,12 +40,16 @@ func (m *marks) of(id model.MarketID) *mark {
 	return m.rest[id]
 }
 
+// stand tells whether marks are those of the last second at a moment. That of a call which waited is a little before theirs;
+// where theirs is far ahead, the clock was set back.
+func (m *marks) stand(now model.Millis) bool { return now-m.at < marksEvery && m.at-now < setBack }
+
 // current returns the marks of the last second. The first call of a second makes them, the others of that moment go on
 // with those from before.
 func (d *accountDesk) current(c *call) *marks {
 	now := c.nowMillis()
 	m := d.marks.Load()
-	if m != nil && now-m.at < marksEvery {
+	if m != nil && m.stand(now) {
 		return m
 	}
 	if m != nil {
@@ -57,7 +61,7 @@ func (d *accountDesk) current(c *call) *marks {
 	}
 	defer d.marking.Unlock()
 	last := d.marks.Load()
-	if last != nil && now-last.at < marksEvery {
+	if last != nil && last.stand(now) {
 		return last
 	}
 	m = d.makeMarks(c.server.engine.Markets(), now)

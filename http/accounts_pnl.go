@@ -6,6 +6,7 @@ import (
 
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
+	"hyperlight/engine/risk"
 )
 
 // pnlResolutions are the buckets of /accounts/{id}/pnl; the venue's.
@@ -68,33 +69,40 @@ func answerPnL(c *call, dst []byte, q *pnlQuery) ([]byte, meta, error) {
 		m.Total = int64(total)
 		dst = num.AppendUint(append(dst, `{"account_index":`...), uint64(q.account.Index))
 		dst = append(append(append(dst, `,"resolution":"`...), q.resolution...), `","pnl":[`...)
-		if total == 0 {
+		if total == 0 { // a snapshot that is stored from here on belongs to the next answer
 			var rows int
 			dst, rows = c.appendPnLNow(dst, q)
 			m.Total = int64(rows)
-		}
-		skip, sent := q.offset, 0
-		for s, err := range d.History.AccountSnapshots(ctx, q.account.ID, spanOf(q.span), q.length, q.descending) {
-			if err != nil {
-				return err
-			}
-			if skip > 0 {
-				skip--
-				continue
-			}
-			if sent == q.limit {
-				break
-			}
-			if sent > 0 {
-				dst = append(dst, ',')
-			}
-			sent++
-			dst = appendPnLRow(dst, s)
+		} else if dst, err = c.appendPnLRows(ctx, dst, q); err != nil {
+			return err
 		}
 		dst, err = c.appendPnLCoverage(ctx, append(dst, `],"coverage":`...), q, total)
 		return err
 	})
 	return append(dst, '}'), m, err
+}
+
+// appendPnLRows appends the snapshots of the page.
+func (c *call) appendPnLRows(ctx context.Context, dst []byte, q *pnlQuery) ([]byte, error) {
+	skip, sent := q.offset, 0
+	for s, err := range c.server.accounts.History.AccountSnapshots(ctx, q.account.ID, spanOf(q.span), q.length, q.descending) {
+		if err != nil {
+			return dst, err
+		}
+		if skip > 0 {
+			skip--
+			continue
+		}
+		if sent == q.limit {
+			break
+		}
+		if sent > 0 {
+			dst = append(dst, ',')
+		}
+		sent++
+		dst = appendPnLRow(dst, s)
+	}
+	return dst, nil
 }
 
 func appendPnLRow(dst []byte, s *model.AccountSnapshot) []byte {
@@ -117,22 +125,28 @@ func (c *call) appendPnLNow(dst []byte, q *pnlQuery) ([]byte, int) {
 	if q.account.Polled == 0 || q.span.From > now || q.span.To < now || q.offset > 0 {
 		return dst, 0
 	}
-	s := snapshotOf(&q.account, c.server.accounts.current(c))
+	s, ok := snapshotOf(&q.account, c.server.accounts.current(c))
+	if !ok {
+		return dst, 0
+	}
 	s.Time = now
 	return appendPnLRow(dst, &s), 1
 }
 
-func snapshotOf(a *model.Account, m *marks) model.AccountSnapshot {
-	var b batch
-	b.assessed.Assess(a, m.lookup)
-	all := &b.assessed.Account
-	s := model.AccountSnapshot{Account: a.ID, Value: all.Value, Collateral: a.Collateral, Unrealized: all.Profit, Notional: all.Notional,
-		Positions: uint32(len(b.assessed.Exposures) + b.assessed.Unknown)}
+// snapshotOf returns what an account is worth; false where a position cannot be valued, as of stored snapshots.
+func snapshotOf(a *model.Account, m *marks) (s model.AccountSnapshot, ok bool) {
+	assessed := risk.Assess(a, m.lookup)
+	if assessed.Unknown > 0 {
+		return s, false
+	}
+	all := &assessed.Account
+	s = model.AccountSnapshot{Account: a.ID, Value: all.Value, Collateral: a.Collateral, Unrealized: all.Profit, Notional: all.Notional,
+		Positions: uint32(len(assessed.Exposures))}
 	for i := range a.Positions {
 		s.Realized += a.Positions[i].Realized
 		s.Funding += a.Positions[i].FundingPaid
 	}
-	return s
+	return s, true
 }
 
 // appendPnLCoverage writes from when to when snapshots are held; complete where every bucket of the range up to now has one.

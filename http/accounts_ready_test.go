@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -20,6 +21,33 @@ func (restlessOrders) AppendOrders(dst []model.OpenOrder, id model.AccountID) []
 		dst = append(dst, model.OpenOrder{At: model.Millis(rand.IntN(3)), RestingOrder: model.RestingOrder{Account: id, ID: uint64(id), Price: 5, Size: 7}})
 	}
 	return dst
+}
+
+// ofOneVersion tells what of an object is not of the same poll and the same marks as the rest: n millionths of collateral, polled
+// at n + 1, and 1 + n % 7 of ETH at one price throughout.
+func ofOneVersion(text []byte) error {
+	var o struct {
+		Collateral string
+		AsOf       int64 `json:"as_of"`
+		Positions  []struct {
+			Position string
+			Mark     string `json:"mark_price"`
+			Value    string `json:"position_value"`
+			Profit   string `json:"unrealized_pnl"`
+		}
+	}
+	if err := json.Unmarshal(text, &o); err != nil {
+		return err
+	}
+	n := o.AsOf - 1
+	if o.Collateral != fmt.Sprintf("0.%06d", n) || len(o.Positions) != 2 || o.Positions[0].Position != fmt.Sprintf("%d.0000", 1+n%7) {
+		return fmt.Errorf("two versions of the row")
+	}
+	mark, err := strconv.ParseInt(o.Positions[0].Mark, 10, 64)
+	if value := mark * (1 + n%7); err != nil || o.Positions[0].Value != fmt.Sprintf("%d.000000", value) || o.Positions[0].Profit != fmt.Sprintf("%d.000000", value-3000) {
+		return fmt.Errorf("two marks")
+	}
+	return nil
 }
 
 // Many calls at once about the same accounts, while these, their orders and the marks change and bodies are dropped: every
@@ -46,6 +74,7 @@ func TestReadyBodiesAtOnce(t *testing.T) {
 			var text []byte
 			for n := range calls {
 				poll(model.AccountID(rand.IntN(accounts)), n)
+				v.setMark(0, strconv.Itoa(3000+rand.IntN(50)))
 				m := d.makeMarks(markets, testNow)
 				m.number = uint64(n / 3)
 				parts := elementParts{positions: true, orders: true, owned: n%5 > 0, last: (n+caller)%2 > 0, whales: whales}
@@ -62,6 +91,10 @@ func TestReadyBodiesAtOnce(t *testing.T) {
 						text = appendStale(text, false)
 						if !known || !json.Valid(text) || !bytes.HasPrefix(text, fmt.Appendf(nil, `{"account_index":%d,`, id)) {
 							t.Errorf("account %d: %v %s", id, known, text)
+							return
+						}
+						if err := ofOneVersion(text); err != nil {
+							t.Errorf("account %d: %v in %s", id, err, text)
 							return
 						}
 					}

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+	"time"
 
 	"hyperlight/engine/model"
 	"hyperlight/kv/kvtest"
@@ -65,4 +66,30 @@ func TestLoadedTableIsTheSavedOne(t *testing.T) {
 		}
 	}
 	same("afterwards")
+}
+
+// A clock that was set back since does not say that trades of the future are in the table: those that a crash lost would
+// not be told again.
+func TestLoadedAfterClockSetBack(t *testing.T) {
+	t.Parallel()
+	now := time.UnixMilli(1_700_000_000_000)
+	store := kvtest.Open(t)
+	open := func() *Tracker {
+		tr, err := New(Options{Store: store, Markets: markets, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tr
+	}
+	tr, traded := open(), model.Millis(now.UnixMilli()-1000)
+	tr.Trade(0, buys(1, traded, 1_0000, 20_00, known(0, 0)), false)
+	now = now.AddDate(1, 0, 0)
+	tr.Polled(&model.Account{ID: 1, Polled: model.Millis(now.UnixMilli()), Positions: []model.Position{{Size: 1_0000, Entry: 20_000000}}})
+	if err := tr.Save(); err != nil {
+		t.Fatal(err)
+	}
+	now = now.AddDate(-1, 0, 0)
+	if got := open().Loaded(); got != traded {
+		t.Errorf("loaded up to %d, want %d", got, traded)
+	}
 }

@@ -49,8 +49,8 @@ func (t *Tracker) load() error {
 			owned++
 		}
 		for i := range a.Positions {
-			if p := &a.Positions[i]; p.Trade != 0 {
-				t.loaded = max(t.loaded, p.AsOf)
+			if p := &a.Positions[i]; p.Trade != 0 && p.AsOf > t.loaded && !t.ahead(p.AsOf) { // told while the clock was wrong
+				t.loaded = p.AsOf
 			}
 		}
 		i := shardOf(a.ID)

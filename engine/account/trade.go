@@ -91,22 +91,26 @@ func (t *Tracker) apply(a *model.Account, f *fill) bool {
 		return false
 	}
 	next, agrees := f.start(p)
-	contained := f.contains(p) && (polled || !agrees && answers(a, p, f.trade.Time))
+	answered := answers(a, p, f.trade.Time)
+	contained := f.contains(p) && (polled || !agrees && answered)
 	switch {
 	case contained:
 		next = *p
+	case !agrees && f.before.Known && (polled && !t.ahead(p.AsOf) || answered):
+		// The poll has seen this trade and others behind it, which are on their way: it stands until the one comes that led to
+		// it. Booked one by one, they would realise again what the poll tells that they have.
+		p.Trade = f.trade.ID
+		streamed(a)
+		return true
 	case !agrees && p.Trade != 0 && !polled:
 		disagreedTrades.Inc()
 	}
 	if !contained {
-		realized, before := next.Realized, next.Size
+		before := next.Size
 		if err := f.book(&next); err != nil {
 			tradesRefused.Inc()
 			t.log.Warn("trade does not fit its account's position", "market", f.market.ID, "trade", f.trade.ID, "account", a.ID, "error", err)
 			return false
-		}
-		if polled && !agrees {
-			next.Realized = realized // the poll has seen this trade and others behind it
 		}
 		next.Liquidation = num.Decimal{} // it was that of the position before
 		f.margin(&next, before == 0 && next.Size != 0 && !polled)
@@ -114,13 +118,18 @@ func (t *Tracker) apply(a *model.Account, f *fill) bool {
 	next.Trade, next.AsOf = f.trade.ID, max(p.AsOf, f.trade.Time)
 	*p = next
 	a.AsOf = max(a.AsOf, f.trade.Time)
+	streamed(a)
+	return true
+}
+
+// streamed notes that the stream told of an account.
+func streamed(a *model.Account) {
 	switch a.Source {
 	case model.SourceNone:
 		a.Source = model.SourceStream
 	case model.SourcePoll:
 		a.Source = model.SourceBoth
 	}
-	return true
 }
 
 // held returns the size of a position at the trade's scale; false where it does not fit there.
@@ -182,18 +191,32 @@ func (f *fill) book(p *model.Position) error {
 		}
 		p.Size -= closed
 		by += closed
-		p.Realized += profit
 		p.Entry = kept
+		if p.Realized, err = plus(p.Realized, profit); err != nil {
+			return err
+		}
 	}
 	if by != 0 {
 		value, err := num.MulUSD(f.trade.Price, ps, magnitude(by), ss)
 		if err != nil {
 			return err
 		}
-		p.Size += by
-		p.Entry += value
+		if p.Size, err = plus(p.Size, by); err != nil {
+			return err
+		}
+		if p.Entry, err = plus(p.Entry, value); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// plus adds two numbers; ErrRange where the sum does not fit.
+func plus[T ~int64](a, b T) (T, error) {
+	if sum := a + b; (sum < a) == (b < 0) {
+		return sum, nil
+	}
+	return 0, num.ErrRange
 }
 
 func magnitude(s num.Size) num.Size { return max(s, -s) }

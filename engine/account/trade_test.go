@@ -1,6 +1,7 @@
 package account
 
 import (
+	"math"
 	"testing"
 
 	"hyperlight/engine/model"
@@ -42,7 +43,7 @@ func TestTradeAfterNewerPoll(t *testing.T) {
 	}{
 		{"not contained", -4_0000, buys(1, 100, 1_0000, 20_00, known(-4_0000, 40_000000)), false, -3_0000, 30_000000, 5 - 10_000000, num.Decimal{}, 1},
 		{"contained", -3_0000, buys(1, 100, 1_0000, 20_00, known(-4_0000, 40_000000)), false, -3_0000, 77, 5, liquidation, 1},
-		{"contained with others", -1_0000, buys(1, 100, 1_0000, 20_00, known(-4_0000, 40_000000)), false, -3_0000, 30_000000, 5, num.Decimal{}, 1},
+		{"contained with others", -1_0000, buys(1, 100, 1_0000, 20_00, known(-4_0000, 40_000000)), false, -1_0000, 77, 5, liquidation, 1},
 		{"nothing told", -4_0000, buys(1, 100, 1_0000, 20_00, model.PositionBefore{}), false, -4_0000, 77, 5, liquidation, 0},
 		{"late", -4_0000, buys(1, 100, 1_0000, 20_00, known(-4_0000, 40_000000)), true, -4_0000, 77, 5, liquidation, 0},
 		{"late but newer", -4_0000, buys(1, 201, 1_0000, 20_00, known(-4_0000, 40_000000)), true, -3_0000, 30_000000, 5 - 10_000000, num.Decimal{}, 1},
@@ -253,5 +254,25 @@ func TestAnswerContainsLaterTrade(t *testing.T) {
 	}
 	if p := poll(buys(1, 200+answerTime, 1_0000, 20_00, known(-4_0000, 40_000000))); p.Size != -3_0000 || p.Realized != -20_000000 {
 		t.Errorf("long after: %+v", p)
+	}
+}
+
+// A trade whose sums do not fit into 64 bits is refused: nothing wraps.
+func TestTradeOutOfRange(t *testing.T) {
+	for name, before := range map[string]model.PositionBefore{
+		"entry": known(1_0000, math.MaxInt64-5), "size": known(math.MaxInt64-5, 1),
+	} {
+		tr := newTracker(t, kvtest.Open(t))
+		refused := tradesRefused.Get()
+		tr.Trade(0, buys(1, 100, 1_0000, 20_00, before), false)
+		if p := state(t, tr, 1); p != (model.Position{}) || tradesRefused.Get() != refused+1 {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+	tr := newTracker(t, kvtest.Open(t))
+	tr.Polled(&model.Account{ID: 1, Polled: 50, Positions: []model.Position{{Size: -1_0000, Realized: math.MinInt64 + 5}}})
+	tr.Trade(0, buys(1, 100, 1_0000, 20_00, known(-1_0000, 0)), false)
+	if p := state(t, tr, 1); p.Realized != math.MinInt64+5 || p.Size != -1_0000 {
+		t.Errorf("realised: %+v", p)
 	}
 }

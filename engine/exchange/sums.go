@@ -141,6 +141,10 @@ func covers(ivs []history.Interval, from, to model.Millis) bool {
 	return slices.ContainsFunc(ivs, func(iv history.Interval) bool { return iv.From <= from.Micros() && iv.To >= to.Micros() })
 }
 
+func touches(ivs []history.Interval, from, to model.Millis) bool {
+	return slices.ContainsFunc(ivs, func(iv history.Interval) bool { return iv.From < to.Micros() && iv.To > from.Micros() })
+}
+
 // hour adds to a row the markets whose hour has become whole, and stores it; false where there was nothing to add.
 func (s *Sums) hour(ctx context.Context, at model.Millis, held map[model.MarketID][]history.Interval, row *record.ExchangeSums) (bool, error) {
 	if row.Whole {
@@ -152,7 +156,7 @@ func (s *Sums) hour(ctx context.Context, at model.Millis, held map[model.MarketI
 			continue
 		}
 		if !covers(held[m.ID], at, at+hourMillis) {
-			whole = whole && !m.Active
+			whole = whole && !m.Active && !touches(held[m.ID], at, at+hourMillis) // one taken down in this hour has traded in it
 			continue
 		}
 		sums, err := s.market(ctx, m, at)
@@ -225,7 +229,7 @@ func fee(usd num.USD, tick int32) (num.USD, error) {
 	return num.USD(v), err
 }
 
-// day stores the sums of a day over the markets that are in each of its hours.
+// day stores the sums of a day over the markets that are in each of its hours. It is whole where no other one has traded.
 func (s *Sums) day(ctx context.Context, at model.Millis) error {
 	hours, err := s.rows(ctx, key.Hour, at, at+24*hourMillis)
 	if err != nil || len(hours) < 24 {
@@ -252,6 +256,11 @@ func (s *Sums) day(ctx context.Context, at model.Millis) error {
 	}
 	if len(sum.Markets) == 0 {
 		return nil
+	}
+	for _, row := range hours {
+		for i := range row.Markets {
+			sum.Whole = sum.Whole && (row.Markets[i].Trades == 0 || sum.Market(row.Markets[i].Market) != nil)
+		}
 	}
 	return s.save(key.Daily, at, &sum)
 }

@@ -108,6 +108,7 @@ type Assessment struct {
 	Unknown int
 
 	isolated []Pool
+	room     num.USD // what the sums may still grow by, either way
 }
 
 // Assess values an account. market is asked once for each open position. The result refers to the account's positions;
@@ -122,6 +123,7 @@ func Assess(a *model.Account, market func(model.MarketID) (Market, bool)) *Asses
 func (s *Assessment) Assess(a *model.Account, market func(model.MarketID) (Market, bool)) {
 	*s = Assessment{Exposures: s.Exposures[:0], isolated: s.isolated[:0]}
 	s.Cross.Value = a.Collateral
+	s.room = math.MaxInt64 - max(a.Collateral, -(a.Collateral+1)) // of the least number too
 	open := 0
 	for i := range a.Positions {
 		if p := &a.Positions[i]; p.Size != 0 && p.Isolated {
@@ -156,7 +158,7 @@ func (s *Assessment) Assess(a *model.Account, market func(model.MarketID) (Marke
 // add puts an open position into its pool; false where its numbers are out of range.
 func (s *Assessment) add(p *model.Position, m Market) bool {
 	value, err := m.Value(p.Size, p.Epoch)
-	if err != nil || value > math.MaxInt64/4 || p.Entry > math.MaxInt64/4 {
+	if err != nil || !s.fits(value) || !s.fits(p.Entry) || p.Isolated && !s.fits(max(p.Allocated, -p.Allocated)) {
 		return false
 	}
 	profit := value - p.Entry
@@ -177,6 +179,15 @@ func (s *Assessment) add(p *model.Position, m Market) bool {
 		Position: p, Market: m, Notional: value, Profit: profit, Pool: pool,
 		Maintenance: requirement(product(value, m.Info.MaintenanceMargin)),
 	})
+	return true
+}
+
+// fits takes an amount from the room that the sums have; false where it is not left.
+func (s *Assessment) fits(amount num.USD) bool {
+	if amount < 0 || amount > s.room {
+		return false
+	}
+	s.room -= amount
 	return true
 }
 
