@@ -131,6 +131,7 @@ func (s *Supervisor) send(now time.Time, sub *subscription, reserve int) bool {
 	if leaving || sub.resync || sub.again {
 		messages = append(messages, s.o.Dialect.AppendUnsubscribe(nil, sub.channel))
 	}
+	leaves := len(messages)
 	if !leaving {
 		messages = append(messages, s.o.Dialect.AppendSubscribe(nil, sub.channel))
 	}
@@ -146,6 +147,7 @@ func (s *Supervisor) send(now time.Time, sub *subscription, reserve int) bool {
 	s.m.sent.Add(n)
 	s.unanswered += n
 	sub.unanswered += n
+	sub.leaves += leaves
 	sub.sentAt = now
 	switch {
 	case leaving:
