@@ -161,13 +161,13 @@ func (s *Supervisor) send(now time.Time, sub *subscription, reserve int) bool {
 }
 
 // TakeMessage takes one client message of the allowance for a socket that is not the supervisor's own, but stands behind
-// the same address; false where no more is left than the share of resyncs.
+// the same address; false where no more is left than the share of resyncs, and while the venue wants none at all.
 func (s *Supervisor) TakeMessage() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.o.Now()
 	s.forget(now)
-	if len(s.sent) >= s.limits.MessagesPerMinute-s.limits.MessagesPerMinute/resyncShare {
+	if now.Before(s.paused) || len(s.sent) >= s.limits.MessagesPerMinute-s.limits.MessagesPerMinute/resyncShare {
 		return false
 	}
 	s.sent = append(s.sent, now)
