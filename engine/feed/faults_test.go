@@ -121,3 +121,37 @@ func TestStaleWhileTheClockIsSetBack(t *testing.T) {
 		}
 	})
 }
+
+// TestTooManySubscriptionsInAll: the venue counts the channels of the address, not of the connection, so that another one
+// gets nothing, not even the height. That ends nothing, and all is taken once there is room.
+func TestTooManySubscriptionsInAll(t *testing.T) {
+	var markets []model.Market
+	for i := range 6 {
+		markets = append(markets, market(int64(i), 0))
+	}
+	run(t, feed.Limits{}, nil, func(t *testing.T, v *venue, s *feed.Supervisor, out *sink) {
+		settle(time.Second)
+		limit := 8
+		v.mu.Lock()
+		v.refuse = func(_ int, m message) (int, string, bool) {
+			n := 0
+			for _, c := range v.conns {
+				n += len(c.held)
+			}
+			return 23001, "Too Many Subscriptions!", m.Type == "subscribe" && n >= limit
+		}
+		v.mu.Unlock()
+		s.SetMarkets(markets)
+		settle(time.Minute)
+		if st := s.Status(); st.Reconnects != 0 || st.Subscribed == 0 {
+			t.Errorf("status %+v", st)
+		}
+		v.mu.Lock()
+		limit = 1000
+		v.mu.Unlock()
+		settle(8 * time.Minute)
+		if st := s.Status(); st.Subscribed != st.Wanted {
+			t.Errorf("status %+v", st)
+		}
+	})
+}

@@ -227,7 +227,7 @@ func (s *Supervisor) overdue(now time.Time) {
 				if refused {
 					s.perAccount = max(min(s.perAccount, so.liveAccounts()), 1)
 				}
-				if (so.full || refused) && !sub.held {
+				if (so.full || refused) && !sub.held && sub != so.heartbeat { // which has no other socket to go to
 					sub.detach()
 				}
 			case stateLeaving:
