@@ -75,9 +75,10 @@ func (b *Book) nextGeneration() {
 
 // Apply applies a frame. A snapshot replaces the book and ends the waiting for one; it drops levels of size 0. An update
 // must continue the chain: ErrUnsynced while the book waits for a snapshot, ErrStale where the book is already as far
-// (nothing changes), ErrGap where frames are missing (nothing changes, the book waits for a snapshot), ErrCrossed where
-// the result is impossible (the book waits for a snapshot). Levels may come in any order and repeatedly: the last one
-// wins. A size of 0 or less removes a level; removing an absent one is counted and ignored. The update is not kept.
+// (nothing changes), ErrGap where frames are missing or nonces and offsets follow each other (nothing changes, the book
+// waits for a snapshot), ErrCrossed where the result is impossible (the book waits for a snapshot). Levels may come in any
+// order and repeatedly: the last one wins. A size of 0 or less removes a level; removing an absent one is counted and
+// ignored. The update is not kept.
 func (b *Book) Apply(u *model.BookUpdate, t model.Millis, recv model.Micros) error {
 	if u.Snapshot {
 		b.sorting = b.sides[model.Bid].load(u.Bids, b.sorting, b.gen)
@@ -86,9 +87,9 @@ func (b *Book) Apply(u *model.BookUpdate, t model.Millis, recv model.Micros) err
 		switch {
 		case !b.synced:
 			return ErrUnsynced
-		case u.Seq <= b.meta.Seq:
+		case u.Seq <= b.meta.Seq && (u.Chained == b.meta.Chained || b.meta.Seq == 0):
 			return ErrStale
-		case u.Prev != b.meta.Seq:
+		case u.Prev != b.meta.Seq, u.Chained != b.meta.Chained && u.Prev != 0: // a market that never traded has 0 of either
 			b.synced = false
 			return ErrGap
 		}

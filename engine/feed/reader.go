@@ -146,8 +146,8 @@ func (s *Supervisor) answered(so *socket, c Channel) {
 	s.poke()
 }
 
-// unsubscribed notes the end of a channel. For one that was given up it returns the gap that begins now: everything
-// that came before has been delivered.
+// unsubscribed notes the end of a channel. For one that was given up, or that the venue ended by itself, it returns the
+// gap that begins now: everything that came before has been delivered.
 func (s *Supervisor) unsubscribed(so *socket, c Channel) (model.Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,12 +157,21 @@ func (s *Supervisor) unsubscribed(so *socket, c Channel) (model.Event, bool) {
 		return model.Event{}, false
 	}
 	s.settle(sub, 1)
-	if sub.state != stateLeaving {
+	asked := sub.leaves > 0 // an acknowledgement may come behind the snapshot, or behind the second attempt's
+	sub.leaves = max(sub.leaves-1, 0)
+	if sub.state != stateLeaving && (asked || sub.state != stateLive) {
 		return model.Event{}, false
 	}
 	kind, ok := sub.kind()
 	e := model.Event{Market: sub.market, Payload: &model.Gap{Kind: kind, From: model.Micros(so.frame.Load()), Cause: model.CauseDisconnect}}
 	ok = ok && sub.held
+	if sub.state == stateLive {
+		// Nothing more may come. A snapshot is waited for as if it had been asked for: without one the channel is overdue.
+		sub.state, sub.resync, sub.sentAt = statePending, false, s.o.Now()
+		sub.unanswered++
+		s.unanswered++
+		return e, ok
+	}
 	s.left(sub)
 	return e, ok
 }
@@ -213,6 +222,7 @@ func (s *Supervisor) refusal(so *socket, f Frame) {
 		}
 	case RefusalNotHeld:
 		if sub := so.subs[c]; named && sub != nil {
+			sub.leaves = max(sub.leaves-1, 0)
 			if s.settle(sub, 1); sub.state == stateLeaving {
 				s.left(sub)
 			}
@@ -226,7 +236,9 @@ func (s *Supervisor) pong(so *socket) {
 	defer s.mu.Unlock()
 	select {
 	case so.out <- s.o.Dialect.AppendPong(nil):
-		s.sent = append(s.sent, s.o.Now())
+		now := s.o.Now()
+		s.forget(now) // nobody else may for days, where all is subscribed
+		s.sent = append(s.sent, now)
 		s.m.sent.Inc()
 	default:
 	}

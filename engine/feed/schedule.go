@@ -131,6 +131,7 @@ func (s *Supervisor) send(now time.Time, sub *subscription, reserve int) bool {
 	if leaving || sub.resync || sub.again {
 		messages = append(messages, s.o.Dialect.AppendUnsubscribe(nil, sub.channel))
 	}
+	leaves := len(messages)
 	if !leaving {
 		messages = append(messages, s.o.Dialect.AppendSubscribe(nil, sub.channel))
 	}
@@ -146,6 +147,7 @@ func (s *Supervisor) send(now time.Time, sub *subscription, reserve int) bool {
 	s.m.sent.Add(n)
 	s.unanswered += n
 	sub.unanswered += n
+	sub.leaves += leaves
 	sub.sentAt = now
 	switch {
 	case leaving:
@@ -159,13 +161,13 @@ func (s *Supervisor) send(now time.Time, sub *subscription, reserve int) bool {
 }
 
 // TakeMessage takes one client message of the allowance for a socket that is not the supervisor's own, but stands behind
-// the same address; false where no more is left than the share of resyncs.
+// the same address; false where no more is left than the share of resyncs, and while the venue wants none at all.
 func (s *Supervisor) TakeMessage() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.o.Now()
 	s.forget(now)
-	if len(s.sent) >= s.limits.MessagesPerMinute-s.limits.MessagesPerMinute/resyncShare {
+	if now.Before(s.paused) || len(s.sent) >= s.limits.MessagesPerMinute-s.limits.MessagesPerMinute/resyncShare {
 		return false
 	}
 	s.sent = append(s.sent, now)
@@ -225,7 +227,7 @@ func (s *Supervisor) overdue(now time.Time) {
 				if refused {
 					s.perAccount = max(min(s.perAccount, so.liveAccounts()), 1)
 				}
-				if (so.full || refused) && !sub.held {
+				if (so.full || refused) && !sub.held && sub != so.heartbeat { // which has no other socket to go to
 					sub.detach()
 				}
 			case stateLeaving:

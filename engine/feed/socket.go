@@ -145,15 +145,12 @@ func (so *socket) read(ctx context.Context) (err error) {
 	r := newReader(ctx, so)
 	var buf []byte
 	for {
-		kind, msg, err := so.conn.NextReader()
+		_, msg, err := so.conn.NextReader() // JSON counts, whether its frame is called text or binary
 		if err != nil {
 			return fmt.Errorf("read from the stream: %w", err)
 		}
 		if buf, err = readInto(buf[:0], msg); err != nil {
 			return fmt.Errorf("read from the stream: %w", err)
-		}
-		if kind != websocket.TextMessage {
-			continue
 		}
 		if err := r.frame(buf); err != nil {
 			return err
@@ -222,14 +219,24 @@ func (so *socket) silence() time.Duration {
 		live = live || sub.state == stateLive
 	}
 	so.s.mu.Unlock()
-	since, limit := so.frame.Load(), l.Stale
+	since, limit := upTo(&so.frame, now), l.Stale
 	if !live {
-		since, limit = max(since, so.heard.Load()), l.Ping+l.Stale
+		since, limit = max(since, upTo(&so.heard, now)), l.Ping+l.Stale
 	}
 	if d := time.Duration(now-since) * time.Microsecond; d >= limit {
 		return d
 	}
 	return 0
+}
+
+// upTo returns a time that passed. One that is still to come shows that the clock was set back, and becomes now: else a
+// dead socket would not be noticed until the clock is there again.
+func upTo(at *atomic.Int64, now int64) int64 {
+	t := at.Load()
+	if t > now && at.CompareAndSwap(t, now) {
+		return now
+	}
+	return t
 }
 
 // lost tells the sink what the ended socket carried, and only then frees its channels for other sockets, so that no

@@ -18,6 +18,7 @@ type subscription struct {
 	state      state
 	held       bool      // data came on this connection: its end must be told as a gap
 	unanswered int       // messages sent for it that have no answer yet
+	leaves     int       // unsubscribes sent for it that were not acknowledged, however long ago
 	sentAt     time.Time // of the newest of them
 	again      bool      // the next subscribe goes out behind an unsubscribe: the venue may hold the channel
 	attempts   int       // subscribes without an answer in a row
@@ -61,7 +62,7 @@ func (s *subscription) detach() {
 	if s.socket != nil {
 		delete(s.socket.subs, s.channel)
 	}
-	s.socket, s.state, s.held, s.unanswered, s.again, s.resync = nil, stateIdle, false, 0, false, false
+	s.socket, s.state, s.held, s.unanswered, s.leaves, s.again, s.resync = nil, stateIdle, false, 0, 0, false, false
 }
 
 type plan struct {

@@ -299,6 +299,9 @@ func TestTooManyMessages(t *testing.T) {
 		if len(v.asked()) != n {
 			t.Errorf("messages sent during the pause: %v", v.asked()[n:])
 		}
+		if s.TakeMessage() {
+			t.Error("a message for another socket during the pause")
+		}
 		settle(30 * time.Second)
 		if st := s.Status(); st.Subscribed != st.Wanted || st.Reconnects != 0 {
 			t.Errorf("status %+v", st)

@@ -55,6 +55,7 @@ type venueConn struct {
 	held   map[string]bool
 	closed chan struct{}
 	mute   bool
+	binary bool // frames are called so
 	pings  []time.Duration
 }
 
@@ -140,9 +141,12 @@ func (c *venueConn) writer() {
 			return
 		case m := <-c.out:
 			c.v.mu.Lock()
-			mute := c.mute
+			mute, kind := c.mute, websocket.TextMessage
+			if c.binary {
+				kind = websocket.BinaryMessage
+			}
 			c.v.mu.Unlock()
-			if !mute && c.ws.WriteMessage(websocket.TextMessage, m) != nil {
+			if !mute && c.ws.WriteMessage(kind, m) != nil {
 				return
 			}
 		}

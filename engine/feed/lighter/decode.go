@@ -241,8 +241,10 @@ func (d *Decoder) mantissa(b []byte, scale uint8, need *uint8, what string) int6
 	}
 	v, err := exact(b, scale)
 	if err == num.ErrScale {
-		*need = max(*need, decimals(b))
-		return 0
+		if n := decimals(b); n > scale {
+			*need = max(*need, n)
+			return 0
+		} // else more digits stand before an exponent than any scale holds: to widen would not help
 	}
 	if err != nil {
 		d.s.fail(ErrValue, what)

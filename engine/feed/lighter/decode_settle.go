@@ -17,7 +17,7 @@ func (d *Decoder) settle(recv model.Micros) error {
 	}
 	data := (d.typ == typeFirst || d.typ == typeUpdate) && d.typFamily == f.Channel.Family
 	switch {
-	case d.bodies[bodyError] != 0 || d.typ == typeError:
+	case d.typ == typeError || d.hasError():
 		d.settleError()
 	case d.typ == typeConnected:
 		f.Kind = feed.FrameConnected
@@ -56,6 +56,11 @@ func (d *Decoder) at(b body) bool {
 	}
 	d.s.pos = d.bodies[b]
 	return !d.s.null()
+}
+
+// hasError tells whether the frame has an error; null and "" are none, whatever else the frame may hold.
+func (d *Decoder) hasError() bool {
+	return d.at(bodyError) && (d.s.data[d.s.pos] != '"' || len(d.s.text("error")) > 0)
 }
 
 func (d *Decoder) settleError() {

@@ -199,6 +199,8 @@ func TestDecodeTolerates(t *testing.T) {
 		"before nonces":     {`{"channel":"order_book:0","offset":9,"order_book":{"code":0,"asks":[],"bids":[` + level + `],"offset":9},"timestamp":0,"type":"update/order_book"}`, old},
 		"nonces null":       {`{"channel":"order_book:0","order_book":{"bids":[` + level + `],"offset":9,"nonce":null,"begin_nonce":null},"type":"update/order_book"}`, old},
 		"no size is a zero": {`{"channel":"order_book:0","order_book":{"bids":[{"price":"1.50"}],"offset":9,"nonce":5,"begin_nonce":4},"type":"update/order_book"}`, model.BookUpdate{Bids: []model.Level{{Price: 150}}, Seq: 5, Prev: 4, Offset: 9, Chained: true}},
+		"no error":          {`{"channel":"order_book:0","error":null,"order_book":{"bids":[` + level + `],"offset":9,"nonce":5,"begin_nonce":4},"type":"update/order_book"}`, update},
+		"an empty error":    {`{"channel":"order_book:0","order_book":{"bids":[` + level + `],"offset":9,"nonce":5,"begin_nonce":4},"type":"update/order_book","error":""}`, update},
 		"nonce of 64 bits":  {`{"channel":"order_book:0","order_book":{"nonce":18446744073709551615,"begin_nonce":18446744073709551614},"type":"update/order_book"}`, model.BookUpdate{Seq: 1<<64 - 1, Prev: 1<<64 - 2, Chained: true}},
 	}
 	for name, tt := range tests {
@@ -249,6 +251,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"nonce too large":   {book(`{"nonce":18446744073709551616}`), ErrValue},
 		"price too large":   {book(`{"bids":[{"price":"99999999999999999999","size":"1"}]}`), ErrValue},
 		"unknown market":    {`{"channel":"order_book:77","order_book":{"bids":[{"price":"1","size":"1"}]},"type":"update/order_book"}`, ErrUnknownMarket},
+		"tiny mantissa":     {book(`{"bids":[{"price":"0.0000000000000000001e19","size":"1"}]}`), ErrValue},
 		"digits":            {book(`{"bids":[{"price":"1.234","size":"1"}]}`), ErrDigits},
 		"trade without id":  {`{"channel":"trade:0","trades":[{"price":"1","size":"1"}],"type":"update/trade"}`, ErrValue},
 		"trade of nobody":   {`{"channel":"trade:77","trades":[{"trade_id":1,"price":"1","size":"1"}],"type":"update/trade"}`, ErrUnknownMarket},
@@ -284,6 +287,8 @@ func TestDecodeControl(t *testing.T) {
 		{`{"error":{"code":30003,"message":"Already Subscribed to : height"}}`, feed.Frame{Kind: feed.FrameError, Code: 30003, Text: "Already Subscribed to : height"}},
 		{`{"type":"error","code":30005,"message":"Invalid Channel"}`, feed.Frame{Kind: feed.FrameError, Code: 30005, Text: "Invalid Channel"}},
 		{`{"error":"no"}`, feed.Frame{Kind: feed.FrameError, Text: "no"}},
+		{`{"error":null,"type":"pong"}`, feed.Frame{Kind: feed.FramePong}},
+		{`{"error":{},"type":"pong"}`, feed.Frame{Kind: feed.FrameError}},
 		{`{"channel":"brand_new:1","type":"update/brand_new","brand_new":{}}`, feed.Frame{}},
 		{`{"channel":"account_all_trades:1","type":"update/account_all_trades","trades":{"1":[]}}`, feed.Frame{}},
 		{`{}`, feed.Frame{}},
@@ -328,6 +333,17 @@ func TestDecodeLearns(t *testing.T) {
 	}
 	if _, err = decodeAll(d, []byte(`{"channel":"ticker:9","ticker":{"s":"ABC","a":{},"b":null},"type":"update/ticker"}`), 1); err != nil || known.byID[9].Symbol != "ABC" {
 		t.Errorf("symbol %s, error %v", known.byID[9].Symbol, err)
+	}
+}
+
+// TestDecodeNeverZeroesDigits: a spelling that no scale holds is refused, also where the market may be widened for it.
+func TestDecodeNeverZeroesDigits(t *testing.T) {
+	known := &markets{byID: map[int64]*model.Market{}, learn: true}
+	for _, price := range []string{"10.0000000000000000001e1", "1.0000000000000000000e5", "0.0000000000000000001e19"} {
+		events, err := decodeAll(NewDecoder(known), []byte(`{"channel":"trade:9","trades":[{"trade_id":3,"price":"`+price+`","size":"1"}],"type":"update/trade"}`), 1)
+		if err == nil || len(events) > 0 {
+			t.Errorf("%s: error %v, events %s", price, err, dump(events))
+		}
 	}
 }
 

@@ -237,7 +237,7 @@ func reference(frame []byte, recv model.Micros, known *markets) (feed.Frame, []m
 		}
 	}
 	switch {
-	case get(top, "error") != nil || typ == typeError:
+	case !isNull(get(top, "error")) && string(get(top, "error")) != `""` || typ == typeError:
 		f.Kind = feed.FrameError
 		if e := get(top, "error"); !isNull(e) {
 			if e[0] == '{' {
