@@ -13,16 +13,9 @@ import (
 	"go.uber.org/goleak"
 
 	"hyperlight/engine/model"
-	"hyperlight/engine/record"
 )
 
 func TestMain(m *testing.M) {
-	// The decoder of compressed segments is made with the first one and lives as long as the process; it must not be born in
-	// a bubble.
-	segment := record.AppendTradeSegment(nil, 0, make([]model.Trade, 64))
-	if _, err := record.DecodeTrades(nil, segment, record.All); err != nil {
-		panic(err)
-	}
 	// The metrics library keeps one goroutine per summary window for the life of the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/VictoriaMetrics/metrics.summariesSwapCron"))
 }
