@@ -227,7 +227,10 @@ func (p *Player) rebase(now time.Time, ts model.Micros) {
 // position is where the clock stands, between the last event sent and the next one.
 func (p *Player) position(now time.Time, next *Event) model.Micros {
 	if p.speed == 0 || !p.started {
-		return p.sent
+		if next == nil {
+			return p.sent
+		}
+		return min(p.sent+next.Skip, next.TS) // as a clock that runs jumps over the silence first
 	}
 	ran := model.Micros(float64(now.Sub(p.base)) / float64(time.Microsecond) * p.speed)
 	at := max(p.baseTS+p.skipped+ran, p.sent)
