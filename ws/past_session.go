@@ -195,8 +195,8 @@ func (p *pastSession) run() {
 			c.shut(closeInternal, false)
 		}
 	}()
+	defer p.line.close()
 	err := p.line.play(p.line.ctx)
-	p.line.close()
 	switch {
 	case err == nil:
 		c.shutFor(closeNormal, "replay complete", false)

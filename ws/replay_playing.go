@@ -69,19 +69,25 @@ func (p *playing) run() {
 	}
 }
 
-// finish frees the slot and sends the last message, in this order for whoever answers it with the next replay.
+// finish frees the slot and sends the last message, in this order for whoever answers it with the next replay. Controls
+// that came too late to take effect are answered behind it.
 func (p *playing) finish(last []byte) {
 	p.cancel()
 	p.ahead.Close()
 	replaysActive.Dec()
 	p.s.c.hold(-1)
 	replayEvents.Add(int(p.sent % reportEvery))
+	messagesOut.Add(int(p.sent % reportEvery))
+	late := p.player.End()
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	p.s.active = nil
 	p.s.c.server.quota.give(p.owner, slotReplay)
 	if last != nil {
 		p.s.c.pipe.send(last)
+	}
+	for range late {
+		p.s.c.pipe.send(errorFrame(codeNoActiveReplay, noActiveReplay, ""))
 	}
 }
 

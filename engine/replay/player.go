@@ -27,6 +27,8 @@ const (
 var (
 	// ErrControls reports more controls than the player keeps while its receiver blocks.
 	ErrControls = errors.New("too many controls wait for the replay")
+	// ErrEnded reports a control for a player that has ended.
+	ErrEnded = errors.New("replay has ended")
 	// ErrStopped ends Run after Stop.
 	ErrStopped = errors.New("replay stopped")
 )
@@ -53,6 +55,7 @@ type Player struct {
 
 	mu       sync.Mutex
 	controls []Control
+	ended    bool
 	pending  atomic.Bool   // controls is not empty
 	wake     chan struct{} // capacity 1: a control came
 
