@@ -215,11 +215,13 @@ func (q *queue) waiting() int {
 	return q.frames
 }
 
-// await waits until fewer than most items wait, or until done is closed, and tells whether there is room.
-func (q *queue) await(most int, done <-chan struct{}) bool {
+// await waits until there is room for an item of size bytes, or until done is closed, and tells whether there is. Fewer than
+// most items wait then, and no more than half of the bytes that may: the rest is for those who do not wait. What is larger
+// waits for an empty queue.
+func (q *queue) await(most, size int, done <-chan struct{}) bool {
 	for {
 		q.mu.Lock()
-		if q.sealed || q.n < most {
+		if q.sealed || q.n == 0 || q.n < most && q.bytes+size <= q.maxBytes/2 {
 			defer q.mu.Unlock()
 			return !q.sealed
 		}
