@@ -1,13 +1,18 @@
 package ws
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"hyperlight/engine/access"
+	"hyperlight/engine/model"
+	"hyperlight/engine/record"
 )
 
 // unread is a replay connection without a socket, whose frames wait until the test takes them.
@@ -138,4 +143,39 @@ func TestReplayedMessagesAreCountedExactly(t *testing.T) {
 			t.Errorf("speed %s: %d messages are counted, %d came", speed, n, got)
 		}
 	}
+}
+
+// cutTape is a tape whose beginning retention may remove.
+type cutTape struct {
+	*taped
+	from atomic.Int64
+}
+
+func (h *cutTape) Updates(ctx context.Context, m model.MarketID, from, to model.Micros) iter.Seq2[*record.BookRow, error] {
+	return h.taped.Updates(ctx, m, max(from, model.Micros(h.from.Load())), to)
+}
+
+// A paused replay whose range retention removes ends with a word of it, and the connection can start another one.
+func TestRemovedRangeEndsItsReplay(t *testing.T) {
+	tape := &cutTape{taped: newTape()}
+	h := serve(t, Options{History: tape, Native: lighterNative()})
+	c := h.local("/ws/replay")
+	c.say(`{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":1,"include":["order_book"]}`, tapeStart+1000, tapeStart+10_000)
+	for n := 0; n < 5; n++ {
+		c.read()
+	}
+	c.say(`{"type":"pause"}`)
+	for c.read().Type != "replay_paused" {
+	}
+	tape.from.Store(int64((tapeStart + 9000).Micros()))
+	c.say(`{"type":"resume"}`)
+	f := c.read()
+	for f.Type == "replay_event" || f.Type == "replay_resumed" {
+		f = c.read()
+	}
+	if f.Type != "error" || f.Code != codeNoData {
+		t.Errorf("ended with %s", f.raw)
+	}
+	c.say(`{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":"max","include":["trade"]}`, tapeStart+1000, tapeStart+10_000)
+	c.expect("replay_started")
 }

@@ -33,6 +33,9 @@ type playing struct {
 	joined []byte
 }
 
+// removedWords say why a replay ends within its range.
+const removedWords = "the rest of the range was removed or thinned while it was replayed: start anew"
+
 // run plays and tells the end.
 func (p *playing) run() {
 	var last []byte
@@ -59,6 +62,8 @@ func (p *playing) run() {
 		// The last message goes out, then the connection closes; so it does where the frames of a live channel are metered.
 		p.s.c.pipe.send(errorFrame(codeQuota, spentWords, ""))
 		p.s.c.shutFor(closeRefused, spentWords, false)
+	case errors.Is(err, replay.ErrRemoved):
+		last = errorFrame(codeNoData, removedWords, "")
 	case errors.As(err, &refused):
 		last = errorFrame(refused.code, refused.message, "")
 	case p.ctx.Err() != nil || errors.Is(err, errPipeClosed):
