@@ -2,6 +2,7 @@ package ws
 
 import (
 	"encoding/json"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,15 +15,17 @@ import (
 // way to make such a time, because only a kernel can, and in a bubble it knows none: its representation is written here.
 type stepClock struct {
 	began time.Time
-	set   time.Duration
+	ahead atomic.Int64
 }
 
 func newStepClock() *stepClock { return &stepClock{began: time.Now()} }
 
+func (k *stepClock) set(d time.Duration) { k.ahead.Store(int64(d)) }
+
 func (k *stepClock) Now() time.Time {
 	const hasMonotonic, secondsShift, from = 1 << 63, 30, 2682288000 // seconds from 1885 to 1970
 	now := time.Now()
-	t := now.Add(k.set)
+	t := now.Add(time.Duration(k.ahead.Load()))
 	words := (*struct { // of time.Time
 		wall uint64
 		ext  int64
@@ -37,7 +40,7 @@ func TestStepClock(t *testing.T) {
 	k := newStepClock()
 	before := k.Now()
 	for _, d := range []time.Duration{time.Hour, -time.Hour} {
-		k.set = d
+		k.set(d)
 		at := k.Now()
 		wall := at.Round(0).Sub(before.Round(0))
 		if ran := at.Sub(before); ran < 0 || ran > time.Minute || (wall-d-ran).Abs() > time.Second {
@@ -58,7 +61,7 @@ func TestIdleTimeoutsOfASteppedClock(t *testing.T) {
 				defer c.idle.end()
 				time.Sleep(time.Minute)
 				c.idle.hear(k.Now())
-				k.set = step
+				k.set(step)
 				time.Sleep(s.limits.NativeIdle - time.Millisecond)
 				if synctest.Wait(); c.closing.Load() {
 					t.Fatal("closed before its time")
@@ -86,7 +89,7 @@ func TestHeartbeatOfASteppedClock(t *testing.T) {
 		m := newMaker(h, 0)
 		m.snapshot(model.Level{Price: 10_000, Size: 10_000})
 		m.trades(1, model.TradeBatch{})
-		k.set = step
+		k.set(step)
 		for _, c := range channels {
 			text := c.heartbeat(k.Now())
 			text = text[len(text)-payloadLen(text):]
