@@ -30,7 +30,7 @@ func TestBatchesAreTheirMessages(t *testing.T) {
 			}
 			now := time.UnixMilli(1_700_000_000_000)
 			seq := c.seq
-			c.trades(&model.Event{}, b, testMarketList[0], now)
+			c.trades(b, testMarketList[0], now)
 			for i := range b.Rows {
 				seq++
 				f := tradeFrame{trade: &b.Rows[i], seq: seq, at: model.Millis(now.UnixMilli()), recovered: b.Recovered}

@@ -33,10 +33,10 @@ type channel struct {
 	left   time.Time // when the last subscriber went
 	ring   ring
 
-	view    *book.View   // published last; nil while the book is out of sync
-	whole   *Frame       // the view as a frame of the present seq, nil until somebody needs it; with options the last frame
-	recv    model.Micros // receive time of the last event
-	quiet   time.Time    // the last frame or heartbeat
+	view    *book.View // published last; nil while the book is out of sync
+	whole   *Frame     // the view as a frame of the present seq, nil until somebody needs it; with options the last frame
+	heard   time.Time  // when the last event came: on the clock that nobody sets
+	quiet   time.Time  // the last frame or heartbeat
 	scratch []byte
 }
 
@@ -166,7 +166,7 @@ func (c *channel) book(e *model.Event, u *model.BookUpdate, v *book.View, m *mod
 	defer c.mu.Unlock()
 	c.market.Store(m)
 	synced := c.view != nil
-	c.view, c.whole, c.recv = v, nil, e.Recv
+	c.view, c.whole, c.heard = v, nil, now
 	if !c.active {
 		return
 	}
@@ -189,11 +189,11 @@ func (c *channel) book(e *model.Event, u *model.BookUpdate, v *book.View, m *mod
 const batchBytes = joinBytes
 
 // trades publishes one message per trade, joined to a frame.
-func (c *channel) trades(e *model.Event, b *model.TradeBatch, m *model.Market, now time.Time) {
+func (c *channel) trades(b *model.TradeBatch, m *model.Market, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.market.Store(m)
-	c.recv = e.Recv
+	c.heard = now
 	if !c.active {
 		return
 	}

@@ -252,7 +252,7 @@ func TestPlainRequestGetsAnError(t *testing.T) {
 // Two of five clients stop reading: the others get everything in order, the two are closed with 4011 and find, once they
 // read again, frames without a hole up to there.
 func TestSlowClientsHurtOnlyThemselves(t *testing.T) {
-	h := serve(t, Options{Limits: Limits{QueueFrames: 256}})
+	h := serve(t, Options{Limits: Limits{QueueFrames: 256, WriteTimeout: 10 * time.Minute}})
 	k := newMaker(h.s.Hub(), 0)
 	var clients []*client
 	var first uint64

@@ -159,10 +159,10 @@ func (d *desk) book(e *model.Event, u *model.BookUpdate, v *book.View, m *model.
 	// What is known of the owners was brought to this frame before: it is asked for here, so that both are of one moment.
 	d.readOwners(m, e.Recv, now)
 	for _, c := range d.open[enrichedBookFamily.own()] {
-		c.offer(enrichedBook{view: v, owners: d.owners, market: m}, e.Recv, now)
+		c.offer(enrichedBook{view: v, owners: d.owners, market: m}, now)
 	}
 	if alerts := d.open[alertFamily.own()]; len(alerts) > 0 {
-		heard(alerts, e.Recv)
+		heard(alerts, now)
 		if u.Snapshot {
 			d.told.clear()
 		} else if before != nil && before.Epoch == v.Epoch {
@@ -172,23 +172,23 @@ func (d *desk) book(e *model.Event, u *model.BookUpdate, v *book.View, m *model.
 }
 
 // trades shows new trades to the channels of trades and alerts.
-func (d *desk) trades(e *model.Event, b *model.TradeBatch, m *model.Market, now time.Time) {
+func (d *desk) trades(b *model.TradeBatch, m *model.Market, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, c := range d.open[enrichedTradeFamily.own()] {
-		c.enrichedTrades(e, b, m, now)
+		c.enrichedTrades(b, m, now)
 	}
 	if alerts := d.open[alertFamily.own()]; len(alerts) > 0 {
-		heard(alerts, e.Recv)
+		heard(alerts, now)
 		d.tradeAlerts(b, m, now)
 	}
 }
 
-// heard notes the receive time of an event that need not be worth a frame.
-func heard(channels []*channel, recv model.Micros) {
+// heard notes an event that need not be worth a frame.
+func heard(channels []*channel, now time.Time) {
 	for _, c := range channels {
 		c.mu.Lock()
-		c.recv = recv
+		c.heard = now
 		c.mu.Unlock()
 	}
 }

@@ -20,10 +20,10 @@ type enrichedBook struct {
 }
 
 // offer takes the newest book. A frame goes out at once where the last one is a second old, else when it will be.
-func (c *channel) offer(b enrichedBook, recv model.Micros, now time.Time) {
+func (c *channel) offer(b enrichedBook, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.set.latest, c.recv = b, recv
+	c.set.latest, c.heard = b, now
 	c.pace(now)
 }
 

@@ -16,10 +16,10 @@ const (
 
 // enrichedTrades publishes one message per trade. Rows belong to an event, which never changes: they are encoded by
 // whoever needs the bytes first.
-func (c *channel) enrichedTrades(e *model.Event, b *model.TradeBatch, m *model.Market, now time.Time) {
+func (c *channel) enrichedTrades(b *model.TradeBatch, m *model.Market, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.recv = e.Recv
+	c.heard = now
 	if !c.active {
 		return
 	}

@@ -19,6 +19,7 @@ const (
 	opPong  = 0xA
 
 	finBit        = 0x80
+	opcodeBits    = 0x0F
 	maxHeader     = 10  // an unmasked server frame
 	maxControl    = 125 // payload of a control frame
 	payload16     = 126

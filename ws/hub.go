@@ -74,8 +74,8 @@ func (h *Hub) OnEvent(e *model.Event, v *book.View) {
 		h.lag(e, now)
 	case *model.TradeBatch:
 		if !p.History || p.Recovered {
-			f.channels[tradeFamily.index].trades(e, p, m, now)
-			f.desk.trades(e, p, m, now)
+			f.channels[tradeFamily.index].trades(p, m, now)
+			f.desk.trades(p, m, now)
 			h.lag(e, now)
 		}
 		f.native[nativeTrade].onTrades(p, m)
@@ -218,10 +218,10 @@ func (c *channel) heartbeat(now time.Time) []byte {
 	b = append(b, `","seq":`...)
 	b = appendUint(b, c.seq)
 	b = append(b, `,"upstream_age_ms":`...)
-	if c.recv == 0 {
+	if c.heard.IsZero() {
 		b = append(b, "null"...)
 	} else {
-		b = appendInt(b, now.UnixMilli()-int64(c.recv.Millis()))
+		b = appendInt(b, now.Sub(c.heard).Milliseconds())
 	}
 	return newFrame(append(b, '}'))
 }

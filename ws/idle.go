@@ -12,7 +12,8 @@ const nativeSilence = "i/o timeout"
 // idleness knows for how long a client has been silent and since when it has nothing subscribed. One timer serves all
 // time-outs of a connection; without any there is none.
 type idleness struct {
-	heard atomic.Int64 // Unix nanoseconds of the last frame from the client
+	began time.Time
+	heard atomic.Int64 // from then to the last frame from the client: a set clock does not change it
 
 	mu    sync.Mutex
 	held  int       // subscriptions, running replays and private sockets
@@ -21,7 +22,7 @@ type idleness struct {
 	ended bool
 }
 
-func (i *idleness) hear(now time.Time) { i.heard.Store(now.UnixNano()) }
+func (i *idleness) hear(now time.Time) { i.heard.Store(int64(now.Sub(i.began))) }
 
 // end stops the timer for good.
 func (i *idleness) end() {
@@ -35,9 +36,8 @@ func (i *idleness) end() {
 
 func (c *Conn) beginIdle() {
 	now := c.server.o.Now()
-	c.idle.hear(now)
 	c.idle.mu.Lock()
-	c.idle.bare = now
+	c.idle.began, c.idle.bare = now, now
 	c.idle.mu.Unlock()
 	c.armIdle()
 }
@@ -103,7 +103,7 @@ func (c *Conn) idleLeft(now time.Time) (left time.Duration, limited bool) {
 			left, limited = l, true
 		}
 	}
-	heard := time.Unix(0, c.idle.heard.Load())
+	heard := c.idle.began.Add(time.Duration(c.idle.heard.Load()))
 	if c.native.Load() {
 		limit(heard, c.server.limits.NativeIdle)
 	}

@@ -107,7 +107,7 @@ func TestNativeSilence(t *testing.T) {
 		h.s.mu.Lock()
 		defer h.s.mu.Unlock()
 		for c := range h.s.conns {
-			if c.idle.heard.Load() > begin.UnixNano() {
+			if c.idle.heard.Load() > 0 {
 				return true
 			}
 		}

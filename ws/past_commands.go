@@ -116,11 +116,16 @@ func (t *timeline) subscribe(ctx context.Context, name string) error {
 		t.s.fail(nativeTooManySubs, "Too Many Subscriptions!")
 		return nil
 	}
-	l := &heldLane{key: key, family: family, markets: markets}
+	l, opened := &heldLane{key: key, family: family, markets: markets}, false
+	defer func() {
+		if !opened { // after a panic too
+			t.s.c.server.quota.give(t.s.slot, slotSubscription)
+		}
+	}()
 	if err := t.open(ctx, l); err != nil {
-		t.s.c.server.quota.give(t.s.slot, slotSubscription)
 		return err
 	}
+	opened = true
 	nativeSubscriptions(family).Inc()
 	t.lanes = append(t.lanes, l)
 	now := t.now()

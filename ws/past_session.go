@@ -13,6 +13,7 @@ import (
 
 	"hyperlight/engine/access"
 	"hyperlight/engine/model"
+	"hyperlight/engine/replay"
 )
 
 // nativeNotSupported is the venue's code for a channel or a message that is known and not served.
@@ -195,14 +196,16 @@ func (p *pastSession) run() {
 			c.shut(closeInternal, false)
 		}
 	}()
+	defer p.line.close()
 	err := p.line.play(p.line.ctx)
-	p.line.close()
 	switch {
 	case err == nil:
 		c.shutFor(closeNormal, "replay complete", false)
 	case errors.Is(err, errSpent):
 		p.fail(nativeTooManyRequests, spentWords)
 		c.shutFor(closeRefused, spentWords, false)
+	case errors.Is(err, replay.ErrRemoved):
+		p.refuse(nativeInvalidParam, removedWords, closeGoing)
 	case p.line.ctx.Err() != nil || errors.Is(err, errPipeClosed):
 	default:
 		c.server.o.Logger.Error("replay failed", "session", p.id, "err", err)

@@ -1,9 +1,11 @@
 package ws
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +15,8 @@ import (
 	"github.com/fasthttp/websocket"
 
 	"hyperlight/engine/access"
+	"hyperlight/engine/book"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 )
 
@@ -283,5 +287,59 @@ func TestPastTimes(t *testing.T) {
 	}
 	if _, err := s.parsePast("start=1700000000000&markets=0,x", plan); err == nil || !strings.Contains(err.Error(), "markets") {
 		t.Errorf("markets=0,x: %v", err)
+	}
+}
+
+// What a session of the past has sent is counted to the last frame.
+func TestPastFramesAreCountedExactly(t *testing.T) {
+	h := servePast(t, Options{})
+	out, events := messagesOut.Get(), replayEvents.Get()
+	c := h.past(tapeQuery("max"), nil)
+	c.pastNext("connected")
+	c.say(`{"type":"subscribe","channel":"order_book/0"}`)
+	n := uint64(len(c.pastAll()))
+	eventually(t, func() bool { return h.onlyConn() == nil })
+	if counted := replayEvents.Get() - events; counted != n {
+		t.Errorf("%d events are counted, %d came", counted, n)
+	}
+	if counted := messagesOut.Get() - out; counted != n+1 {
+		t.Errorf("%d messages are counted, %d came", counted, n+1)
+	}
+}
+
+// panicking is a record that cannot be read without a panic.
+type panicking struct {
+	*taped
+	trades bool // at once; else the books, once they are read
+}
+
+func (h *panicking) Trades(ctx context.Context, m model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[*model.Trade, error] {
+	if h.trades {
+		panic("trades cannot be read")
+	}
+	return h.taped.Trades(ctx, m, sp, q)
+}
+
+func (h *panicking) BookAt(context.Context, model.MarketID, model.Micros) (*book.View, error) {
+	panic("books cannot be read")
+}
+
+// A session that panics gives back all that its account has in use.
+func TestPanickingPastHoldsNothing(t *testing.T) {
+	for _, first := range []string{"height", "order_book/0", "trade/0"} {
+		s := &panicking{taped: newTape(), trades: first != "order_book/0"}
+		o := Options{Native: lighterNative(), History: s}
+		h := serve(t, o)
+		c := h.past(tapeQuery("max"), nil)
+		c.pastNext("connected")
+		c.say(`{"type":"subscribe","channel":"market_stats/0"}`)
+		c.say(`{"type":"subscribe","channel":%q}`, first)
+		c.expectClose(closeInternal)
+		eventually(t, func() bool { return h.onlyConn() == nil })
+		h.s.quota.mu.Lock()
+		for account, used := range h.s.quota.used {
+			t.Errorf("%s: %q still has %v in use", first, account, *used)
+		}
+		h.s.quota.mu.Unlock()
 	}
 }

@@ -217,7 +217,11 @@ func (t *timeline) release() {
 	}
 }
 
+// close gives back all that the session holds, and counts what the metrics do not have yet.
 func (t *timeline) close() {
+	rest := int(t.sent % reportEvery)
+	replayEvents.Add(rest)
+	messagesOut.Add(rest)
 	for _, l := range t.lanes {
 		t.drop(l)
 	}
@@ -226,9 +230,9 @@ func (t *timeline) close() {
 
 // drop gives back what a lane holds.
 func (t *timeline) drop(l *heldLane) {
-	l.close()
 	t.s.c.server.quota.give(t.s.slot, slotSubscription)
 	nativeSubscriptions(l.family).Dec()
+	l.close()
 }
 
 // send encodes a lane's frame into the pipe, and waits while that is full.

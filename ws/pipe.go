@@ -88,11 +88,12 @@ func (p *pipe) commit(b []byte, flush bool) {
 	}
 }
 
-// send appends finished frames whether there is room or not: acknowledgements, of which there are few.
+// send appends a finished frame whether there is room or not: acknowledgements, of which there are few.
 func (p *pipe) send(frame []byte) {
 	p.mu.Lock()
 	if !p.closed {
 		p.fill = append(p.fill, frame...)
+		messagesOut.Inc()
 	}
 	p.mu.Unlock()
 	p.poke()

@@ -216,10 +216,10 @@ func (p *private) read(conn *websocket.Conn) error {
 		if kind != websocket.TextMessage || first && bytes.Contains(text, connectedWord) {
 			continue
 		}
-		if !p.c.queue.await(privateAhead, p.ctx.Done()) {
+		f := newFrame(text)
+		if !p.c.queue.await(privateAhead, len(f), p.ctx.Done()) {
 			return p.ctx.Err()
 		}
-		f := newFrame(text)
 		it := item{raw: f, size: len(f)}
 		if bytes.Contains(text, updateWord) || bytes.Contains(text, subscribedWord) {
 			it.messages = 1

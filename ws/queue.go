@@ -41,7 +41,8 @@ type queue struct {
 	n      int
 	frames int // that the n items hold
 	bytes  int
-	urgent []byte // the latest pong or ping to send before anything else; nil if none
+	ping   []byte // to send before anything else; nil if none
+	pong   []byte // the latest one, likewise
 	sealed bool   // nothing more is taken in
 	idle   bool   // the writer has taken everything: the next push wakes it
 	wake   chan struct{}
@@ -118,14 +119,18 @@ func (q *queue) poke() {
 	q.mu.Unlock()
 }
 
-// pushUrgent sends a control frame before what waits; of several only the latest is sent, as RFC 6455 allows for pongs.
+// pushUrgent sends a ping or a pong before what waits; of several pongs only the latest is sent, as RFC 6455 allows.
 func (q *queue) pushUrgent(frame []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.sealed {
 		return
 	}
-	q.urgent = frame
+	if frame[0]&opcodeBits == opPing {
+		q.ping = frame
+	} else {
+		q.pong = frame
+	}
 	q.signal()
 }
 
@@ -172,12 +177,12 @@ func (q *queue) conflate(sub *subscription) {
 	q.signal()
 }
 
-// take moves waiting items into dst until it is full or holds about maxBytes, and returns it with the urgent frame. Where
+// take moves waiting items into dst until it is full or holds about maxBytes, and returns it with the urgent frames. Where
 // none are left behind, the writer writes these and waits for wake, without asking again.
 func (q *queue) take(dst []item, maxBytes int) (items []item, urgent []byte, left bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	urgent, q.urgent = q.urgent, nil
+	urgent, q.ping, q.pong = append(q.pong, q.ping...), nil, nil
 	before := q.bytes
 	for q.n > 0 && len(dst) < cap(dst) && maxBytes > 0 {
 		it := &q.items[q.head]
@@ -210,11 +215,13 @@ func (q *queue) waiting() int {
 	return q.frames
 }
 
-// await waits until fewer than most items wait, or until done is closed, and tells whether there is room.
-func (q *queue) await(most int, done <-chan struct{}) bool {
+// await waits until there is room for an item of size bytes, or until done is closed, and tells whether there is. Fewer than
+// most items wait then, and no more than half of the bytes that may: the rest is for those who do not wait. What is larger
+// waits for an empty queue.
+func (q *queue) await(most, size int, done <-chan struct{}) bool {
 	for {
 		q.mu.Lock()
-		if q.sealed || q.n < most {
+		if q.sealed || q.n == 0 || q.n < most && q.bytes+size <= q.maxBytes/2 {
 			defer q.mu.Unlock()
 			return !q.sealed
 		}

@@ -33,6 +33,9 @@ type playing struct {
 	joined []byte
 }
 
+// removedWords say why a replay ends within its range.
+const removedWords = "the rest of the range was removed or thinned while it was replayed: start anew"
+
 // run plays and tells the end.
 func (p *playing) run() {
 	var last []byte
@@ -59,6 +62,8 @@ func (p *playing) run() {
 		// The last message goes out, then the connection closes; so it does where the frames of a live channel are metered.
 		p.s.c.pipe.send(errorFrame(codeQuota, spentWords, ""))
 		p.s.c.shutFor(closeRefused, spentWords, false)
+	case errors.Is(err, replay.ErrRemoved):
+		last = errorFrame(codeNoData, removedWords, "")
 	case errors.As(err, &refused):
 		last = errorFrame(refused.code, refused.message, "")
 	case p.ctx.Err() != nil || errors.Is(err, errPipeClosed):
@@ -69,19 +74,25 @@ func (p *playing) run() {
 	}
 }
 
-// finish frees the slot and sends the last message, in this order for whoever answers it with the next replay.
+// finish frees the slot and sends the last message, in this order for whoever answers it with the next replay. Controls
+// that came too late to take effect are answered behind it.
 func (p *playing) finish(last []byte) {
 	p.cancel()
 	p.ahead.Close()
 	replaysActive.Dec()
 	p.s.c.hold(-1)
 	replayEvents.Add(int(p.sent % reportEvery))
+	messagesOut.Add(int(p.sent % reportEvery))
+	late := p.player.End()
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	p.s.active = nil
 	p.s.c.server.quota.give(p.owner, slotReplay)
 	if last != nil {
 		p.s.c.pipe.send(last)
+	}
+	for range late {
+		p.s.c.pipe.send(errorFrame(codeNoActiveReplay, noActiveReplay, ""))
 	}
 }
 

@@ -97,7 +97,7 @@ func (r *replaySession) current() *playing {
 func (r *replaySession) control(m *message) error {
 	p := r.current()
 	if p == nil {
-		return &refusal{codeNoActiveReplay, "no replay is active"}
+		return &refusal{codeNoActiveReplay, noActiveReplay}
 	}
 	var c replay.Control
 	switch m.Type {
@@ -131,11 +131,16 @@ func (r *replaySession) control(m *message) error {
 		}
 		c.Speed = speed
 	}
-	if p.player.Do(c) != nil {
+	switch err := p.player.Do(c); {
+	case errors.Is(err, replay.ErrEnded):
+		return &refusal{codeNoActiveReplay, noActiveReplay}
+	case err != nil:
 		return &refusal{codeRateLimit, "too many controls wait for the replay"}
 	}
 	return nil
 }
+
+const noActiveReplay = "no replay is active"
 
 func (r *replaySession) moved(_, _ *access.Principal) {} // a running replay keeps the slot that it was started with
 

@@ -232,12 +232,17 @@ func (l *bookLane) stored(ctx context.Context) iter.Seq2[*record.BookRow, error]
 		from, skip = l.last, l.same
 	}
 	return func(yield func(*record.BookRow, error) bool) {
+		there := skip == 0
 		for row, err := range l.h.Updates(ctx, l.m.ID, from, l.to) {
+			if err == nil && !there && row.Recv != from {
+				err = l.removed(ctx, from)
+			}
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if skip > 0 {
+			there = true
+			if skip > 0 && row.Recv == from {
 				skip--
 				continue
 			}
@@ -252,7 +257,25 @@ func (l *bookLane) stored(ctx context.Context) iter.Seq2[*record.BookRow, error]
 				return
 			}
 		}
+		if !there {
+			if err := l.removed(ctx, from); err != nil {
+				yield(nil, err)
+			}
+		}
 	}
+}
+
+// removed is called where the row that was read last, received at at, is not in the store any more. Snapshots of full
+// seconds outlast thinning; the chain of updates does not.
+func (l *bookLane) removed(ctx context.Context, at model.Micros) error {
+	if !l.quiet {
+		return ErrRemoved
+	}
+	held, err := l.h.Coverage(ctx, model.KindBook, l.m.ID, history.Span{From: at.Millis(), To: at.Millis() + 1})
+	if err == nil && len(held) == 0 {
+		err = ErrRemoved
+	}
+	return err
 }
 
 // peekSecond returns the next full second with a book, math.MaxInt64 at the end.

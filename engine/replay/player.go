@@ -27,6 +27,8 @@ const (
 var (
 	// ErrControls reports more controls than the player keeps while its receiver blocks.
 	ErrControls = errors.New("too many controls wait for the replay")
+	// ErrEnded reports a control for a player that has ended.
+	ErrEnded = errors.New("replay has ended")
 	// ErrStopped ends Run after Stop.
 	ErrStopped = errors.New("replay stopped")
 )
@@ -53,6 +55,7 @@ type Player struct {
 
 	mu       sync.Mutex
 	controls []Control
+	ended    bool
 	pending  atomic.Bool   // controls is not empty
 	wake     chan struct{} // capacity 1: a control came
 
@@ -227,7 +230,10 @@ func (p *Player) rebase(now time.Time, ts model.Micros) {
 // position is where the clock stands, between the last event sent and the next one.
 func (p *Player) position(now time.Time, next *Event) model.Micros {
 	if p.speed == 0 || !p.started {
-		return p.sent
+		if next == nil {
+			return p.sent
+		}
+		return min(p.sent+next.Skip, next.TS) // as a clock that runs jumps over the silence first
 	}
 	ran := model.Micros(float64(now.Sub(p.base)) / float64(time.Microsecond) * p.speed)
 	at := max(p.baseTS+p.skipped+ran, p.sent)

@@ -25,7 +25,10 @@ type Control struct {
 func (p *Player) Do(c Control) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.controls) >= maxControls {
+	switch {
+	case p.ended:
+		return ErrEnded
+	case len(p.controls) >= maxControls:
 		return ErrControls
 	}
 	p.controls = append(p.controls, c)
@@ -35,6 +38,16 @@ func (p *Player) Do(c Control) error {
 	default:
 	}
 	return nil
+}
+
+// End is called after Run. It takes no control any more, and returns those that came too late to take effect.
+func (p *Player) End() []Control {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	late := p.controls
+	p.controls = nil
+	return late
 }
 
 // Pause stops the flow after the event being sent.
@@ -66,7 +79,7 @@ func (p *Player) apply(next *Event) error {
 	p.pending.Store(false)
 	p.mu.Unlock()
 	var result error
-	for _, c := range controls {
+	for i, c := range controls {
 		var err error
 		switch c.Action {
 		case ActionPause:
@@ -82,6 +95,9 @@ func (p *Player) apply(next *Event) error {
 			}
 		case ActionStop:
 			p.o.Applied(c, nil)
+			p.mu.Lock()
+			p.controls = append(controls[i+1:], p.controls...)
+			p.mu.Unlock()
 			return ErrStopped
 		}
 		p.o.Applied(c, err)

@@ -347,6 +347,51 @@ func TestSilenceInsideAHoleIsNotSlept(t *testing.T) {
 	}
 }
 
+// asking is a source of which a control is asked for while it reads an event.
+type asking struct {
+	*ticks
+	at  model.Micros
+	ask func()
+}
+
+func (s *asking) Next(ctx context.Context) (*Event, error) {
+	ev, err := s.ticks.Next(ctx)
+	if err == nil && ev.TS == s.at {
+		s.ask()
+	}
+	return ev, err
+}
+
+// TestSilenceAheadOfAPacedRestIsNotSlept slows a replay at "max" down in front of a hole: the event at hand has the
+// silence of the hole before it, which is skipped as any other.
+func TestSilenceAheadOfAPacedRestIsNotSlept(t *testing.T) {
+	for name, ask := range map[string]func(p *Player){
+		"set_speed": func(p *Player) { p.SetSpeed(1) },
+		"paused in between": func(p *Player) {
+			p.Pause()
+			p.SetSpeed(1)
+			p.Resume()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := &asking{ticks: &ticks{step: sec, end: 10 * sec, skip: map[model.Micros]model.Micros{5 * sec: 900_000}}, at: 5 * sec}
+			var p *Player
+			src.ask = func() { ask(p) }
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				p = NewPlayer(src, PlayerOptions{})
+				var when []time.Duration
+				if err := p.Run(t.Context(), func(*Event) error { when = append(when, time.Since(began)); return nil }); err != nil {
+					t.Fatal(err)
+				}
+				if got, want := when[5], 100*time.Millisecond; got > want || got < want-early {
+					t.Errorf("the event behind the hole came at %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
 func TestSendErrorAndContextEnd(t *testing.T) {
 	boom := errors.New("boom")
 	if err := NewPlayer(&ticks{step: sec, end: 9 * sec}, PlayerOptions{}).Run(context.Background(), func(*Event) error { return boom }); !errors.Is(err, boom) {
