@@ -220,8 +220,9 @@ func (r *storedRecord) market(text string) (*model.Market, error) {
 func (a *app) sayMissing(ctx context.Context, record *storedRecord, r *export.RangeRequest) error {
 	kind, ok := map[lake.Dataset]model.Kind{
 		"": model.KindBook, lake.Trades: model.KindTrades, lake.Snapshots: model.KindBook, lake.BookUpdates: model.KindBook,
+		lake.Candles: model.KindCandles, lake.FundingRates: model.KindFunding,
 	}[r.Dataset]
-	if !ok {
+	if !ok || r.Market == nil {
 		return nil
 	}
 	_, _, whole, _, err := record.history.Covered(ctx, kind, r.Market.ID, history.Span{From: r.Span.From, To: r.Span.To})

@@ -58,6 +58,7 @@ func (c *call) listing() (body []byte, changed time.Time, err error) {
 			" files, narrow start and end or name a market_id", Details: map[string]any{"field": "start", "limit": mostListed, "received": total}}
 	}
 	body = slices.Grow([]byte(listingHead), 400*len(rows))
+	changed = c.start.Truncate(listingStep) // since then its links end later
 	for i := range rows {
 		body = c.appendListed(body, &rows[i])
 		changed = later(changed, rows[i].Created)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -344,8 +345,21 @@ func TestListing(t *testing.T) {
 	if r := f.do(t, "GET", listingPath+"trades?market_id=0&start=2024-01-30&end=2024-01-31"); strings.Count(string(r.Body), "\n") != 2 {
 		t.Errorf("filtered: %s", r.Body)
 	}
-	if r := f.do(t, "GET", listingPath+"gaps"); r.Status != 200 || string(r.Body) != listingHead {
-		t.Errorf("empty: %d %s", r.Status, r.Body)
+	if r := f.do(t, "GET", listingPath+"gaps"); r.Status != 200 || string(r.Body) != listingHead ||
+		r.Header["Last-Modified"] != time.UnixMilli(int64(testNow)).UTC().Format(http.TimeFormat) {
+		t.Errorf("empty: %d %v %s", r.Status, r.Header, r.Body)
+	}
+	// Links end later each minute, so a client that goes by dates alone must not keep the old ones.
+	for wait, want := range map[time.Duration]int{0: 200, 59 * time.Second: 304, 60 * time.Second: 200} {
+		hence := time.UnixMilli(int64(testNow)).Add(time.Hour)
+		f.clock = func() time.Time { return hence.Add(wait) }
+		since := hence.UTC()
+		if wait == 0 {
+			since = since.Add(-time.Second)
+		}
+		if r := f.do(t, "GET", listingPath+"trades", "If-Modified-Since", since.Format(http.TimeFormat)); r.Status != want {
+			t.Errorf("after %v: %d", wait, r.Status)
+		}
 	}
 	for path, want := range map[string]int{"nothing": 404, "trades?start=x": 400, "trades?market_id=x": 400} {
 		if r := f.do(t, "GET", listingPath+path); r.Status != want {

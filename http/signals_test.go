@@ -166,6 +166,7 @@ func TestSignals(t *testing.T) {
 	call("PATCH", one, `{"delivery_channels":[{"type":"webhook","url":"https://hooks.example/a","secret":"********"},{"type":"webhook","url":"https://hooks.example/b","secret":"another secret!!"}]}`, caller, 200)
 	call("PATCH", one, `{"delivery_channels":[{"type":"webhook","url":"https://hooks.example/c","secret":"********"}]}`, caller, 400)
 	second := a.create(t, testSignal, caller...)
+	a.advance(time.Millisecond) // signals of one moment are in the order of their ids
 	third := a.create(t, edited(t, "enabled", "false"), caller...)
 	for query, ids := range map[string][]string{
 		"": {id, second, third}, "?limit=1": {id}, "?limit=1&offset=1": {second}, "?offset=3": {}, "?market_id=0": {second, third}, "?market_id=1": {id},

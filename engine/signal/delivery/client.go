@@ -80,7 +80,10 @@ func (c *client) call(ctx context.Context, url string, secrets Secrets, id uuid.
 		return a // a receiver that said yes and then failed has it
 	}
 	if !a.ok {
-		a.text = strings.TrimSpace("status " + strconv.Itoa(a.status) + ": " + firstLine(head))
+		a.text = "status " + strconv.Itoa(a.status)
+		if line := strings.TrimSpace(firstLine(head)); line != "" {
+			a.text += ": " + line
+		}
 		a.after = retryAfter(res.Header.Get("Retry-After"), c.now())
 	}
 	return a

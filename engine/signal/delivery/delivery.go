@@ -38,6 +38,12 @@ const (
 // ErrURL is the one answer to an address that may not be called, whatever the reason.
 var ErrURL = errors.New("url is not allowed")
 
+// What Options.Secrets returns where it has none; the owner of the signal reads it as the delivery's last error.
+var (
+	ErrGone   = errors.New("the channel is gone")
+	ErrSealed = errors.New("the secret cannot be opened, set it again")
+)
+
 // Secrets are what a call is signed with: the current one first, then one that was replaced lately.
 type Secrets [][]byte
 
@@ -60,8 +66,8 @@ type Options struct {
 	Resolver *net.Resolver   // nil: the system's
 	// Known tells, while the queue is opened, whether a signal still exists.
 	Known func(signal uuid.UUID) bool
-	// Secrets returns what a call of a signal to an address is signed with; false where the signal, or the channel, is gone.
-	Secrets func(signal uuid.UUID, url string) (Secrets, bool)
+	// Secrets returns what a call of a signal to an address is signed with, or ErrGone or ErrSealed.
+	Secrets func(signal uuid.UUID, url string) (Secrets, error)
 	// Finished is told each outcome that is final, after it is durable, on any goroutine. It must not call the queue.
 	Finished func(Outcome)
 	Now      func() time.Time // nil: the wall clock

@@ -258,8 +258,10 @@ func (q *Queue) deliver(ctx context.Context, e *entry) {
 		q.log.Error("delivery cannot be read", "delivery_id", e.id, "err", err)
 		return
 	}
-	a, withdrawn := answer{text: "the channel is gone"}, true
-	if secrets, ok := q.o.Secrets(e.signal, row.URL); ok {
+	a, withdrawn := answer{}, true
+	if secrets, err := q.o.Secrets(e.signal, row.URL); err != nil {
+		a.text = err.Error()
+	} else {
 		if !e.event.IsZero() {
 			delay.Update(q.o.Now().Sub(e.event).Seconds())
 			e.event = time.Time{}

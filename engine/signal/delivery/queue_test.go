@@ -93,8 +93,13 @@ func (r *rig) open(store *kv.Store) {
 	}
 	q, err := Open(context.Background(), Options{
 		Store: store, Version: "1.2.3", Policy: Policy{AllowHTTP: true, AllowPrivate: true, Ports: []uint16{portOf(r.server.URL)}},
-		Known:   func(id uuid.UUID) bool { return id == r.signal },
-		Secrets: func(id uuid.UUID, u string) (Secrets, bool) { return r.secrets, id == r.signal && u == r.url },
+		Known: func(id uuid.UUID) bool { return id == r.signal },
+		Secrets: func(id uuid.UUID, u string) (Secrets, error) {
+			if id != r.signal || u != r.url {
+				return nil, ErrGone
+			}
+			return r.secrets, nil
+		},
 		Finished: func(o Outcome) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -320,6 +325,12 @@ func TestAnswerKept(t *testing.T) {
 	r := newRig(t, long)
 	r.add(1)
 	r.drain()
+	silent := newRig(t, func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) })
+	silent.add(1)
+	silent.drain()
+	if d := silent.only(); d.LastError != "status 404" {
+		t.Errorf("an answer without a body: %q", d.LastError)
+	}
 	if d := r.only(); len(d.LastError) > maxKept+20 || strings.Contains(d.LastError, "\x1b") || !strings.HasPrefix(d.LastError, "status 400: [31m\u00e9") {
 		t.Errorf("got %d bytes: %.40q", len(d.LastError), d.LastError)
 	}
@@ -419,7 +430,7 @@ func TestHangingReceiver(t *testing.T) {
 	q, err := Open(context.Background(), Options{
 		Store: store, Policy: Policy{AllowHTTP: true, AllowPrivate: true, Ports: []uint16{portOf(hang.URL), portOf(fine.URL)}},
 		Known:    func(uuid.UUID) bool { return true },
-		Secrets:  func(uuid.UUID, string) (Secrets, bool) { return Secrets{[]byte(testSecret)}, true },
+		Secrets:  func(uuid.UUID, string) (Secrets, error) { return Secrets{[]byte(testSecret)}, nil },
 		Finished: func(Outcome) {},
 	})
 	if err != nil {

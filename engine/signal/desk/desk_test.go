@@ -82,6 +82,35 @@ func (r *receiver) has(id uuid.UUID) bool {
 	return r.bodies[id.String()] != ""
 }
 
+// Under another key file a secret cannot be opened, which its owner is told; one that is given anew for the same address signs.
+func TestSecretsOfAnotherKeyFile(t *testing.T) {
+	t.Parallel()
+	to := newReceiver(t)
+	store := kvtest.Open(t)
+	me := uuid.New()
+	d := open(t, store, to)
+	dr := draft(to)
+	s := create(t, d, me, dr)
+	channel := (*dr.Channels)[0].URL
+	other, err := seal.New(seal.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d = openWith(t, store, to, func(o *Options) { o.Box = other })
+	if _, err := d.secrets(s.ID, channel); !errors.Is(err, delivery.ErrSealed) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := d.secrets(s.ID, channel+"x"); !errors.Is(err, delivery.ErrGone) {
+		t.Errorf("another address: %v", err)
+	}
+	if _, err := d.Patch(context.Background(), me, s.ID, Draft{Channels: &[]ChannelDraft{{"webhook", channel, "another secret of mine"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.secrets(s.ID, channel); err != nil || fmt.Sprintf("%s", got) != "[another secret of mine]" {
+		t.Errorf("given anew: %s, %v", got, err)
+	}
+}
+
 var boxKey = seal.NewKey()
 
 // open opens a desk on a store that may call a receiver.
@@ -378,8 +407,8 @@ func TestPatch(t *testing.T) {
 	}
 	secrets := func(want ...string) {
 		t.Helper()
-		got, ok := d.secrets(s.ID, channel)
-		if !ok || fmt.Sprintf("%s", got) != fmt.Sprint(want) {
+		got, err := d.secrets(s.ID, channel)
+		if err != nil || fmt.Sprintf("%s", got) != fmt.Sprint(want) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}

@@ -226,7 +226,7 @@ func (d *Desk) known(id uuid.UUID) bool {
 }
 
 // secrets returns what calls of a signal to one of its channels are signed with.
-func (d *Desk) secrets(id uuid.UUID, url string) (delivery.Secrets, bool) {
+func (d *Desk) secrets(id uuid.UUID, url string) (delivery.Secrets, error) {
 	d.mu.RLock()
 	h := d.signals[id]
 	var c record.SignalChannel
@@ -238,26 +238,29 @@ func (d *Desk) secrets(id uuid.UUID, url string) (delivery.Secrets, bool) {
 	}
 	d.mu.RUnlock()
 	if !ok {
-		return nil, false
+		return nil, delivery.ErrGone
 	}
 	sealed := [][]byte{c.Secret}
 	if len(c.Old) > 0 && d.now() < c.OldUntil {
 		sealed = append(sealed, c.Old)
 	}
 	out := make(delivery.Secrets, 0, len(sealed))
-	for _, s := range sealed {
+	for i, s := range sealed {
 		text, err := d.o.Box.Open(s, place(id, url))
-		if err != nil {
+		switch {
+		case err != nil && i > 0:
+			continue // the key file was replaced, and the secret set again since: that one signs
+		case err != nil:
 			d.log.Error("secret of a signal cannot be opened", "signal_id", id, "err", err)
-			return nil, false
+			return nil, delivery.ErrSealed
 		}
 		b, err := delivery.SecretBytes(string(text))
 		if err != nil {
-			return nil, false
+			return nil, delivery.ErrSealed
 		}
 		out = append(out, b)
 	}
-	return out, true
+	return out, nil
 }
 
 // finished counts failures in a row and takes note of receivers that are gone; the writer does the rest.
