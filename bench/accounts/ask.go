@@ -24,14 +24,15 @@ type question struct {
 
 // asker is one connection to a server.
 type asker struct {
-	conn net.Conn
-	r    *bufio.Reader
-	rnd  *rand.Rand
-	ids  []int32 // all accounts, in an order that changes
-	most int     // how many of them are asked for most
-	size int     // of the answer that sending alone is measured with
-	buf  []byte
-	body []byte
+	conn   net.Conn
+	r      *bufio.Reader
+	rnd    *rand.Rand
+	ids    []int32 // all accounts, in an order that changes
+	most   int     // how many of them are asked for most
+	size   int     // of the answer that sending alone is measured with
+	pieces int     // that it is copied from; 0: it is sent as it is
+	buf    []byte
+	body   []byte
 }
 
 func dial(addr string, n int, o *options) ([]*asker, error) {
@@ -76,8 +77,8 @@ func (a *asker) send(ids []int32, fills bool) error {
 		a.body = append(a.body, `,"fills"`...)
 	}
 	a.body = append(a.body, `]}`...)
-	a.buf = fmt.Appendf(a.buf[:0], "POST /api/v1/accounts/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+sizeHeader+": %d\r\n\r\n",
-		len(a.body), a.size)
+	a.buf = fmt.Appendf(a.buf[:0], "POST /api/v1/accounts/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+sizeHeader+": %d\r\n"+piecesHeader+": %d\r\n\r\n",
+		len(a.body), a.size, a.pieces)
 	a.buf = append(a.buf, a.body...)
 	_, err := a.conn.Write(a.buf)
 	return err

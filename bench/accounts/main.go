@@ -33,6 +33,9 @@ type options struct {
 	seed                    uint64
 }
 
+// copying is the side that copies as many texts as there are accounts, and sends them.
+const copying = "copying and sending alone"
+
 // simAccounts is how many accounts the simulated venue has.
 const simAccounts = 20_000
 
@@ -68,7 +71,7 @@ func main() {
 	case "postgres":
 		err = servePostgres(&o)
 	case "bare":
-		err = serveBare()
+		err = serveBare(&o)
 	case "sim":
 		err = serveSim()
 	default:
@@ -139,6 +142,7 @@ func compare(ctx context.Context, o *options) (err error) {
 	others := []side{
 		{"Redis", children["redis"].Addrs[0], []int{children["redis"].Process(), redis.Process.Pid}},
 		{"PostgreSQL", children["postgres"].Addrs[0], []int{children["postgres"].Process(), cluster.Process()}},
+		{copying, children["bare"].Addrs[0], []int{children["bare"].Process()}},
 		{"sending alone", children["bare"].Addrs[0], []int{children["bare"].Process()}},
 	}
 	fmt.Print("| question | bytes | | batches/s | p50 ms | p99 ms | processor ms/batch | times as fast | the same but for sending |\n|---|---|---|---|---|---|---|---|---|\n")
@@ -187,7 +191,7 @@ func (o *options) child(role, dir, url string) (*sides.Child, error) {
 		return nil, err
 	}
 	args := []string{"-role", role, "-dir", dir, "-url", url, "-connections", strconv.Itoa(o.connections), "-accounts", strconv.Itoa(o.accounts),
-		"-seed", strconv.FormatUint(o.seed, 10)}
+		"-most", strconv.Itoa(o.most), "-seed", strconv.FormatUint(o.seed, 10)}
 	if role == "ours" {
 		args = append(args, "-profile", o.profile)
 	}
@@ -214,14 +218,14 @@ func startRedis(ctx context.Context, o *options, socket string) (*exec.Cmd, erro
 }
 
 // measure lets the servers work in turns and prints the medians of their turns: how many batches all connections
-// together get, and how long one connection alone waits. The first side is ours, the last one sends as many bytes and does
-// nothing else: what all sides must do, whatever they answer from.
+// together get, and how long one connection alone waits. The first side is ours, the last two are bare: one copies as many
+// texts of as many bytes, what is left of the work where all is ready; one sends as many bytes and does nothing else.
 func measure(o *options, q *question, all []side) error {
 	var addrs []string
 	for _, s := range all {
 		addrs = append(addrs, s.addr)
 	}
-	size, err := same(o, addrs[:len(addrs)-1], q)
+	size, err := same(o, addrs[:len(addrs)-2], q)
 	if err != nil {
 		return err
 	}
@@ -233,6 +237,9 @@ func measure(o *options, q *question, all []side) error {
 		}
 		for _, a := range askers[i] {
 			a.size = size
+			if s.name == copying {
+				a.pieces = q.n
+			}
 			defer a.conn.Close()
 		}
 		if _, err := ask(askers[i], q, o.span/2); err != nil { // warm-up

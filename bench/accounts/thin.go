@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strconv"
 
@@ -33,15 +34,38 @@ func serveThin(look lookUp) error {
 	})
 }
 
-// sizeHeader tells serveBare how many bytes to answer with; the others do not look at it.
-const sizeHeader = "X-Size"
+// What a bare server answers with, of so many bytes: one text, always the same one, or as many texts of equal length as
+// piecesHeader tells, drawn from as many as there are of accounts asked for most. The others do not look at these.
+const (
+	sizeHeader   = "X-Size"
+	piecesHeader = "X-Pieces"
+)
 
-// serveBare answers with as many bytes as it is asked for, always the same ones.
-func serveBare() error {
+// maxPiece is more than an account takes.
+const maxPiece = 16 << 10
+
+// serveBare answers with as many bytes as it is asked for. Where they are pieces, they are copied from all over the memory,
+// as they must be by whoever has a ready text of each account.
+func serveBare(o *options) error {
 	body := bytes.Repeat([]byte("0123456789abcdef"), 8<<20)
+	texts := make([][]byte, o.most)
+	for i := range texts {
+		texts[i] = bytes.Clone(body[:maxPiece])
+	}
 	return serve(func(ctx *fasthttp.RequestCtx) {
 		size, _ := strconv.Atoi(string(ctx.Request.Header.Peek(sizeHeader)))
-		ctx.Response.SetBodyRaw(body[:size])
+		pieces, _ := strconv.Atoi(string(ctx.Request.Header.Peek(piecesHeader)))
+		if pieces == 0 {
+			ctx.Response.SetBodyRaw(body[:size])
+			return
+		}
+		each := min(size/pieces, maxPiece)
+		resp := &ctx.Response
+		dst := resp.SwapBody(nil)[:0]
+		for range pieces {
+			dst = append(dst, texts[rand.IntN(len(texts))][:each]...)
+		}
+		resp.SwapBody(dst)
 	})
 }
 
