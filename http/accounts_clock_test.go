@@ -63,16 +63,16 @@ func TestFirstSnapshotWhileAnswering(t *testing.T) {
 // As in stored snapshots, a wrong worth is worse than none: an account with a position that cannot be valued has no row of
 // this moment.
 func TestNoPnLOfUnvaluedPositions(t *testing.T) {
-	f, v := newAccountsFixture(t, testOptions{})
+	f, _ := newAccountsFixture(t, testOptions{})
 	path := fmt.Sprintf("/api/v1/accounts/%d/pnl", subAccount)
 	if _, e := f.get(t, path); len(e.list("pnl")) != 1 {
 		t.Fatalf("with a mark price: %v", e.Data)
 	}
-	f, v = newAccountsFixture(t, testOptions{})
+	without, v := newAccountsFixture(t, testOptions{})
 	v.mu.Lock()
 	clear(v.marks)
 	v.mu.Unlock()
-	if _, e := f.get(t, path); len(e.list("pnl")) != 0 || fmt.Sprint(*e.Meta.Total) != "0" {
+	if _, e := without.get(t, path); len(e.list("pnl")) != 0 || fmt.Sprint(*e.Meta.Total) != "0" {
 		t.Errorf("without: %v", e.Data)
 	}
 }
