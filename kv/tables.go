@@ -228,3 +228,20 @@ func syncDir(disk vfs.FS, dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// CheckRows calls visit for each row of a family. Where rows cannot be read, report is told of it and the walk ends with torn:
+// what leads to the others is not known. An error of visit or of report ends it too, and is returned.
+func (s *Store) CheckRows(ctx context.Context, f key.Family, report func(k []byte, problem string) error, visit func(row KV) error) (torn bool, err error) {
+	for row, err := range s.Scan(ctx, key.All(f)) {
+		if errors.Is(err, ErrDamaged) {
+			return true, report([]byte{byte(f)}, fmt.Sprintf("%s cannot be read: %v", f.Name(), err))
+		}
+		if err != nil {
+			return false, err
+		}
+		if err := visit(row); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}

@@ -67,23 +67,16 @@ type storeCheck struct {
 	torn   bool // rows could not be read: what leads to them is not looked for
 }
 
-// each calls fn for every row of a family; what it returns is reported. Rows that cannot be read end the family.
-func (c *storeCheck) each(f key.Family, fn func(row kv.KV) error) error {
-	for row, err := range c.store.Scan(c.ctx, key.All(f)) {
-		if errors.Is(err, kv.ErrDamaged) {
-			c.torn = true
-			return c.report([]byte{byte(f)}, fmt.Sprintf("%s cannot be read: %v", f.Name(), err))
+// each calls visit for every row of a family; what it returns is reported.
+func (c *storeCheck) each(f key.Family, visit func(row kv.KV) error) error {
+	torn, err := c.store.CheckRows(c.ctx, f, c.report, func(row kv.KV) error {
+		if err := visit(row); err != nil {
+			return c.report(append([]byte(nil), row.Key...), err.Error())
 		}
-		if err != nil {
-			return err
-		}
-		if err := fn(row); err != nil {
-			if err := c.report(append([]byte(nil), row.Key...), err.Error()); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+		return nil
+	})
+	c.torn = c.torn || torn
+	return err
 }
 
 func (c *storeCheck) user(row kv.KV) error {

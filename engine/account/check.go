@@ -35,21 +35,11 @@ type storeCheck struct {
 	torn   bool // rows could not be read: what leads to them is not looked for
 }
 
-// each calls fn for every row of a family. Rows that cannot be read end the family.
-func (c *storeCheck) each(f key.Family, fn func(row kv.KV) error) error {
-	for row, err := range c.store.Scan(c.ctx, key.All(f)) {
-		if errors.Is(err, kv.ErrDamaged) {
-			c.torn = true
-			return c.report([]byte{byte(f)}, fmt.Sprintf("%s cannot be read: %v", f.Name(), err))
-		}
-		if err != nil {
-			return err
-		}
-		if err := fn(row); err != nil {
-			return err
-		}
-	}
-	return nil
+// each calls visit for every row of a family.
+func (c *storeCheck) each(f key.Family, visit func(row kv.KV) error) error {
+	torn, err := c.store.CheckRows(c.ctx, f, c.report, visit)
+	c.torn = c.torn || torn
+	return err
 }
 
 func (c *storeCheck) account(row kv.KV) error {
