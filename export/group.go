@@ -31,6 +31,9 @@ func (c *codec) Encode(dst, src []byte) ([]byte, error) {
 	return c.encoder.EncodeAll(src, dst[:0]), nil
 }
 
+// pageSize is how many bytes of a column, before they are encoded, make a page: all of a row group for a column of integers.
+const pageSize = 1 << 20
+
 // groupOptions are what a file and its row groups, each of which is encoded as a file of its own, must have alike. Bounds of
 // pages stand in the page index, where readers look, and not once more in the header of each page.
 func groupOptions[T Row[T]](l layout) []parquet.WriterOption {
@@ -38,6 +41,7 @@ func groupOptions[T Row[T]](l layout) []parquet.WriterOption {
 		parquet.Compression(packed()),
 		parquet.DefaultEncodingFor(parquet.Int64, &wholeBytes{}),
 		parquet.MaxRowsPerRowGroup(int64(l.group)),
+		parquet.PageBufferSize(pageSize),
 	}
 	for _, column := range parquet.SchemaOf(*new(T)).Columns() {
 		options = append(options, parquet.SkipPageStatistics(column...))
