@@ -72,14 +72,14 @@ func trades(rnd *rand.Rand, accounts int, visit func(m model.MarketID, rows []mo
 // accountAt returns the index of the account at a place; 0 is nobody.
 func accountAt(i int) model.AccountID { return model.AccountID(i + 1) }
 
-// row makes an account as the venue tells it: one to five open positions.
-func row(rnd *rand.Rand, id model.AccountID) *model.Account {
+// row makes an account as the venue tells it: with at least one open position and at most so many.
+func row(rnd *rand.Rand, id model.AccountID, positions int) *model.Account {
 	a := &model.Account{ID: id, Index: int64(id), Polled: end, Status: 1, Collateral: num.USD(rnd.Int64N(50_000e6)), TotalOrders: uint32(rnd.IntN(5))}
 	for i := range a.Address {
 		a.Address[i] = byte(rnd.Uint32())
 	}
 	a.Available, a.TotalValue, a.CrossValue = a.Collateral/2, a.Collateral*11/10, a.Collateral*11/10
-	n, m := 1+rnd.IntN(5), rnd.IntN(20)
+	n, m := 1+rnd.IntN(positions), rnd.IntN(20)
 	for range n {
 		p := model.Position{Market: model.MarketID(m), Size: num.Size(1 + rnd.IntN(200_000)), Initial: 500, Realized: num.USD(rnd.Int64N(1000e6) - 500e6),
 			FundingPaid: num.USD(rnd.Int64N(10e6) - 5e6), OpenOrders: uint32(rnd.IntN(3))}
@@ -93,7 +93,7 @@ func row(rnd *rand.Rand, id model.AccountID) *model.Account {
 	return a
 }
 
-// restingOrders knows the resting orders of accounts: none to four each, two on average.
+// restingOrders knows the resting orders of accounts.
 type restingOrders [][]model.OpenOrder
 
 // AppendOrders appends an account's orders to dst.
@@ -104,10 +104,11 @@ func (r restingOrders) AppendOrders(dst []model.OpenOrder, id model.AccountID) [
 	return dst
 }
 
-func newRestingOrders(rnd *rand.Rand, accounts int) restingOrders {
+// newRestingOrders makes from none to so many orders for each account.
+func newRestingOrders(rnd *rand.Rand, accounts, orders int) restingOrders {
 	r := make(restingOrders, accounts)
 	for i := range r {
-		for range rnd.IntN(5) {
+		for range rnd.IntN(orders + 1) {
 			m := model.MarketID(rnd.IntN(markets))
 			size := num.Size(1 + rnd.IntN(100_000))
 			r[i] = append(r[i], model.OpenOrder{Market: m, Side: model.Side(rnd.IntN(2)), At: end, RestingOrder: model.RestingOrder{

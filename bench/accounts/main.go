@@ -28,6 +28,7 @@ type options struct {
 	postgres, redis         string
 	core, only              int
 	accounts, most          int
+	positions, orders       int
 	connections, rounds     int
 	span                    time.Duration
 	seed                    uint64
@@ -43,6 +44,8 @@ func main() {
 	var o options
 	flag.IntVar(&o.accounts, "accounts", 100_000, "accounts in the stores")
 	flag.IntVar(&o.most, "most", 10_000, "how many of them are those that are asked for most")
+	flag.IntVar(&o.positions, "positions", 5, "the most open positions of an account, which has at least one; at most 6")
+	flag.IntVar(&o.orders, "orders", 4, "the most resting orders of an account")
 	flag.IntVar(&o.connections, "connections", 4, "connections that ask, and that the thin handlers have")
 	flag.IntVar(&o.rounds, "rounds", 3, "turns of each server")
 	flag.DurationVar(&o.span, "span", time.Second, "length of a turn")
@@ -75,6 +78,10 @@ func main() {
 	case "sim":
 		err = serveSim()
 	default:
+		if o.positions < 1 || o.positions > 6 || o.orders < 0 {
+			err = errors.New("-positions must be 1 to 6, -orders not negative")
+			break
+		}
 		err = compare(ctx, &o)
 	}
 	if err != nil {
@@ -191,7 +198,7 @@ func (o *options) child(role, dir, url string) (*sides.Child, error) {
 		return nil, err
 	}
 	args := []string{"-role", role, "-dir", dir, "-url", url, "-connections", strconv.Itoa(o.connections), "-accounts", strconv.Itoa(o.accounts),
-		"-most", strconv.Itoa(o.most), "-seed", strconv.FormatUint(o.seed, 10)}
+		"-most", strconv.Itoa(o.most), "-positions", strconv.Itoa(o.positions), "-orders", strconv.Itoa(o.orders), "-seed", strconv.FormatUint(o.seed, 10)}
 	if role == "ours" {
 		args = append(args, "-profile", o.profile)
 	}

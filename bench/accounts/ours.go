@@ -48,9 +48,9 @@ func serveOurs(o *options) error {
 	}
 	rnd := rand.New(rand.NewPCG(o.seed, 1))
 	for i := range o.accounts {
-		tracker.Polled(row(rnd, accountAt(i)))
+		tracker.Polled(row(rnd, accountAt(i), o.positions))
 	}
-	orders := newRestingOrders(rnd, o.accounts)
+	orders := newRestingOrders(rnd, o.accounts, o.orders)
 	if err := record(store, rnd, o.accounts); err != nil {
 		return err
 	}
