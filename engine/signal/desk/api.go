@@ -28,7 +28,10 @@ func (d *Desk) Create(ctx context.Context, owner uuid.UUID, limit int, draft Dra
 	if err := draft.complete(); err != nil {
 		return Signal{}, err
 	}
-	id := uuid.New()
+	id := draft.ID
+	if id == uuid.Nil || d.known(id) {
+		id = uuid.New()
+	}
 	h := &held{info: &Signal{ID: id, Owner: owner, Enabled: true, Cooldown: DefaultCooldown * time.Second}}
 	next, err := d.apply(ctx, h, draft)
 	if err != nil {
