@@ -42,6 +42,7 @@ type accountsOptions struct {
 	testOptions
 	plans        []config.Plan
 	registration string
+	store        *kv.Store // nil: a new one
 }
 
 func newAccounts(t testing.TB, o accountsOptions) *accounts {
@@ -53,7 +54,10 @@ func newAccounts(t testing.TB, o accountsOptions) *accounts {
 	if local == "none" {
 		local = ""
 	}
-	store := kvtest.Open(t)
+	store := o.store
+	if store == nil {
+		store = kvtest.Open(t)
+	}
 	rules, err := access.New(access.Options{LocalPlan: local, Plans: o.plans, Store: store, Registration: o.registration,
 		JWTSecret: testSecret, Now: now})
 	if err != nil {

@@ -31,6 +31,7 @@ type call struct {
 	principal  *access.Principal // nil where nobody is known behind the call
 	credits    access.Credits
 	metered    bool
+	made       access.Made  // of a call with an Idempotency-Key
 	kept       []byte       // set by the handler of a route that replays: the data to answer a repeated call with
 	past       Past         // the record at the call's clock; nil: now
 	pastAt     model.Micros // that clock

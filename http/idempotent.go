@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"hyperlight/engine/access"
 	"hyperlight/engine/model"
 )
 
@@ -26,8 +27,8 @@ func (c *call) replayable() error {
 	}
 	// The path, not its pattern: with one key, calls on two things are two calls.
 	what := c.route.method + " " + string(requestPath(c.ctx))
-	kept, done, err := c.server.access.Begin(c.principal.Account, what, string(c.head.idempotencyKey),
-		sha256.Sum256(c.ctx.Request.Body()))
+	idempotencyKey, body := string(c.head.idempotencyKey), sha256.Sum256(c.ctx.Request.Body())
+	kept, done, err := c.server.access.Begin(c.principal.Account, what, idempotencyKey, body)
 	if err != nil {
 		return err
 	}
@@ -40,6 +41,7 @@ func (c *call) replayable() error {
 		resp.SwapBody(c.appendTail(append(body, kept.Body...), meta{}))
 		return nil
 	}
+	c.made = access.MadeBy(c.principal.Account, what, idempotencyKey, body, c.nowMillis())
 	status := fasthttp.StatusInternalServerError // not kept; what a handler that fails or panics leaves
 	defer func() { done(status, c.kept) }()
 	if err := c.envelope(); err != nil {

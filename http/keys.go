@@ -77,11 +77,16 @@ func parseNewKey(c *call) (access.KeySpec, error) {
 
 // answerNewKey makes a key. Its answer is the only one that ever shows it.
 func answerNewKey(c *call, dst []byte, s access.KeySpec) ([]byte, meta, error) {
+	s.Made = c.made
 	k, plain, err := c.server.access.CreateKey(c.principal, s)
 	if err != nil {
 		return dst, meta{}, err
 	}
 	c.kept = appendKey(nil, &k, "null")
+	if plain == "" { // made by a call whose answer a crash took
+		c.ctx.Response.Header.SetCanonical(headerReplayed, []byte("true"))
+		return append(dst, c.kept...), meta{}, nil
+	}
 	return appendKey(dst, &k, string(model.AppendString(nil, plain))), meta{}, nil
 }
 

@@ -211,7 +211,7 @@ func (s *Server) finish(c *call) {
 	s.journal.note(c, status, took, size)
 	c.ctx, c.principal, c.shared, c.head = nil, nil, nil, head{}
 	c.past, c.pastAt = nil, 0
-	c.metered, c.credits, c.kept = false, access.Credits{}, nil
+	c.metered, c.credits, c.made, c.kept = false, access.Credits{}, access.Made{}, nil
 	s.calls.Put(c)
 }
 

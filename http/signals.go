@@ -67,7 +67,13 @@ func answerNewSignal(c *call, dst []byte, q newSignal) ([]byte, meta, error) {
 	if err != nil {
 		return dst, meta{}, err
 	}
-	s, err := d.Create(c.waiting(), c.principal.User, c.principal.Plan.Signals, q.draft)
+	s, err := c.madeSignal(d)
+	if err == nil {
+		c.ctx.Response.Header.SetCanonical(headerReplayed, []byte("true"))
+	} else {
+		q.draft.ID = c.made.ID
+		s, err = d.Create(c.waiting(), c.principal.User, c.principal.Plan.Signals, q.draft)
+	}
 	if err != nil {
 		return dst, meta{}, err
 	}
@@ -75,6 +81,16 @@ func answerNewSignal(c *call, dst []byte, q newSignal) ([]byte, meta, error) {
 	dst = s.AppendJSON(dst)
 	c.kept = append([]byte(nil), dst[at:]...) // the secrets are masked in it
 	return dst, meta{}, nil
+}
+
+// madeSignal returns the signal that the same call has made before, where a crash took its answer.
+func (c *call) madeSignal(d Signals) (desk.Signal, error) {
+	for _, id := range [...]uuid.UUID{c.made.ID, c.made.Last} {
+		if s, err := d.Get(c.principal.User, id); err == nil && s.Created >= c.made.Since {
+			return s, nil
+		}
+	}
+	return desk.Signal{}, errNoSignal
 }
 
 // signalsQuery is which signals are listed.

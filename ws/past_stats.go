@@ -27,12 +27,13 @@ type pastStats struct {
 
 // statsCursor is where the statistics of one market are read.
 type statsCursor struct {
-	h      replay.RowReader
+	h      replay.HistoryReader
 	market *model.Market
 	from   model.Millis // where reading goes on
 	to     model.Millis
 	step   func() (*history.StatsRow, error, bool)
 	stop   func()
+	lost   replay.Removal
 	row    history.StatsRow
 	held   bool // row is there and not yet sent
 }
@@ -40,7 +41,7 @@ type statsCursor struct {
 // statsReach is how far back the last statistics are looked for, in steps: rows are read forward.
 var statsReach = []model.Millis{60_000, 600_000, 3_600_000, day}
 
-func newPastStats(ctx context.Context, h replay.RowReader, n *Native, markets []*model.Market, all bool, from, to model.Millis) (*pastStats, error) {
+func newPastStats(ctx context.Context, h replay.HistoryReader, n *Native, markets []*model.Market, all bool, from, to model.Millis) (*pastStats, error) {
 	l := &pastStats{native: n, all: all, from: from.Micros()}
 	for _, m := range markets {
 		if m.Type == typeSpot {
@@ -48,6 +49,10 @@ func newPastStats(ctx context.Context, h replay.RowReader, n *Native, markets []
 		}
 		c := &statsCursor{h: h, market: m, from: from, to: to}
 		l.rows = append(l.rows, c)
+		var err error
+		if c.lost, err = replay.NewRemoval(h, model.KindStats, from); err != nil {
+			return nil, err
+		}
 		if err := c.last(ctx, from); err != nil {
 			return nil, err
 		}
@@ -94,9 +99,15 @@ func (c *statsCursor) read(ctx context.Context) error {
 	case err != nil:
 		return err
 	case !ok:
+		if err := c.lost.End(c.to); err != nil {
+			return err
+		}
 		c.from = c.to
 		c.release()
 		return nil
+	}
+	if err := c.lost.Row(row.Time); err != nil {
+		return err
 	}
 	c.row, c.held, c.from = *row, true, row.Time+1
 	return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hyperlight/engine/access"
+	"hyperlight/engine/history"
 	"hyperlight/engine/model"
 	"hyperlight/engine/record"
 )
@@ -145,37 +146,97 @@ func TestReplayedMessagesAreCountedExactly(t *testing.T) {
 	}
 }
 
-// cutTape is a tape whose beginning retention may remove.
+// cutTape is a tape that retention drops when so many rows of it have been read. Iterators that are open end there too.
 type cutTape struct {
 	*taped
-	from atomic.Int64
+	left atomic.Int64
+}
+
+func whileKept[T any](h *cutTape, rows iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for row, err := range rows {
+			if h.left.Add(-1) < 0 || !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+func (h *cutTape) Dropped(model.Kind) ([]history.Span, error) {
+	if h.left.Load() < 0 {
+		return []history.Span{{From: 0, To: tapeEnd + 1}}, nil
+	}
+	return nil, nil
 }
 
 func (h *cutTape) Updates(ctx context.Context, m model.MarketID, from, to model.Micros) iter.Seq2[*record.BookRow, error] {
-	return h.taped.Updates(ctx, m, max(from, model.Micros(h.from.Load())), to)
+	return whileKept(h, h.taped.Updates(ctx, m, from, to))
 }
 
-// A paused replay whose range retention removes ends with a word of it, and the connection can start another one.
+func (h *cutTape) Trades(ctx context.Context, m model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[*model.Trade, error] {
+	return whileKept(h, h.taped.Trades(ctx, m, sp, q))
+}
+
+func (h *cutTape) Liquidations(ctx context.Context, sp history.Span, reverse bool) iter.Seq2[history.MarketTrade, error] {
+	return whileKept(h, h.taped.Liquidations(ctx, sp, reverse))
+}
+
+func (h *cutTape) Stats(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[*history.StatsRow, error] {
+	return whileKept(h, h.taped.Stats(ctx, m, sp))
+}
+
+func (h *cutTape) Fundings(ctx context.Context, m model.MarketID, sp history.Span) iter.Seq2[history.FundingRow, error] {
+	return whileKept(h, h.taped.Fundings(ctx, m, sp))
+}
+
+// A paused replay whose range retention removes ends with a word of it, whatever it plays, and the connection can start
+// another one.
 func TestRemovedRangeEndsItsReplay(t *testing.T) {
 	tape := &cutTape{taped: newTape()}
 	h := serve(t, Options{History: tape, Native: lighterNative()})
 	c := h.local("/ws/replay")
-	c.say(`{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":1,"include":["order_book"]}`, tapeStart+1000, tapeStart+10_000)
-	for n := 0; n < 5; n++ {
-		c.read()
+	for _, kind := range []string{"order_book", "orderbook_snapshot", "trade", "liquidation", "funding", "market_stats"} {
+		tape.left.Store(1 << 40)
+		c.say(`{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":1,"include":[%q]}`, tapeStart, tapeHole-1000, kind)
+		c.expect("replay_started")
+		c.say(`{"type":"pause"}`)
+		for c.read().Type != "replay_paused" {
+		}
+		tape.left.Store(-1)
+		c.say(`{"type":"resume"}`)
+		c.say(`{"type":"set_speed","speed":"max"}`)
+		f := c.read()
+		for f.Type == "replay_event" || f.Type == "replay_resumed" || f.Type == "replay_speed" {
+			f = c.read()
+		}
+		if f.Type != "error" || f.Code != codeNoData {
+			t.Errorf("%s ended with %s", kind, f.raw)
+		}
 	}
-	c.say(`{"type":"pause"}`)
-	for c.read().Type != "replay_paused" {
+}
+
+// So does a session in the venue's protocol.
+func TestRemovedRangeEndsItsPast(t *testing.T) {
+	for _, channel := range []string{"order_book/0", "trade/0", "market_stats/0", "height"} {
+		tape := &cutTape{taped: newTape()}
+		for i := range tape.trades {
+			tape.trades[i].Block = uint64(i + 1)
+		}
+		tape.left.Store(3)
+		h := serve(t, Options{History: tape, Native: lighterNative()})
+		c := h.past(tapeQuery("max"), nil)
+		c.pastNext("connected")
+		c.say(`{"type":"subscribe","channel":%q}`, channel)
+		var last pastFrame
+		for {
+			f, err := c.pastRead()
+			if err != nil {
+				break
+			}
+			last = f
+		}
+		if last.Error == nil || last.Error.Message != removedWords {
+			t.Errorf("%s ended with %s", channel, last.raw)
+		}
 	}
-	tape.from.Store(int64((tapeStart + 9000).Micros()))
-	c.say(`{"type":"resume"}`)
-	f := c.read()
-	for f.Type == "replay_event" || f.Type == "replay_resumed" {
-		f = c.read()
-	}
-	if f.Type != "error" || f.Code != codeNoData {
-		t.Errorf("ended with %s", f.raw)
-	}
-	c.say(`{"type":"replay","market_id":0,"start":%d,"end":%d,"speed":"max","include":["trade"]}`, tapeStart+1000, tapeStart+10_000)
-	c.expect("replay_started")
 }

@@ -186,6 +186,8 @@ func (h *taped) Coverage(_ context.Context, _ model.Kind, m model.MarketID, sp h
 	return out, nil
 }
 
+func (h *taped) Dropped(model.Kind) ([]history.Span, error) { return nil, nil }
+
 func (h *taped) Gaps(_ context.Context, kinds []model.Kind, ids []model.MarketID, sp history.Span) ([]history.GapRow, error) {
 	var out []history.GapRow
 	for _, k := range kinds {

@@ -88,6 +88,28 @@ func (k *keptAnswers) begin(account uuid.UUID, route, idempotencyKey string, bod
 	}, nil
 }
 
+// Made names what a call under an idempotency key makes, so that a repeated call finds it where a crash took the answer. The
+// zero value names nothing.
+type Made struct {
+	ID    uuid.UUID    // that it gets
+	Last  uuid.UUID    // that it got if the day (UTC) has changed since
+	Since model.Millis // what was made before this moment is another call's
+}
+
+// MadeBy returns the names for a call that Begin has let in, of the same account, route, key and body.
+func MadeBy(account, route, idempotencyKey string, bodyHash [32]byte, now model.Millis) Made {
+	call := keptHash(route, idempotencyKey)
+	day := key.Day(int64(now))
+	id := func(day uint32) uuid.UUID {
+		b := append(binary.BigEndian.AppendUint32(nil, day), account...)
+		sum := sha256.Sum256(append(append(b, call[:]...), bodyHash[:]...))
+		id := uuid.UUID(sum[:16])
+		id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // version 8: by our own rule
+		return id
+	}
+	return Made{ID: id(day), Last: id(day - min(day, 1)), Since: now - keepMillis + 1}
+}
+
 // enter claims the key for one call.
 func (k *keptAnswers) enter(at keptKey, body [32]byte, now model.Millis) error {
 	k.mu.Lock()

@@ -35,6 +35,7 @@ type KeySpec struct {
 	AllowedIPs []string // addresses and CIDR blocks
 	Expires    model.Millis
 	Tier       string // "": follows the user's plan
+	Made       Made
 }
 
 // KeyPatch is a change of a key; nil leaves as it is.
@@ -59,11 +60,17 @@ const (
 	newKeysPerMinute = 10
 )
 
-// CreateKey makes a key of the caller's user and returns it with the plain key, which is kept nowhere.
+// CreateKey makes a key of the caller's user and returns it with the plain key, which is kept nowhere: a key that s.Made
+// finds comes with "".
 func (a *Access) CreateKey(p *Principal, s KeySpec) (Key, string, error) {
 	u, err := a.owner(p)
 	if err != nil {
 		return Key{}, "", err
+	}
+	for _, id := range [...]uuid.UUID{s.Made.ID, s.Made.Last} {
+		if k := a.dir.key(id); k != nil && k.owner == u && k.record.Load().created >= s.Made.Since {
+			return a.viewKey(k, a.millis()), "", nil
+		}
 	}
 	return a.createKey(u, s, a.rationKeys)
 }
@@ -179,6 +186,9 @@ func (a *Access) createKey(u *user, s KeySpec, ration func(u *user, now model.Mi
 	id, plain, err := a.newPlain(&rec)
 	if err != nil {
 		return Key{}, "", err
+	}
+	if s.Made.ID != uuid.Nil && a.dir.key(s.Made.ID) == nil {
+		id = s.Made.ID
 	}
 	b := a.store.NewBatch()
 	putKey(b, u.id, id, &rec)

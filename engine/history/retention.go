@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -77,16 +78,42 @@ func (w *Writer) commitDrop(batch *kv.Batch) error {
 
 // drop deletes a family's buckets below the cut, and what belongs to them, except pinned ones.
 func (k *keepState) drop(batch *kv.Batch, f key.Family, cut uint32) error {
-	from := uint32(0)
-	for _, pin := range append(slices.Clone(k.pinnedBuckets(f, cut)), cut) {
-		if from < pin {
-			if err := dropBuckets(batch, f, from, pin); err != nil {
-				return err
-			}
+	for from, to := range k.unpinned(f, cut) {
+		if err := dropBuckets(batch, f, from, to); err != nil {
+			return err
 		}
-		from = pin + 1
 	}
 	return nil
+}
+
+// unpinned goes through the runs from <= bucket < to of buckets below the cut that are not pinned, ascending.
+func (k *keepState) unpinned(f key.Family, cut uint32) iter.Seq2[uint32, uint32] {
+	return func(yield func(from, to uint32) bool) {
+		from := uint32(0)
+		for _, pin := range append(k.pinnedBuckets(f, cut), cut) {
+			if from < pin && !yield(from, pin) {
+				return
+			}
+			from = pin + 1
+		}
+	}
+}
+
+// Dropped returns what retention has dropped of a kind of record, ascending; the spans do not touch one another.
+func (r *Reader) Dropped(kind model.Kind) ([]Span, error) {
+	keep, err := r.keep()
+	if err != nil {
+		return nil, err
+	}
+	f, start := kindFamilies[kind], key.DayStart
+	if spans(f) {
+		start = key.SpanStart
+	}
+	var out []Span
+	for from, to := range keep.unpinned(f, keep.cuts[f]) {
+		out = append(out, Span{From: model.Millis(start(from)), To: model.Millis(start(to))})
+	}
+	return out, nil
 }
 
 // pinnedBuckets returns the pinned buckets below the cut, ascending.

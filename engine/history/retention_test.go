@@ -2,6 +2,7 @@ package history
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ func TestRetentionDeletesOnlyWhatIsOlder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer runWriter(t, w)()
+	reader := NewReader(store, w.o.Markets)
 	rowOf := func(f key.Family, res byte, bucket uint32) []byte {
 		k := []byte{byte(f)}
 		if f == key.Candles {
@@ -77,6 +79,13 @@ func TestRetentionDeletesOnlyWhatIsOlder(t *testing.T) {
 			}
 			want := d.age == 0 || pin || end > key.DayStart(key.Day(now.Add(-d.age).UnixMilli()))
 			err := store.Get(row, func([]byte) error { return nil })
+			if kind := slices.Index(kindFamilies[:], f); kind >= 0 {
+				told, err := reader.Dropped(model.Kind(kind))
+				in := slices.ContainsFunc(told, func(sp Span) bool { return int64(sp.From) < end && end <= int64(sp.To) })
+				if err != nil || in == want {
+					t.Errorf("%s of bucket %d, today is %d: told %v (%v)", f.Name(), bucket, today, told, err)
+				}
+			}
 			if have := err == nil; have != want {
 				t.Errorf("%s of bucket %d, today is %d: kept %v, want %v", f.Name(), bucket, today, have, want)
 			}

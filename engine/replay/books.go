@@ -30,6 +30,7 @@ type bookLane struct {
 	until   model.Micros // where quiet, rows received before it are applied as they are read
 	last    model.Micros // receive time of the row that was read last
 	same    int          // how many rows of that receive time were read: where to go on after a release
+	lost    Removal
 	copy    record.BookRow
 	given   bool // the event handed out points to a row of the iterator
 
@@ -45,7 +46,8 @@ type bookLane struct {
 }
 
 func newBookLane(s *MergedSource, m *model.Market, gaps []model.Gap) *bookLane {
-	l := &bookLane{h: s.h, req: &s.req, m: m, gaps: gaps, from: s.span().From.Micros(), to: s.span().To.Micros()}
+	l := &bookLane{h: s.h, req: &s.req, m: m, gaps: gaps, from: s.span().From.Micros(), to: s.span().To.Micros(),
+		lost: s.removal(model.KindBook, s.from)}
 	if s.req.Include.Has(Snapshot) || s.req.StartBooks {
 		l.book = newWalk(m)
 	}
@@ -237,6 +239,9 @@ func (l *bookLane) stored(ctx context.Context) iter.Seq2[*record.BookRow, error]
 			if err == nil && !there && row.Recv != from {
 				err = l.removed(ctx, from)
 			}
+			if err == nil {
+				err = l.lost.Row(row.Recv.Millis())
+			}
 			if err != nil {
 				yield(nil, err)
 				return
@@ -257,16 +262,18 @@ func (l *bookLane) stored(ctx context.Context) iter.Seq2[*record.BookRow, error]
 				return
 			}
 		}
-		if !there {
-			if err := l.removed(ctx, from); err != nil {
-				yield(nil, err)
-			}
+		err := l.lost.End(l.to.Millis())
+		if err == nil && !there {
+			err = l.removed(ctx, from)
+		}
+		if err != nil {
+			yield(nil, err)
 		}
 	}
 }
 
 // removed is called where the row that was read last, received at at, is not in the store any more. Snapshots of full
-// seconds outlast thinning; the chain of updates does not.
+// seconds outlast thinning, which Removal does not see; the chain of updates does not.
 func (l *bookLane) removed(ctx context.Context, at model.Micros) error {
 	if !l.quiet {
 		return ErrRemoved
@@ -294,6 +301,9 @@ func (l *bookLane) peekSecond(ctx context.Context) (model.Micros, error) {
 		return 0, err
 	}
 	if !ok {
+		if err := l.lost.End(l.to.Millis()); err != nil {
+			return 0, err
+		}
 		l.timesEnd = true
 		l.times.release()
 		return math.MaxInt64, nil

@@ -23,6 +23,8 @@ type fakeHistory struct {
 	stats  map[model.MarketID][]history.StatsRow
 	funded map[model.MarketID][]model.Funding
 	open   int
+
+	dropped map[model.Kind][]history.Span // by retention: rows inside are gone, for iterators that are open too
 }
 
 func newFake() *fakeHistory {
@@ -32,7 +34,15 @@ func newFake() *fakeHistory {
 		held:   map[recordID][]history.Interval{},
 		stats:  map[model.MarketID][]history.StatsRow{},
 		funded: map[model.MarketID][]model.Funding{},
+
+		dropped: map[model.Kind][]history.Span{},
 	}
+}
+
+func (f *fakeHistory) Dropped(kind model.Kind) ([]history.Span, error) { return f.dropped[kind], nil }
+
+func (f *fakeHistory) gone(kind model.Kind, t model.Millis) bool {
+	return slices.ContainsFunc(f.dropped[kind], func(sp history.Span) bool { return sp.From <= t && t < sp.To })
 }
 
 func (f *fakeHistory) Trades(_ context.Context, m model.MarketID, sp history.Span, q history.TradeQuery) iter.Seq2[*model.Trade, error] {
@@ -45,7 +55,7 @@ func (f *fakeHistory) Trades(_ context.Context, m model.MarketID, sp history.Spa
 		})
 		var lent model.Trade
 		for _, t := range rows {
-			if t.Time < sp.From || t.Time >= sp.To {
+			if t.Time < sp.From || t.Time >= sp.To || f.gone(model.KindTrades, t.Time) {
 				continue
 			}
 			if a := q.After; a != nil && (t.Time < a.Time || t.Time == a.Time && t.ID <= a.ID) {
@@ -84,7 +94,9 @@ func (f *fakeHistory) Liquidations(_ context.Context, sp history.Span, _ bool) i
 		})
 		var lent model.Trade
 		for _, t := range rows {
-			lent = *t.Trade
+			if lent = *t.Trade; f.gone(model.KindTrades, t.Time) {
+				continue
+			}
 			if !yield(history.MarketTrade{Market: t.Market, Trade: &lent}, nil) {
 				return
 			}
@@ -99,7 +111,7 @@ func (f *fakeHistory) Stats(_ context.Context, m model.MarketID, sp history.Span
 		defer func() { f.open-- }()
 		var lent history.StatsRow
 		for _, r := range f.stats[m] {
-			if lent = r; r.Time >= sp.From && r.Time < sp.To && !yield(&lent, nil) {
+			if lent = r; r.Time >= sp.From && r.Time < sp.To && !f.gone(model.KindStats, r.Time) && !yield(&lent, nil) {
 				return
 			}
 		}
@@ -112,7 +124,7 @@ func (f *fakeHistory) Fundings(_ context.Context, m model.MarketID, sp history.S
 		f.open++
 		defer func() { f.open-- }()
 		for _, r := range f.funded[m] {
-			if r.Time >= sp.From && r.Time < sp.To && !yield(r, nil) {
+			if r.Time >= sp.From && r.Time < sp.To && !f.gone(model.KindFunding, r.Time) && !yield(r, nil) {
 				return
 			}
 		}
@@ -125,7 +137,7 @@ func (f *fakeHistory) Updates(_ context.Context, m model.MarketID, from, to mode
 		defer func() { f.open-- }()
 		var lent record.BookRow
 		for _, r := range f.rows[m] {
-			if r.Recv < from || r.Recv >= to {
+			if r.Recv < from || r.Recv >= to || f.gone(model.KindBook, r.Recv.Millis()) {
 				continue
 			}
 			bids, asks := lent.Update.Bids[:0], lent.Update.Asks[:0]
@@ -149,6 +161,9 @@ func (f *fakeHistory) CountUpdates(ctx context.Context, m model.MarketID, from, 
 }
 
 func (f *fakeHistory) holds(m model.MarketID, t model.Micros) bool {
+	if f.gone(model.KindBook, t.Millis()) {
+		return false
+	}
 	for _, iv := range f.held[recordID{m, model.KindBook}] {
 		if iv.From < t && t <= iv.To {
 			return true

@@ -34,6 +34,7 @@ type BookReader interface {
 
 // HoleReader tells what is not held; *history.Reader is one.
 type HoleReader interface {
+	Dropped(kind model.Kind) ([]history.Span, error)
 	Coverage(ctx context.Context, kind model.Kind, m model.MarketID, sp history.Span) ([]history.Interval, error)
 	Gaps(ctx context.Context, kinds []model.Kind, ids []model.MarketID, sp history.Span) ([]history.GapRow, error)
 }

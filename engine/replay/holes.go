@@ -11,7 +11,10 @@ import (
 	"hyperlight/engine/model"
 )
 
-const second = time.Second
+const (
+	second = time.Second
+	day    = model.Millis(86_400_000)
+)
 
 // minHole is the shortest time between two held intervals that is told as a gap although no gap row says so.
 const minHole = model.Micros(1_000_000)
@@ -50,6 +53,27 @@ func (s *MergedSource) findHoles(ctx context.Context) (*holes, error) {
 		}
 	}
 	return h, nil
+}
+
+// findDropped notes what retention had dropped when the replay began: what a seek finds dropped since was promised.
+func (s *MergedSource) findDropped() error {
+	if s.dropped != nil {
+		return nil
+	}
+	dropped := map[model.Kind][]history.Span{}
+	for _, kind := range append(s.recordKinds(), model.KindFunding) {
+		var err error
+		if dropped[kind], err = s.h.Dropped(kind); err != nil {
+			return fmt.Errorf("ask what retention has dropped: %w", err)
+		}
+	}
+	s.dropped = dropped
+	return nil
+}
+
+// removal returns the Removal of a lane that begins at from.
+func (s *MergedSource) removal(kind model.Kind, from model.Millis) Removal {
+	return newRemoval(s.h, kind, s.dropped[kind], from)
 }
 
 // recordKinds returns the kinds of record that the request plays.

@@ -67,6 +67,8 @@ type MergedSource struct {
 	starts int                // events with Initial that are still to come
 	gaps   int                // gaps that the run tells, from its start on
 	mute   bool               // gaps are left out: a probe of HasData
+
+	dropped map[model.Kind][]history.Span // by retention, when the replay began
 }
 
 // NewSource returns the timeline of a request; nothing is read before the first Next.
@@ -80,6 +82,9 @@ var _ Source = (*MergedSource)(nil)
 func (s *MergedSource) open(ctx context.Context) error {
 	if s.opened {
 		return nil
+	}
+	if err := s.findDropped(); err != nil {
+		return err
 	}
 	holes, err := s.findHoles(ctx)
 	if err != nil {

@@ -133,8 +133,5 @@ type Source interface {
 	Close() error
 }
 
-// ErrRemoved reports that the record where a replay stood is there no longer: retention or thinning has changed it.
-var ErrRemoved = errors.New("record removed while it was replayed")
-
 // ErrRange reports a seek outside the range of the replay.
 var ErrRange = errors.New("time outside the replayed range")

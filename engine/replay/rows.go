@@ -25,6 +25,7 @@ type rowLane[T any] struct {
 	next T    // head of rows, not yet given
 	have bool // next is set
 	end  bool
+	lost Removal
 	row  T // what the event points to
 	gaps []model.Gap
 	ev   Event
@@ -35,6 +36,7 @@ type rowLane[T any] struct {
 // newStatsLane returns the statistics by receive time.
 func newStatsLane(s *MergedSource, m *model.Market, gaps []model.Gap) lane {
 	return &rowLane[history.StatsRow]{req: &s.req, m: m, kind: Stats, span: s.span(), from: s.from, gaps: gaps,
+		lost: s.removal(model.KindStats, s.from),
 		read: func(ctx context.Context, id model.MarketID, sp history.Span) iter.Seq2[history.StatsRow, error] {
 			return func(yield func(history.StatsRow, error) bool) {
 				for row, err := range s.h.Stats(ctx, id, sp) {
@@ -56,6 +58,7 @@ func newStatsLane(s *MergedSource, m *model.Market, gaps []model.Gap) lane {
 // newFundingLane returns the settled funding by the time of settlement: nobody received it at a time of its own.
 func newFundingLane(s *MergedSource, m *model.Market) lane {
 	return &rowLane[model.Funding]{req: &s.req, m: m, kind: Funding, span: s.span(), from: s.from, read: s.h.Fundings,
+		lost: s.removal(model.KindFunding, s.from),
 		time: func(r *model.Funding) model.Millis { return r.Time },
 		fill: func(e *Event, r *model.Funding) { e.Funding = r },
 	}
@@ -100,9 +103,15 @@ func (l *rowLane[T]) peek(ctx context.Context) error {
 		return err
 	}
 	if !ok {
+		if err := l.lost.End(l.span.To); err != nil {
+			return err
+		}
 		l.end = true
 		l.rows.release()
 		return nil
+	}
+	if err := l.lost.Row(l.time(&row)); err != nil {
+		return err
 	}
 	l.next, l.have = row, true
 	// A release goes on behind the row.

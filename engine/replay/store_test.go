@@ -15,11 +15,13 @@ import (
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
+	"hyperlight/kv"
 	"hyperlight/kv/kvtest"
 )
 
 // stored is a real store with a made-up record of one busy market, and what was put into it.
 type stored struct {
+	db      *kv.Store
 	reader  *history.Reader
 	market  *model.Market
 	from    model.Millis
@@ -62,7 +64,7 @@ func store(t testing.TB, seconds int, seal, remember bool) *stored {
 			t.Fatal(err)
 		}
 	}
-	s.reader = history.NewReader(db, get)
+	s.db, s.reader = db, history.NewReader(db, get)
 	return s
 }
 

@@ -30,6 +30,7 @@ type tradeLane struct {
 	any  bool             // last is set
 	row  *model.Trade     // head of rows, not yet given; nil: none, or at the end
 	end  bool
+	lost Removal
 	copy model.Trade // what row points to while rows is released
 
 	sorter *receiveSorter // nil in EventOrder
@@ -45,6 +46,7 @@ func newTradeLane(s *MergedSource, m *model.Market, kind Kind, gaps []model.Gap)
 		l.span.From -= longestDelay
 		l.span.To += clockSkew
 	}
+	l.lost = s.removal(model.KindTrades, l.span.From)
 	return l
 }
 
@@ -123,9 +125,15 @@ func (l *tradeLane) read(ctx context.Context) (*model.Trade, error) {
 			return nil, err
 		}
 		if !ok {
+			if err := l.lost.End(l.span.To); err != nil {
+				return nil, err
+			}
 			l.end = true
 			l.rows.release()
 			break
+		}
+		if err := l.lost.Row(t.Time); err != nil {
+			return nil, err
 		}
 		l.last, l.any = history.Position{Time: t.Time, Market: l.m.ID, ID: t.ID}, true
 		l.row = t

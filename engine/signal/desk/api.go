@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"hyperlight/engine/model"
+	"hyperlight/engine/replay"
 	"hyperlight/engine/signal"
 	"hyperlight/engine/signal/delivery"
 	"hyperlight/kv"
@@ -27,7 +28,10 @@ func (d *Desk) Create(ctx context.Context, owner uuid.UUID, limit int, draft Dra
 	if err := draft.complete(); err != nil {
 		return Signal{}, err
 	}
-	id := uuid.New()
+	id := draft.ID
+	if id == uuid.Nil || d.known(id) {
+		id = uuid.New()
+	}
 	h := &held{info: &Signal{ID: id, Owner: owner, Enabled: true, Cooldown: DefaultCooldown * time.Second}}
 	next, err := d.apply(ctx, h, draft)
 	if err != nil {
@@ -220,6 +224,9 @@ func (d *Desk) Backtest(ctx context.Context, owner, id uuid.UUID, from, to model
 	}
 	events := signal.Stream(ctx, d.o.Record, m, Span{From: from, To: to}, s.Rule.Fields())
 	r, err := signal.Backtest(ctx, s.Rule, s.Cooldown, events)
+	if errors.Is(err, replay.ErrRemoved) {
+		return Test{}, &model.Error{Code: model.CodeServiceUnavailable, Message: "part of the range was removed while it was read, try again", Err: err}
+	}
 	if err != nil {
 		return Test{}, stored("go through the record", err)
 	}

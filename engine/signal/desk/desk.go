@@ -82,6 +82,7 @@ type Draft struct {
 	Channels *[]ChannelDraft
 	Cooldown *int64 // seconds
 	Enabled  *bool
+	ID       uuid.UUID // of a new signal; uuid.Nil draws one
 }
 
 // ChannelDraft is what a client says of a channel. Where Secret is Masked, the channel of the same URL keeps its own.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"net"
 	"net/http"
@@ -19,9 +20,11 @@ import (
 	"go.uber.org/goleak"
 
 	"hyperlight/engine/book"
+	"hyperlight/engine/history"
 	"hyperlight/engine/market"
 	"hyperlight/engine/model"
 	"hyperlight/engine/num"
+	"hyperlight/engine/replay"
 	"hyperlight/engine/seal"
 	"hyperlight/engine/signal/delivery"
 	"hyperlight/kv"
@@ -561,4 +564,42 @@ func TestCrashes(t *testing.T) {
 	if triggered == 0 {
 		t.Error("every crash came before the first trigger")
 	}
+}
+
+// removedRecord is a record that retention drops while it is read.
+type removedRecord struct {
+	replay.HistoryReader
+	asked int
+}
+
+func (r *removedRecord) Dropped(model.Kind) ([]history.Span, error) {
+	r.asked++
+	if r.asked <= 2 { // when the backtest begins: of trades, and of funding
+		return nil, nil
+	}
+	return []history.Span{{From: 0, To: 2}}, nil
+}
+
+func (r *removedRecord) Gaps(context.Context, []model.Kind, []model.MarketID, history.Span) ([]history.GapRow, error) {
+	return nil, nil
+}
+
+func (r *removedRecord) Coverage(context.Context, model.Kind, model.MarketID, history.Span) ([]history.Interval, error) {
+	return nil, nil
+}
+
+func (r *removedRecord) Trades(context.Context, model.MarketID, history.Span, history.TradeQuery) iter.Seq2[*model.Trade, error] {
+	return func(func(*model.Trade, error) bool) {}
+}
+
+// A backtest whose range retention drops meanwhile is to be asked for again: its result would be of less than the range.
+func TestBacktestOfARemovedRange(t *testing.T) {
+	t.Parallel()
+	to := newReceiver(t)
+	d := open(t, kvtest.Open(t), to)
+	d.o.Record.History = &removedRecord{}
+	me := uuid.New()
+	s := create(t, d, me, draft(to))
+	_, err := d.Backtest(t.Context(), me, s.ID, 0, 1)
+	isError(t, err, model.CodeServiceUnavailable, "")
 }
