@@ -145,7 +145,7 @@ func TestFileForm(t *testing.T) {
 		t.Fatalf("%d row groups, the first of %d rows", len(groups), groups[0].NumRows)
 	}
 	for _, g := range groups {
-		if len(g.SortingColumns) != 2 || g.SortingColumns[0].ColumnIdx != 0 || g.SortingColumns[1].ColumnIdx != 4 {
+		if len(g.SortingColumns) != 2 || g.SortingColumns[0].ColumnIdx != 0 || g.SortingColumns[1].ColumnIdx != 4 || g.SortingColumns[0].Descending || g.SortingColumns[1].Descending {
 			t.Errorf("sorting columns are %+v", g.SortingColumns)
 		}
 		for i, c := range g.Columns {

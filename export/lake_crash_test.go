@@ -17,7 +17,7 @@ import (
 var errKilled = errors.New("killed")
 
 // dyingDisk is a disk that fails at a call and ever after, as if the process had been killed there. It also checks the order of
-// what makes a file last: synced before it has its name, its directories synced before it is listed.
+// what makes a file last: synced before it has its name, which it has, its directories synced, before it is listed.
 type dyingDisk struct {
 	disk
 	t        testing.TB
@@ -58,6 +58,12 @@ func (d *dyingDisk) Rename(from, to string) error {
 		d.t.Errorf("%s gets its name before it is on disk", from)
 	}
 	d.renamed = d.manifest.Version()
+	if id, ok := lake.ParseKey(to); ok {
+		f, listed := d.manifest.Get(id)
+		if info, err := d.disk.Stat(from); listed && err == nil && info.ModTime().UnixMilli() == int64(f.Created) {
+			d.t.Errorf("%s is listed before it has its name", to)
+		}
+	}
 	return d.disk.Rename(from, to)
 }
 

@@ -330,3 +330,21 @@ func BenchmarkBacktest(b *testing.B) {
 		})
 	}
 }
+
+// A backtest lists the first hundred triggers, and says whether there were more.
+func TestBacktestListsAHundred(t *testing.T) {
+	t.Parallel()
+	for n, truncated := range map[int]bool{99: false, 100: false, 101: true} {
+		events := func(yield func(*Event, error) bool) {
+			for i := range n {
+				if !yield(setting(model.Millis(1000*i+1000), map[Field]string{TradePrice: "2"}), nil) {
+					return
+				}
+			}
+		}
+		r, err := Backtest(context.Background(), one(t, TradePrice, Greater, "1"), 0, events)
+		if err != nil || r.Triggers != n || r.Matches != n || r.Evaluated != n || len(r.First) != min(n, 100) || r.Truncated != truncated || r.First[0].At != 1000 {
+			t.Errorf("of %d: %d triggers, %d matches, %d listed, truncated %v, %v", n, r.Triggers, r.Matches, len(r.First), r.Truncated, err)
+		}
+	}
+}

@@ -249,7 +249,7 @@ func TestSchedule(t *testing.T) {
 	if len(waits) != 6 || waits[0] != 0 {
 		t.Fatalf("got waits %v", waits)
 	}
-	for i, want := range defaultSchedule {
+	for i, want := range []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute} {
 		if got := waits[i+1]; got < want*9/10-time.Millisecond || got > want*11/10+time.Millisecond {
 			t.Errorf("wait %d: got %v, want %v", i+1, got, want)
 		}
@@ -279,6 +279,75 @@ func mustInt(s string) int64 {
 	return n
 }
 
+// Waits are spread over a tenth to either side.
+func TestJitter(t *testing.T) {
+	t.Parallel()
+	least, most := time.Hour, time.Duration(0)
+	for range 2000 {
+		d := jittered(time.Minute)
+		least, most = min(least, d), max(most, d)
+	}
+	if least < 54*time.Second || least > 55*time.Second || most > 66*time.Second || most < 65*time.Second {
+		t.Errorf("a minute is made %v to %v", least, most)
+	}
+}
+
+// A receiver that does not answer is given ten seconds, and tried again.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(http.ResponseWriter) { time.Sleep(200 * time.Millisecond) }) // far longer than it is given here
+	c := r.client.Load()
+	if c.total != 10*time.Second {
+		t.Errorf("a call may last %v", c.total)
+	}
+	c.total = 20 * time.Millisecond
+	r.add(1)
+	r.step()
+	if d := r.only(); d.Status != Pending || d.Attempts != 1 || d.LastStatus != 0 || d.LastError != "timed out" {
+		t.Errorf("got %+v", d)
+	}
+}
+
+// An entry of recent_deliveries is as the contract has it, before and after it was delivered.
+func TestRecentDeliveries(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, status(500))
+	id := r.add(1)[0]
+	triggered := r.now()
+	text := func(state string, attempts int, rest string) string {
+		return fmt.Sprintf(`{"delivery_id":"%s","url":"%s","status":"%s","attempts":%d,%s`, id, r.url, state, attempts, fmt.Sprintf(rest, triggered))
+	}
+	check := func(want string) {
+		t.Helper()
+		d := r.only()
+		if got := string(d.AppendJSON(nil)); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	check(text("pending", 0, `"last_status_code":null,"last_error":null,"triggered_at":%d,"delivered_at":null}`))
+	r.step()
+	check(text("pending", 1, `"last_status_code":500,"last_error":"status 500: not now","triggered_at":%d,"delivered_at":null}`))
+	r.drain()
+	check(text("delivered", 2, `"last_status_code":200,"last_error":null,"triggered_at":%d,"delivered_at":`+fmt.Sprint(r.now())+`}`))
+}
+
+// What is sent again by hand has all its attempts, also where a crash comes in between.
+func TestResentSurvivesCrash(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, status(400), status(500), status(500), status(500), status(500), status(500), status(500))
+	id := r.add(1)[0]
+	r.drain()
+	if _, err := r.Resend(r.signal, id); err != nil {
+		t.Fatal(err)
+	}
+	r.step()
+	r.open(kvtest.CrashClone(t, r.store, 0))
+	r.drain()
+	if d := r.only(); d.Status != Failed || d.Attempts != 7 || len(r.done) != 2 || !r.done[1].Resent {
+		t.Errorf("got %+v, %+v", d, r.done)
+	}
+}
+
 // What each answer means: 2xx is delivered, refusals fail at once, 410 says so, Retry-After is honoured up to ten minutes.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
@@ -289,7 +358,7 @@ func TestAnswers(t *testing.T) {
 		gone     bool
 		wait     time.Duration // least wait before the second attempt
 	}{
-		{status(200), 1, Delivered, false, 0}, {status(204), 1, Delivered, false, 0}, {status(400), 1, Failed, false, 0}, {status(401), 1, Failed, false, 0},
+		{status(200), 1, Delivered, false, 0}, {status(204), 1, Delivered, false, 0}, {status(299), 1, Delivered, false, 0}, {status(400), 1, Failed, false, 0}, {status(401), 1, Failed, false, 0},
 		{status(404), 1, Failed, false, 0}, {status(410), 1, Failed, true, 0}, {status(302, "Location", "http://127.0.0.1/"), 1, Failed, false, 0},
 		{status(503, "Retry-After", "120"), 2, Delivered, false, 2 * time.Minute}, {status(429, "Retry-After", "86400"), 2, Delivered, false, 10 * time.Minute},
 		{status(500, "Retry-After", time.UnixMilli(1_706_745_630_000).UTC().Format(http.TimeFormat)), 2, Delivered, false, 30 * time.Second},

@@ -117,13 +117,14 @@ func corpus() (urls []string) {
 	}
 	for _, name := range []string{
 		"localhost", "LOCALHOST", "localhost.", "a.localhost", "printer.local", "db.internal", "metadata.google.internal", "x.localdomain",
-		"router.lan", "nas.home", "intranet", "wiki.corp", "1.0.0.127.in-addr.arpa", "host.docker.internal", "kubernetes.default.svc.cluster.local",
+		"router.lan", "nas.home", "intranet", "wiki.corp", "1.0.0.127.in-addr.arpa", "host.docker.internal", "kubernetes.default.svc.cluster.local", "printer", "db.",
 	} {
 		add("https://%s/", name)
 		add("https://%s:8443/", name)
 	}
 	for _, scheme := range []string{"http", "ftp", "file", "gopher", "ws", "wss", "javascript", "data", "unix", "dict", "ldap", "HTTP", ""} {
 		add("%s://hooks.example.com/", scheme)
+		add("%s://hooks.example.com:443/", scheme)
 	}
 	for _, port := range []string{"0", "22", "25", "53", "80", "444", "3306", "5432", "6379", "8080", "9200", "65535", "65536", "99999999999", "-1", "4a3", ""} {
 		add("https://hooks.example.com:%s/", port)
@@ -227,6 +228,35 @@ func TestGuardRebinding(t *testing.T) {
 	}
 	if hits.Load() > 0 {
 		t.Error("the listener was reached")
+	}
+}
+
+// What may be called is asked again at each call: an address that was taken under other settings is not called any more, whoever
+// it leads to, and no proxy is asked to call in our place.
+func TestGuardAtEachCall(t *testing.T) {
+	t.Parallel()
+	var hits atomic.Int64
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
+	defer receiver.Close()
+	port := uint16(receiver.Listener.Addr().(*net.TCPAddr).Port)
+	for _, p := range []Policy{{AllowPrivate: true, Ports: []uint16{port}}, {AllowPrivate: true, AllowHTTP: true}} {
+		c := newClient(NewGuard(p, nil), "test", time.Now)
+		if a := c.call(context.Background(), receiver.URL, Secrets{[]byte(testSecret)}, uuid.New(), 1, nil); a.text != ErrURL.Error() || a.retry {
+			t.Errorf("%+v: got %+v", p, a)
+		}
+		if c.http.Transport.(*http.Transport).Proxy != nil {
+			t.Error("a proxy is asked")
+		}
+		c.close()
+	}
+	g := NewGuard(Policy{}, nil)
+	for address, want := range map[string]error{"93.184.216.34:443": nil, "93.184.216.34:8443": nil, "93.184.216.34:22": ErrURL, "93.184.216.34:80": ErrURL} {
+		if err := g.Control("tcp4", address, nil); err != want {
+			t.Errorf("%s: got %v when it was dialled", address, err)
+		}
+	}
+	if hits.Load() > 0 {
+		t.Error("the receiver was reached")
 	}
 }
 

@@ -40,9 +40,16 @@ const secret = "0123456789abcdef"
 
 var eth = &model.Market{ID: 0, Native: 0, Symbol: "ETH", PriceScale: 2, SizeScale: 4, Scales: []model.Scale{{Price: 2, Size: 4}}}
 
+var btc = &model.Market{ID: 1, Native: 1, Symbol: "BTC", PriceScale: 1, SizeScale: 5, Scales: []model.Scale{{Price: 1, Size: 5}}}
+
 type fakeMarkets struct{}
 
-func (fakeMarkets) Get(id model.MarketID) (*model.Market, bool) { return eth, id == eth.ID }
+func (fakeMarkets) Get(id model.MarketID) (*model.Market, bool) {
+	if id == btc.ID {
+		return btc, true
+	}
+	return eth, id == eth.ID
+}
 
 // receiver is a webhook receiver that answers with one status and remembers what came.
 type receiver struct {
@@ -216,6 +223,13 @@ func TestDraftErrors(t *testing.T) {
 		_, err := d.Create(context.Background(), uuid.New(), Unlimited, dr)
 		isError(t, err, model.CodeBadRequest, field)
 	}
+	// Characters are counted, not bytes, and what begins as a secret of Standard Webhooks must be one.
+	for _, bad := range []string{secret[:15], strings.Repeat("\u00e9", 15), "whsec_" + secret} {
+		dr := draft(to)
+		dr.Channels = channel("webhook", to.URL, bad)
+		_, err := d.Create(context.Background(), uuid.New(), Unlimited, dr)
+		isError(t, err, model.CodeBadRequest, "delivery_channels[0].secret")
+	}
 	long := draft(to)
 	long.Name = ptr(strings.Repeat("\u00e9", MaxName+1))
 	_, err := d.Create(context.Background(), uuid.New(), Unlimited, long)
@@ -316,6 +330,9 @@ func TestTriggerAndCooldown(t *testing.T) {
 	stop()
 	if s, _ := again.Get(me, s.ID); s.Triggers != 2 || s.LastTriggered == 0 {
 		t.Errorf("got %+v", s)
+	}
+	if r, err := again.Recent(context.Background(), me, s.ID); err != nil || len(r) != 2 || !strings.Contains(to.bodies[r[0].ID.String()], `"trade_id":5,`) {
+		t.Errorf("after the restart another trade triggered than the first one behind the cooldown: %+v, %v", r, err)
 	}
 	if n, _ := to.count(); n != 2 {
 		t.Errorf("%d deliveries", n)
@@ -446,19 +463,21 @@ func TestOtherEvents(t *testing.T) {
 	t.Parallel()
 	to := newReceiver(t)
 	d := open(t, kvtest.Open(t), to)
-	for _, field := range []string{"bid_depth", "funding_rate", "heatmap_long_at_risk"} {
+	fields := map[string]string{"orderbook_spread": "1", "bid_depth": "0.0005", "ask_depth": "0.0007", "funding_rate": "0.000012",
+		"heatmap_long_at_risk": "5", "heatmap_short_at_risk": "6"}
+	for field, value := range fields {
 		dr := draft(to)
-		dr.Rule = []byte(`{"conditions":[{"field":"` + field + `","op":"gt","value":"0.00001"}]}`)
+		dr.Rule = []byte(`{"conditions":[{"field":"` + field + `","op":"eq","value":"` + value + `"}]}`)
 		create(t, d, uuid.New(), dr)
 	}
-	v := book.NewView(book.Meta{}, []model.Level{{Price: 4000_00, Size: 5}}, []model.Level{{Price: 4001_00, Size: 5}})
+	v := book.NewView(book.Meta{}, []model.Level{{Price: 4000_00, Size: 5}}, []model.Level{{Price: 4001_00, Size: 7}})
 	d.OnEvent(&model.Event{Market: eth.ID, Recv: 999_500_000, Payload: &model.Stats{Has: model.HasCurrentFundingRate, CurrentFundingRate: 12_000_000}}, nil)
-	d.OnHeatmaps([]model.Heatmap{{Market: eth.ID, Time: 998_000, LongAtRisk: 5_000_000, ShortAtRisk: 5_000_000}})
+	d.OnHeatmaps([]model.Heatmap{{Market: eth.ID, Time: 998_000, LongAtRisk: 5_000_000, ShortAtRisk: 6_000_000}})
 	for second := model.Micros(1_000_000_000); second < 1_005_000_000; second += 1_000_000 {
 		d.OnTick(second, []market.Held{{Market: eth, View: v}})
 	}
-	if len(d.fired) != 3 {
-		t.Errorf("%d signals fired, want 3", len(d.fired))
+	if len(d.fired) != len(fields) {
+		t.Errorf("%d signals fired, want %d", len(d.fired), len(fields))
 	}
 }
 
