@@ -82,3 +82,19 @@ func TestHeatmapOfTheVenuesTrades(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 }
+
+// A signal on a member of the heatmap is told each heatmap as the record keeps it: a backtest of the same minutes finds the very
+// same triggers.
+func TestSignalsOnTheHeatmap(t *testing.T) {
+	t.Parallel() // it waits for two heatmaps
+	h := newHook(t)
+	a := startSignals(t, h)
+	me := a.as(a.register("heatmap@example.com"))
+	var s signalRow
+	me.want(t, 201, "POST", "/api/v1/signals", signalBody("at risk",
+		`{"conditions":[{"field":"heatmap_long_at_risk","op":"gte","value":0},{"field":"heatmap_short_at_risk","op":"gte","value":0}],"logic":"AND"}`, 0, h.URL+"/risk"), &s)
+	waitFor(t, 2*time.Minute, func() bool { return len(h.of("/risk")) >= 2 }, func() string { return fmt.Sprintf("%d deliveries", len(h.of("/risk"))) })
+	ended := time.Now().UnixMilli()
+	me.want(t, 200, "PATCH", "/api/v1/signals/"+s.ID, `{"enabled":false}`, nil)
+	checkBacktest(t, me, h, "/risk", s, ended)
+}
