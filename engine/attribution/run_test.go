@@ -3,6 +3,7 @@ package attribution
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,11 +48,14 @@ func TestPollsOfWatchedMarkets(t *testing.T) {
 	}{"a second": {6000, 32, 15, false}, "allowance": {12, 7, 3, false}, "failures": {6000, 6, 2, true}} {
 		synctest.Test(t, func(t *testing.T) {
 			live, polls := book.New().View(), map[model.MarketID]int{}
+			var mu sync.Mutex // of polls: two markets are asked for at once
 			w := New(Options{
 				Markets: func(id model.MarketID) (*model.Market, bool) { return &model.Market{ID: id}, true },
 				View:    func(model.MarketID) (*book.View, bool) { return live, true },
 				Poll: func(_ context.Context, m *model.Market) (*List, error) {
+					mu.Lock()
 					polls[m.ID]++
+					mu.Unlock()
 					if c.fails {
 						return nil, errors.New("no answer")
 					}
