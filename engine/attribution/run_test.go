@@ -48,7 +48,13 @@ func TestPollsOfWatchedMarkets(t *testing.T) {
 	}{"a second": {6000, 32, 15, false}, "allowance": {12, 7, 3, false}, "failures": {6000, 6, 2, true}} {
 		synctest.Test(t, func(t *testing.T) {
 			live, polls := book.New().View(), map[model.MarketID]int{}
-			var mu sync.Mutex // of polls: two markets are asked for at once
+			var mu sync.Mutex // of polls
+			count := func(m model.MarketID) int {
+				synctest.Wait()
+				mu.Lock()
+				defer mu.Unlock()
+				return polls[m]
+			}
 			w := New(Options{
 				Markets: func(id model.MarketID) (*model.Market, bool) { return &model.Market{ID: id}, true },
 				View:    func(model.MarketID) (*book.View, bool) { return live, true },
@@ -71,29 +77,23 @@ func TestPollsOfWatchedMarkets(t *testing.T) {
 				w.Watch(0)
 				time.Sleep(time.Second)
 			}
-			synctest.Wait()
-			if n := polls[0]; n < c.least || n > c.most {
+			if n := count(0); n < c.least || n > c.most {
 				t.Errorf("%s: %d polls in 30 s", name, n)
 			}
 			time.Sleep(10 * time.Second) // it is watched for five seconds more
-			synctest.Wait()
-			before := polls[0]
+			before := count(0)
 			w.Asked(1)
 			time.Sleep(50 * time.Second)
-			synctest.Wait()
-			middle := polls[1]
+			middle := count(1)
 			time.Sleep(8 * time.Second)
-			synctest.Wait()
-			if late := polls[1]; middle == 0 || !c.fails && late == middle {
+			if late := count(1); middle == 0 || !c.fails && late == middle {
 				t.Errorf("%s: %d and %d polls of a book that was asked for", name, middle, late)
 			}
 			time.Sleep(5 * time.Second)
-			synctest.Wait()
-			last := polls[1]
+			last := count(1)
 			time.Sleep(2 * time.Minute)
-			synctest.Wait()
-			if polls[0] != before || polls[1] != last || len(polls) != 2 {
-				t.Errorf("%s: %v polls, of those %d and %d while they were wanted", name, polls, before, last)
+			if count(0) != before || count(1) != last || count(2) != 0 {
+				t.Errorf("%s: %d and %d polls, %d and %d of them while they were wanted", name, count(0), count(1), before, last)
 			}
 			cancel()
 			if err := <-done; err != nil {
