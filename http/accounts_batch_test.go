@@ -128,7 +128,10 @@ func TestBatchParts(t *testing.T) {
 
 // Checklist 49 and 50: the plan's limit holds for the raw list, in all four calls.
 func TestBatchLimits(t *testing.T) {
-	for _, plan := range config.DefaultPlans() {
+	for i, plan := range config.DefaultPlans() {
+		if most := []int{5, 200, 1000, 2500, 5000}[i]; plan.BatchAccounts != most {
+			t.Errorf("%s allows %d accounts, want %d", plan.Slug, plan.BatchAccounts, most)
+		}
 		f := newFixture(t, testOptions{plan: plan.Slug})
 		for _, path := range []string{"", "/fills", "/positions", "/liquidations"} {
 			list := strings.Repeat("42,", plan.BatchAccounts)
@@ -152,7 +155,8 @@ func TestBatchRefusals(t *testing.T) {
 		`{"accounts":[1.5]}`: "accounts", `{"accounts":[1e3]}`: "accounts", `{"accounts":["1"]}`: "accounts", `{"accounts":[[1]]}`: "accounts",
 		`{"accounts":[1,null]}`: "accounts", `{"accounts":[99999999999999999999]}`: "accounts", `{"accounts":[72057594037927936]}`: "accounts",
 		`{"accounts":["0x1"],"by":"l1_address"}`: "accounts", `{"accounts":[1],"by":"l1_address"}`: "accounts",
-		`{"accounts":["` + ownerText + `0"],"by":"l1_address"}`: "accounts", `{"accounts":["` + ownerText[:41] + `g"],"by":"l1_address"}`: "accounts",
+		`{"accounts":["` + ownerText + `0"],"by":"l1_address"}`: "accounts", `{"accounts":["` + ownerText + `00"],"by":"l1_address"}`: "accounts",
+		`{"accounts":["` + ownerText[:40] + `"],"by":"l1_address"}`: "accounts", `{"accounts":["` + ownerText[:41] + `g"],"by":"l1_address"}`: "accounts",
 		`{"accounts":[1],"by":"name"}`: "by", `{"accounts":[1],"by":1}`: "by", `{"accounts":[1],"include":[]}`: "include", `{"accounts":[1],"include":["x"]}`: "include",
 		`{"accounts":[1],"include":["orders","x"]}`: "include", `{"accounts":[1],"fills_limit":0}`: "fills_limit", `{"accounts":[1],"fills_limit":1.5}`: "fills_limit",
 		`{"accounts":[1],"active_only":1}`: "active_only",

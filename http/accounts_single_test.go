@@ -109,6 +109,17 @@ func TestAccountPnL(t *testing.T) {
 	if got := v.venue.tracked; !slices.Contains(got, 42) || !slices.Contains(got, subAccount) {
 		t.Errorf("tracked %v", got)
 	}
+	// Three hours of snapshots are not the day that is asked for.
+	_, e = f.get(t, "/api/v1/accounts/42/pnl")
+	if rows := e.list("pnl"); fmt.Sprint(e.Data["coverage"]) != "map[complete:false end:1706745540000 start:1706738340000]" || fmt.Sprint(rows[0]["timestamp"]) != "1706738340000" {
+		t.Errorf("a day: %v", e.Data)
+	}
+	f.exactly(t, "GET", "accounts/42/pnl?start=1706734800000&order=desc&limit=1", "", `{"account_index":42,"resolution":"1h","pnl":[{"timestamp":1706745540000,`+
+		`"total_account_value":"46620.000179","collateral":"46342.000000","unrealized_pnl":"278.000179","realized_pnl":"2.000000","trade_pnl":"280.000179",`+
+		`"funding_paid":"34.200000","position_count":1,"total_notional":"11456.36"}],"coverage":{"start":1706738340000,"end":1706745540000,"complete":true}}`)
+	if _, e = f.get(t, "/api/v1/accounts/42/pnl?resolution=1m&start=1706742000000"); len(e.list("pnl")) != 60 || fmt.Sprint(*e.Meta.Total) != "60" || *e.Meta.Limit != 500 {
+		t.Errorf("an hour by minutes: %d rows of %v", len(e.list("pnl")), *e.Meta.Total)
+	}
 	if status, _ := f.get(t, "/api/v1/accounts/42/pnl?resolution=2h"); status != 400 {
 		t.Errorf("an unknown resolution: %d", status)
 	}
@@ -253,8 +264,8 @@ func TestTopAccounts(t *testing.T) {
 		v.tracker.Polled(&model.Account{ID: id, Index: int64(id), Polled: testNow, Collateral: usd("100") + num.USD(id*13%1100), Positions: []model.Position{p}})
 	}
 	v.desk.Step()
-	for _, plan := range config.DefaultPlans() {
-		most := plan.TopAccounts
+	for i, plan := range config.DefaultPlans() {
+		most := []int{10, 50, 100, 500, 1000}[i]
 		f := newFixture(t, testOptions{plan: plan.Slug, edit: func(o *Options) { o.Accounts = v.options(&fakeHistory{}) }})
 		for _, path := range []string{"/api/v1/markets/0/top-accounts", "/api/v1/exchange/top-accounts"} {
 			_, e := f.get(t, path+"?limit=5000")

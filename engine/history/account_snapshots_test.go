@@ -23,6 +23,9 @@ func TestAccountSnapshots(t *testing.T) {
 		if i > 100 && g.rnd.IntN(10) == 0 { // an hour of many
 			s.Time = base + model.Millis(g.rnd.IntN(3_600_000))
 		}
+		if i%2 == 0 {
+			s.Time -= s.Time % 300_000 // where buckets begin
+		}
 		rows = slices.DeleteFunc(rows, func(o model.AccountSnapshot) bool { return o.Account == s.Account && o.Time == s.Time })
 		rows = append(rows, s)
 	}

@@ -230,6 +230,52 @@ func TestTrackedAreRemembered(t *testing.T) {
 	}
 }
 
+// TestTrackedFor checks that a history is kept for thirty days from the last question for it, and that the accounts of the
+// stream have one as well.
+func TestTrackedFor(t *testing.T) {
+	now := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
+	tab, h, s := newTable(), &history{}, &stream{room: 1}
+	r, err := New(Options{Venue: newVenueOf(t, 60), Table: tab, Now: func() time.Time { return now }, StaleAfter: time.Minute, Snapshots: h,
+		Market: func(model.MarketID) (risk.Market, bool) { return risk.Market{}, false }, Follow: s.follow, Streamed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []model.AccountID{1, 2, 3} {
+		tab.Polled(&model.Account{ID: id, Polled: 1})
+	}
+	kept := func() (ids []model.AccountID) {
+		t.Helper()
+		h.rows = nil
+		r.follow()
+		if err := r.snapshot(t.Context(), r.now()); err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range h.rows {
+			ids = append(ids, row.Account)
+		}
+		return ids
+	}
+	r.Track(1)
+	r.Track(2)
+	now = now.Add(20 * 24 * time.Hour)
+	r.Track(2) // asked for again
+	now = now.Add(10*24*time.Hour - time.Minute)
+	if got := kept(); !slices.Equal(got, []model.AccountID{1, 2}) {
+		t.Errorf("before thirty days: %v", got)
+	}
+	now = now.Add(2 * time.Minute)
+	if got := kept(); !slices.Equal(got, []model.AccountID{2}) {
+		t.Errorf("after thirty days: %v", got)
+	}
+	now = now.Add(20 * 24 * time.Hour)
+	r.mu.Lock()
+	r.watch.ask(3, r.now())
+	r.mu.Unlock()
+	if got := kept(); !slices.Equal(got, []model.AccountID{3}) {
+		t.Errorf("the one of the stream: %v", got)
+	}
+}
+
 func TestDistance(t *testing.T) {
 	mark := num.Decimal{Mant: 300000, Scale: 2}
 	for _, c := range []struct {
