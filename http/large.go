@@ -25,7 +25,8 @@ func roomy(dst []byte) []byte {
 }
 
 // lighten takes a large answer out of the response, which is the connection's: it would keep the room of the largest answer
-// that it ever sent, tens of MB of them, for as long as it lives. The answer leaves as a stream that gives its room on.
+// that it ever sent, tens of MB of it, for as long as it lives, and the next connection that gets the response, which may
+// become a socket, after it. The answer leaves as a stream that gives its room on.
 func (c *call) lighten() {
 	resp := &c.ctx.Response
 	if resp.IsBodyStream() {
