@@ -1,6 +1,9 @@
 package main
 
 import (
+	"encoding"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -20,6 +23,9 @@ func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 }
 
 func rewriteAttr(groups []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindAny {
+		a.Value = inWords(a.Value)
+	}
 	if len(groups) > 0 {
 		return a
 	}
@@ -30,6 +36,17 @@ func rewriteAttr(groups []string, a slog.Attr) slog.Attr {
 		return slog.String(slog.LevelKey, strings.ToLower(a.Value.String()))
 	}
 	return a
+}
+
+// inWords has the JSON form show what names itself, as a kind of record does, by that name, as the text form does: it would
+// be a number. Errors, and what has a JSON form of its own, stay.
+func inWords(v slog.Value) slog.Value {
+	switch x := v.Any().(type) {
+	case error, json.Marshaler, encoding.TextMarshaler:
+	case fmt.Stringer:
+		return slog.StringValue(fmt.Sprint(x)) // which survives a nil pointer
+	}
+	return v
 }
 
 // parseLevel reads a level that config has validated.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"hyperlight/config"
+	"hyperlight/engine/model"
+	"hyperlight/engine/num"
 )
 
 // logLines decodes what a JSON log has written.
@@ -47,6 +50,21 @@ func TestLogForm(t *testing.T) {
 			t.Errorf("got %s", b.String())
 		}
 	})
+}
+
+// What names itself is told by its name in both forms, and what has a form of its own keeps it.
+func TestLogTellsNames(t *testing.T) {
+	for form, want := range map[string]string{
+		"json": `"kind":"trade","cause":"stale","error":"no \"row\"","price":"1.5","g":{"kind":"funding"}}`,
+		"text": `kind=trade cause=stale error="no \"row\"" price=1.5 g.kind=funding`,
+	} {
+		var b syncBuffer
+		newLogger(&b, form, slog.LevelInfo).Info("told", "kind", model.KindTrades, "cause", model.CauseStale,
+			"error", errors.New(`no "row"`), "price", num.Decimal{Mant: 15, Scale: 1}, slog.Group("g", "kind", model.KindFunding))
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s: got %s", form, b.String())
+		}
+	}
 }
 
 func TestRepeatsAreFolded(t *testing.T) {

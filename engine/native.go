@@ -47,7 +47,7 @@ func (v *lighterVenue) openRelay() (err error) {
 	o := relay.Options{
 		BaseURL: e.o.Lighter.RESTURL, Budget: v.budget,
 		AccountBudget: feed.NewBudget(e.o.Lighter.AccountBudgetPerMinute, e.now), Now: e.now, Timeout: e.o.Lighter.Timeout.D(),
-		UserAgent: v.userAgent(), CacheBytes: int(e.o.Relay.Cache), Logger: v.log,
+		UserAgent: v.userAgent(), CacheBytes: int(e.o.Relay.Cache), Logger: e.log,
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = -1 // the relay takes 0 as its default

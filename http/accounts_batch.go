@@ -125,6 +125,9 @@ func (o *object) flagOr(name string, byDefault bool) bool {
 func (b *batch) answer(c *call, dst []byte, elements func(*call, []byte) ([]byte, error)) ([]byte, error) {
 	d := c.server.accounts
 	b.resolve(c)
+	if len(b.list) >= largeBatch {
+		dst = roomy(dst)
+	}
 	from := len(dst)
 	dst, err := elements(c, dst)
 	if err != nil {

@@ -202,6 +202,7 @@ func (s *Server) finish(c *call) {
 	c.settle(status)
 	s.metrics.inFlight.Add(-1)
 	s.metrics.count(c, status)
+	c.lighten()
 	size := 0
 	if resp.IsBodyStream() {
 		size = max(0, resp.Header.ContentLength())

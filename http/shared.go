@@ -17,6 +17,7 @@ const sharedMost = writeBuffer - 4<<10
 // straight into the connection's buffer instead of being copied into a body first.
 type sharedBody struct {
 	first []byte // shared, never written to
+	own   bool   // first is nobody else's: its room is for other large answers then
 	tail  []byte
 	at    int // of Read; WriteTo does without
 }
@@ -56,7 +57,11 @@ func (b *sharedBody) Read(p []byte) (n int, err error) {
 
 // Close gives the value back once the answer was written, or could not be.
 func (b *sharedBody) Close() error {
-	b.first = nil
+	if b.own && cap(b.first) <= reusedBody {
+		room := b.first
+		largeBodies.Put(&room)
+	}
+	b.first, b.own = nil, false
 	sharedBodies.Put(b)
 	return nil
 }

@@ -20,6 +20,8 @@ import (
 const (
 	restTimeout  = 10 * time.Second
 	restMaxBytes = 32 << 20
+	// maxConnections is how many calls are under way at once; more wait within their time.
+	maxConnections = 16
 
 	// Weights as documented, in units of 400: what an anonymous client may call 60 times a minute weighs 1.
 	weightRead         = 1 // documented 300
@@ -58,7 +60,7 @@ func NewREST(o RESTOptions) *REST {
 		Name: o.UserAgent, NoDefaultUserAgentHeader: o.UserAgent == "", Dial: o.Dial,
 		MaxResponseBodySize: restMaxBytes, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,
 		// One repeat for a kept connection that the venue had closed meanwhile.
-		MaxIdemponentCallAttempts: 2, MaxConnsPerHost: 16, MaxIdleConnDuration: 30 * time.Second,
+		MaxIdemponentCallAttempts: 2, MaxConnsPerHost: maxConnections, MaxConnWaitTimeout: o.Timeout, MaxIdleConnDuration: 30 * time.Second,
 	}}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -177,6 +178,32 @@ func TestRESTBudgetAndContext(t *testing.T) {
 	defer done()
 	if _, err := r.RecentTrades(ctx, newMarket(0, "ETH", 2, 4), 5); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("call without budget: %v", err)
+	}
+}
+
+// More calls at once than there may be connections wait for one of them, and are not refused.
+func TestRESTCallsWaitForAConnection(t *testing.T) {
+	var arrived atomic.Int32
+	full := make(chan struct{})
+	r := serve(t, nil, func(ctx *fasthttp.RequestCtx) {
+		if arrived.Add(1) == maxConnections {
+			close(full)
+		}
+		<-full
+		ctx.SetBodyString(`{"status":200,"network_id":1,"timestamp":5}`)
+	})
+	const calls = 3 * maxConnections
+	answers := make(chan error, calls)
+	for range calls {
+		go func() {
+			_, err := r.Probe(t.Context())
+			answers <- err
+		}()
+	}
+	for range calls {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
 	}
 }
 
