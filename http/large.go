@@ -6,7 +6,7 @@ const (
 	// keptBody is the most room for an answer's body that stays with its connection.
 	keptBody = 1 << 20
 	// reusedBody is the most room that is used again at all.
-	reusedBody = 32 << 20
+	reusedBody = 128 << 20
 	// largeBatch is the number of accounts from which a batch begins in the room of another.
 	largeBatch = 10
 )
