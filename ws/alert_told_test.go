@@ -120,7 +120,7 @@ func TestToldGrowthExpires(t *testing.T) {
 		grown := now()
 		l.grow()
 		l.list(2, grown-1) // asked for before: it knows nothing of the growth
-		l.list(3, grown+1, 2)
+		l.list(3, grown, 2)
 		l.expect("a growth that was told")
 		l.list(4, grown+2, 3)
 		l.expect("the next of that size", "3")
