@@ -119,3 +119,35 @@ func TestForcedClosesExactly(t *testing.T) {
 		}
 	}
 }
+
+// Checklist 58: market_id narrows the fills of an account, their number and the walk through them.
+func TestFillsOfMarket(t *testing.T) {
+	f, v := newAccountsFixture(t, testOptions{})
+	v.tracker.Polled(&model.Account{ID: 5, Index: 5, Polled: testNow})
+	for i := range 6 {
+		row := trade(uint64(700+i), testNow-1000+model.Millis(i), "3200.00", "1", false)
+		row.AskAccount, row.BidAccount = 5, 6
+		f.history.add(model.MarketID(i%2), row)
+	}
+	for query, want := range map[string][]string{"limit=2": {"705", "704", "703", "702", "701", "700"}, "limit=2&market_id=0": {"704", "702", "700"},
+		"limit=2&market_id=1": {"705", "703", "701"}, "limit=2&market_id=1&order=asc": {"701", "703", "705"}} {
+		var walked []string
+		for path := "/api/v1/accounts/5/fills?" + query; path != ""; {
+			status, e := f.get(t, path)
+			if status != 200 || fmt.Sprint(*e.Meta.Total) != fmt.Sprint(len(want)) {
+				t.Fatalf("%s: %d, total %v of %d: %v", path, status, e.Meta.Total, len(want), e.Data)
+			}
+			walked = append(walked, e.column("fills", "trade_id")...)
+			if path = ""; e.Meta.NextCursor != "" {
+				path = "/api/v1/accounts/5/fills?" + query + "&cursor=" + e.Meta.NextCursor
+			}
+		}
+		if !slices.Equal(walked, want) {
+			t.Errorf("%s: %v, want %v", query, walked, want)
+		}
+	}
+	_, e := f.get(t, "/api/v1/accounts/5/fills?limit=2&market_id=0")
+	if status, e := f.get(t, "/api/v1/accounts/5/fills?limit=2&market_id=1&cursor="+e.Meta.NextCursor); status != 400 {
+		t.Errorf("a cursor of another market: %d %v", status, e.Data)
+	}
+}

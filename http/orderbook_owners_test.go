@@ -2,6 +2,7 @@ package http
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -95,6 +96,35 @@ func TestBookOwnersByPlan(t *testing.T) {
 			_, e := a.get(t, "/api/v1/orderbook/0", "X-Api-Key", key)
 			if _, has := e.list("bids")[0]["orders"]; has != sees {
 				t.Errorf("sees owners: %v, want %v: %v", has, sees, e.Data)
+			}
+		}
+	}
+}
+
+// Checklist 68: a level with known orders is a whale's where one of them is, wherever in the queue it stands, and each order
+// says it of itself.
+func TestLevelOfWhaleOrder(t *testing.T) {
+	owners := &fakeBookOwners{}
+	f := newFixture(t, testOptions{plan: "starter", edit: func(o *Options) { o.Owners = owners }})
+	const whale = 320000 // 102,384 USD at 3,199.50
+	for _, sizes := range [][]num.Size{{300000, 155000}, {whale, 135000}, {67500, whale, 67500}, {135000, whale}} {
+		level := &model.OwnedLevel{Price: 319950, Size: 455000}
+		var flags []bool
+		for i, size := range sizes {
+			level.Orders = append(level.Orders, model.RestingOrder{Account: 42, ID: uint64(i + 1), Price: level.Price, Size: size})
+			flags = append(flags, size == whale)
+		}
+		owners.mu.Lock()
+		owners.reading = &model.Attribution{At: testNow - 1000, Levels: [2][]*model.OwnedLevel{model.Bid: {level}}}
+		owners.mu.Unlock()
+		_, e := f.get(t, "/api/v1/orderbook/0")
+		best := e.list("bids")[0]
+		if best["whale"] != slices.Contains(sizes, whale) || len(best["orders"].([]any)) != len(sizes) {
+			t.Errorf("orders of %v: %v", sizes, best)
+		}
+		for i, o := range best["orders"].([]any) {
+			if o.(map[string]any)["whale"] != flags[i] {
+				t.Errorf("order %d of %v: %v", i, sizes, o)
 			}
 		}
 	}

@@ -60,11 +60,11 @@ func (d *desk) arrivals(a *model.Attribution, m *model.Market, recv model.Micros
 	}
 	after, last := d.told.list, a.Arrivals[len(a.Arrivals)-1].List
 	d.told.list = last
-	if len(d.open[alertFamily.own()]) == 0 || last <= after {
+	if last <= after {
 		return
 	}
 	defer d.told.expire(a.At)
-	if after == 0 {
+	if len(d.open[alertFamily.own()]) == 0 || after == 0 {
 		return
 	}
 	low := d.lowest()

@@ -53,9 +53,12 @@ func newBubble(t testing.TB, o Options) *bubble {
 	}
 	b := &bubble{t: t, s: s}
 	b.srv = &fasthttp.Server{ReadBufferSize: 16 << 10, Handler: func(ctx *fasthttp.RequestCtx) {
-		if string(ctx.Path()) == pathReplay {
+		switch string(ctx.Path()) {
+		case pathReplay:
 			s.Replay(ctx)
-		} else {
+		case pathStream:
+			s.Stream(ctx)
+		default:
 			s.WS(ctx)
 		}
 	}}

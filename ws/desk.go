@@ -107,6 +107,9 @@ func (d *desk) add(f *family, m *model.Market, o options) *channel {
 		owners.Watch(m.ID)
 		d.owners = owners.Attribution(m.ID) // while nobody listened it was not followed
 	}
+	if d.count == 0 {
+		d.told.clear() // nor were the lists of orders
+	}
 	v.latest = enrichedBook{view: d.view, owners: d.owners, market: m}
 	c := d.hub.newChannel(f, m)
 	c.set = v

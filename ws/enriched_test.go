@@ -430,6 +430,11 @@ func TestHeatmapChannel(t *testing.T) {
 		if f := p.take(); len(f) != 0 {
 			t.Errorf("without a change: %v", f)
 		}
+		// Who is the first of a channel does not wait either, be the heatmap older than the channel.
+		if f := q.say(`{"type":"subscribe","channel":"liquidation_heatmap/1"}`); len(f) < 2 || f[len(f)-2].Type != "subscribed" ||
+			string(f[len(f)-1].Data) != `{"n":2}` || f[len(f)-1].Seq != f[len(f)-2].Seq+1 {
+			t.Errorf("of a new channel the first frame does not come at once: %v", f)
+		}
 	})
 }
 

@@ -325,3 +325,38 @@ func BenchmarkRecent(b *testing.B) {
 		})
 	}
 }
+
+// Checklist 47: a trade that is told twice, or was in the store already, is one fill of each of its accounts; one of an
+// account with itself is two.
+func TestFillToldTwice(t *testing.T) {
+	store := newNaive()
+	f := New(Options{Reader: store})
+	rows := []*model.Trade{{ID: 1, Time: 10, AskAccount: 1, BidAccount: 2}, {ID: 2, Time: 20, AskAccount: 2, BidAccount: 1}, {ID: 3, Time: 20, AskAccount: 1, BidAccount: 1}}
+	for _, r := range rows {
+		store.add(4, r)
+	}
+	if err := f.Load(t.Context(), []model.AccountID{1, 2}); err != nil {
+		t.Fatal(err)
+	}
+	fresh := &model.Trade{ID: 4, Time: 30, AskAccount: 1, BidAccount: 2}
+	store.add(4, fresh)
+	for range 3 {
+		for _, r := range append(rows, fresh) {
+			f.Add(4, r)
+		}
+		for _, id := range []model.AccountID{1, 2} {
+			want := store.fills[id]
+			if got, ok := f.Recent(id, MaxRecent, nil); !ok || !slices.Equal(got, want) {
+				t.Fatalf("account %d: %d fills, want %d: %+v", id, len(got), len(want), got)
+			}
+			if got, _ := f.Append(nil, id, MaxRecent, fakeMarket); string(got) != string(textOf(nil, want)) {
+				t.Fatalf("account %d as text: %s", id, got)
+			}
+		}
+	}
+	// The same number in another market is another trade.
+	f.Add(2, fresh)
+	if got, _ := f.Recent(2, MaxRecent, nil); len(got) != len(store.fills[2])+1 {
+		t.Errorf("%d fills with that of another market", len(got))
+	}
+}
