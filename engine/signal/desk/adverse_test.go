@@ -25,9 +25,7 @@ func TestWithdrawnChannelSuspendsNothing(t *testing.T) {
 	to := newReceiver(t)
 	d := open(t, kvtest.Open(t), to)
 	me := uuid.New()
-	dr := draft(to)
-	dr.Cooldown = ptr(int64(0))
-	s := create(t, d, me, dr)
+	s := create(t, d, me, restless(to))
 	const n = MaxFailures + 5
 	for i := range int64(n) {
 		trade(d, uint64(i), 4001_00, 1_000_000+1000*i)
@@ -61,9 +59,7 @@ func TestDisabledOwner(t *testing.T) {
 	admitted.Store(true)
 	d := openWith(t, kvtest.Open(t), to, func(o *Options) { o.Admits = func(uuid.UUID) bool { return admitted.Load() } })
 	me := uuid.New()
-	dr := draft(to)
-	dr.Cooldown = ptr(int64(0))
-	s := create(t, d, me, dr)
+	s := create(t, d, me, restless(to))
 	trade(d, 1, 4001_00, 1_000_000)
 	d.write(d.gather(<-d.fired))
 	admitted.Store(false)

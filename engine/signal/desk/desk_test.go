@@ -166,6 +166,13 @@ func draft(to *receiver) Draft {
 
 func ptr[T any](v T) *T { return &v }
 
+// restless is a draft without a cooldown: each trade triggers it.
+func restless(to *receiver) Draft {
+	dr := draft(to)
+	dr.Cooldown = ptr(int64(0))
+	return dr
+}
+
 func create(t testing.TB, d *Desk, owner uuid.UUID, dr Draft) Signal {
 	t.Helper()
 	s, err := d.Create(context.Background(), owner, Unlimited, dr)
@@ -347,9 +354,7 @@ func TestSuspension(t *testing.T) {
 	store := kvtest.Open(t)
 	d := open(t, store, to)
 	me := uuid.New()
-	dr := draft(to)
-	dr.Cooldown = ptr(int64(0))
-	s := create(t, d, me, dr)
+	s := create(t, d, me, restless(to))
 	stop := run(d)
 	at := int64(1_000_000)
 	fire := func(n int) {
@@ -495,9 +500,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	store := disk.Open(t, kv.Options{MinFree: 1 << 30, Now: now})
 	d := open(t, store, to)
-	dr := draft(to)
-	dr.Cooldown = ptr(int64(0))
-	s := create(t, d, uuid.New(), dr)
+	s := create(t, d, uuid.New(), restless(to))
 	disk.SetFree(1 << 20)
 	skew.Store("by", 2*time.Second) // the store asks once a second
 	before := triggersLost.Get()

@@ -33,9 +33,7 @@ func TestFailuresInARow(t *testing.T) {
 	to, store := newReceiver(t), kvtest.Open(t)
 	d := open(t, store, to)
 	me := uuid.New()
-	dr := draft(to)
-	dr.Cooldown = ptr(int64(0))
-	s := create(t, d, me, dr)
+	s := create(t, d, me, restless(to))
 	came := func(n int, status delivery.Status) {
 		for range n {
 			d.finished(delivery.Outcome{Delivery: delivery.Delivery{Signal: s.ID, Status: status}})
@@ -127,9 +125,7 @@ func TestRecentAreTwenty(t *testing.T) {
 	to := newReceiver(t)
 	d := open(t, kvtest.Open(t), to)
 	me := uuid.New()
-	dr := draft(to)
-	dr.Cooldown = ptr(int64(0))
-	s := create(t, d, me, dr)
+	s := create(t, d, me, restless(to))
 	now := time.Now()
 	d.o.Now = func() time.Time { return now }
 	for i := range int64(25) {

@@ -122,9 +122,7 @@ func TestPolicyChanges(t *testing.T) {
 	to := newReceiver(t)
 	d := open(t, kvtest.Open(t), to)
 	me := uuid.New()
-	dr := draft(to)
-	dr.Cooldown = ptr(int64(0))
-	s := create(t, d, me, dr)
+	s := create(t, d, me, restless(to))
 	stop := run(d)
 	defer stop()
 	fire := func(at int64, want delivery.Status) {
